@@ -1,0 +1,1 @@
+"""The pipeline behind the Lambda functions: contracts, rules and access to AWS."""

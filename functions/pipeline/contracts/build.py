@@ -1,0 +1,20 @@
+"""What inspection found in an uploaded zip."""
+
+from pydantic import Field
+
+from pipeline.contracts.base import Contract
+from pipeline.contracts.request import RunOptions
+
+
+class BuildManifest(Contract):
+    """A build that may be trained on. A build that may not is an error (`BuildRejectedError`), not a manifest."""
+
+    build_key: str
+    size_bytes: int = Field(ge=0)
+    unpacked_size_bytes: int = Field(ge=0)
+    file_count: int = Field(ge=1)
+    executable: str = Field(description="path inside the zip of the program to start")
+    unity_version: str | None = None
+    has_mlagents: bool | None = Field(default=None, description="None: the files do not tell (IL2CPP, own programs)")
+    options: RunOptions | None = Field(default=None, description="gamedojo.json at the zip's root")
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,99 @@
+"""What a policy observes and does, and the manifest of its artifact.
+
+An artifact holds no pickles. The training job's `model.tar.gz`:
+
+    manifest.json             ArtifactManifest: format version and the hash of every other file
+    policy_spec.json          PolicySpec
+    config.json               the effective training configuration
+    training_summary.json     TrainingSummary
+    progress.jsonl            one JSON object an iteration
+    learning_curve.png
+    policies/<behavior>.onnx  Unity's format
+    checkpoint/...            weights (safetensors) and JSON, to continue training from
+
+The serving artifact (`policies/<policy>/<version>/model.tar.gz`) holds manifest.json, policy_spec.json and policies/.
+"""
+
+import math
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline.contracts.base import Contract, PolicyName, RunId
+
+ARTIFACT_FORMAT_VERSION = 1
+
+
+class ObservationSpec(Contract):
+    """One sensor's observation for one agent, float32; images are CHW."""
+
+    name: str
+    shape: tuple[int, ...] = Field(min_length=1)
+
+    @property
+    def size(self) -> int:
+        """Number of values in one observation."""
+        return math.prod(self.shape)
+
+
+class ActionSpec(Contract):
+    """Continuous actions are float32 [continuous_size]; discrete ones int [number of branches], index < branch size."""
+
+    continuous_size: int = Field(default=0, ge=0)
+    discrete_branches: tuple[int, ...] = ()
+
+
+class BehaviorSpec(Contract):
+    """One behavior (ML-Agents' name, without the team suffix), its ONNX file and what goes in and out of it."""
+
+    name: str
+    onnx: str = Field(description="path of the model inside the artifact")
+    observations: tuple[ObservationSpec, ...] = Field(min_length=1, description="in sensor order")
+    actions: ActionSpec
+    memory_size: int = Field(default=0, ge=0)
+
+
+class PolicySpec(Contract):
+    """Everything that a client or server must know to ask the policy."""
+
+    format_version: Literal[1] = 1
+    policy: PolicyName
+    version: RunId = Field(description="the run that made it")
+    behaviors: tuple[BehaviorSpec, ...] = Field(min_length=1)
+
+
+class ArtifactFile(Contract):
+    """Size and hash of one file."""
+
+    size_bytes: int = Field(ge=0)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class ArtifactManifest(Contract):
+    """`manifest.json`: every other file of the artifact by its path."""
+
+    format_version: Literal[1] = 1
+    run_id: RunId
+    files: dict[str, ArtifactFile]
+
+
+class TrainingSummary(Contract):
+    """How a training job ended."""
+
+    stop_reason: str
+    iterations: int = Field(ge=0)
+    env_steps: int = Field(ge=0)
+    episodes: int = Field(ge=0)
+    best_mean_return: float | None
+    best_iteration: int | None
+    wall_time_seconds: float = Field(ge=0)
+    env_steps_per_second: float = Field(ge=0)
+
+
+class CurrentPolicy(Contract):
+    """`policies/<policy>/current.json`: what is in service. Predict reads it instead of a database."""
+
+    policy: PolicyName
+    version: RunId
+    endpoint_name: str
+    spec_key: str

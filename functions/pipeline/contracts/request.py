@@ -1,0 +1,74 @@
+"""What a user asks for: the body of `POST /training-runs`, or `gamedojo.json` at the root of a zip."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from pipeline.contracts.base import Contract, PolicyName
+from pipeline.contracts.job import Environment, Hyperparameters, Network, StopRule, TrainingJobConfig
+
+
+class BuildSource(Contract):
+    """Where the build lies in the stack's bucket, below `uploads/` or `builds/`."""
+
+    key: str = Field(min_length=1, max_length=1024)
+    version_id: str | None = None
+
+
+class Instances(Contract):
+    """The machines of a job. MaxRuntime is at most 28 days (botocore: `MaxRuntimeInSeconds`)."""
+
+    instance_type: str | None = Field(default=None, pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")
+    instance_count: int = Field(default=1, ge=1, le=20)
+    volume_size_gb: int = Field(default=30, ge=1, le=16384)
+    max_runtime_seconds: int = Field(default=24 * 3600, ge=60, le=28 * 24 * 3600)
+
+
+class Evaluation(Contract):
+    """How the trained policy is judged, and the gate that it must pass to be deployed."""
+
+    episodes: int = Field(default=100, ge=1, le=100_000)
+    seed: int = Field(default=1_000_003, ge=0, lt=2**31)
+    min_mean_return: float | None = Field(default=None, description="gate; left out: any return may be deployed")
+
+
+class EndpointRequest(Contract):
+    """How the policy is served. Serverless has no instances to pay for while nobody asks."""
+
+    deploy: bool = True
+    mode: Literal["serverless", "realtime"] = "serverless"
+    memory_size_mb: Literal[1024, 2048, 3072, 4096, 5120, 6144] = 2048
+    max_concurrency: int = Field(default=5, ge=1, le=200)
+    instance_type: str = Field(default="ml.c7i.large", pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")
+    instance_count: int = Field(default=1, ge=1, le=10)
+
+
+class RunOptions(Contract):
+    """Every choice of a run but its policy and build. What `gamedojo.json` inside a zip may say."""
+
+    algorithm: Literal["PPO"] = "PPO"
+    hyperparameters: Hyperparameters = Hyperparameters()
+    network: Network = Network()
+    stop: StopRule | None = None
+    environment: Environment = Environment()
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    instances: Instances = Instances()
+    evaluation: Evaluation = Evaluation()
+    endpoint: EndpointRequest = EndpointRequest()
+
+    def training_job(self) -> TrainingJobConfig:
+        """The part that the training job is told."""
+        return TrainingJobConfig.model_validate({name: getattr(self, name) for name in TrainingJobConfig.model_fields})
+
+
+class TrainingRequest(RunOptions):
+    """The body of `POST /training-runs`."""
+
+    policy: PolicyName | None = Field(default=None, description="left out: made from the build's file name")
+    build: BuildSource
+
+    @model_validator(mode="after")
+    def _key_is_an_upload(self) -> "TrainingRequest":
+        if not self.build.key.startswith(("uploads/", "builds/")):
+            raise ValueError("build.key must begin with 'uploads/' or 'builds/'")
+        return self

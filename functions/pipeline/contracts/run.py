@@ -1,0 +1,118 @@
+"""The run record: one item in the runs table, and the answer of `GET /training-runs/{run_id}`."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import Field
+
+from pipeline.contracts.base import Contract, PolicyName, RunId
+from pipeline.contracts.request import RunOptions
+
+
+class RunStatus(StrEnum):
+    """RUNNING until FinishRun; KEPT means that evaluation held the policy back, which is a decision, not a failure."""
+
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    KEPT = "KEPT"
+    FAILED = "FAILED"
+
+    @property
+    def is_final(self) -> bool:
+        """True once FinishRun has written the outcome."""
+        return self is not RunStatus.RUNNING
+
+
+class Progress(Contract):
+    """The training job's latest metrics; None until the first iteration has ended."""
+
+    env_steps: int | None = None
+    env_steps_limit: int | None = None
+    mean_return: float | None = None
+    episodes: int | None = None
+    iteration: int | None = None
+    env_steps_per_second: float | None = None
+
+
+class JobRecord(Contract):
+    """One SageMaker job of the run."""
+
+    name: str
+    status: str
+    secondary_status: str | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+class EvaluationSummary(Contract):
+    """The report's headline."""
+
+    mean_return: float
+    ci95_low: float
+    ci95_high: float
+    episodes: int
+
+
+class PromotionDecision(Contract):
+    """Whether the policy is deployed, and why."""
+
+    promote: bool
+    reasons: tuple[str, ...] = Field(min_length=1)
+
+
+class EndpointRecord(Contract):
+    """The endpoint that serves the policy."""
+
+    name: str
+    config_name: str
+    status: str
+
+
+class Failure(Contract):
+    """Why a run failed, in words that a game developer understands, and what to do about it."""
+
+    code: str = Field(description="stable; an error class of `pipeline.errors` without its Error suffix")
+    state: str
+    cause: str
+    remedy: str
+    retryable: bool = False
+
+
+class HistoryEntry(Contract):
+    """One state that the run entered."""
+
+    state: str
+    at: datetime
+
+
+class RunRecord(Contract):
+    """Everything known about a run."""
+
+    run_id: RunId
+    policy: PolicyName
+    status: RunStatus
+    state: str = Field(description="the state machine's present state")
+    created_at: datetime
+    updated_at: datetime
+    finished_at: datetime | None = None
+    execution_arn: str
+    source_key: str = Field(description="the uploaded object")
+    build_key: str
+    options: RunOptions
+    executable: str | None = None
+    progress: Progress = Progress()
+    training_job: JobRecord | None = None
+    evaluation_job: JobRecord | None = None
+    artifacts: dict[str, str] = Field(default_factory=dict, description="artifact name to S3 key")
+    evaluation: EvaluationSummary | None = None
+    promotion: PromotionDecision | None = None
+    endpoint: EndpointRecord | None = None
+    failure: Failure | None = None
+    history: tuple[HistoryEntry, ...] = ()
+
+
+class RunPage(Contract):
+    """The answer of `GET /training-runs`, newest first."""
+
+    runs: tuple[RunRecord, ...]
+    next_token: str | None = None

@@ -1,0 +1,98 @@
+"""What the state machine hands from Lambda to Lambda. State stays small: documents travel as S3 keys.
+
+The execution's state document, as `train_and_deploy.asl.json` builds it up:
+
+    $.execution     what started it: Execution.Id, and the event or the API's request ($$.Execution.Input)
+    $.run           RunReference, by AdmitRun; every later Lambda gets it
+    $.build         InspectedBuild, by InspectBuild
+    $.training      JobHandle by StartTraining, JobPoll by CheckTraining
+    $.checkpoint    ExtractedCheckpoint, by ExtractCheckpoint
+    $.evaluation    JobHandle by StartEvaluation, JobPoll by CheckEvaluation
+    $.promotion     Promotion, by DecidePromotion
+    $.endpoint      EndpointHandle by DeployEndpoint, EndpointPoll by CheckEndpoint
+    $.error         {Error, Cause}, by any Catch
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline.contracts.base import Contract
+
+
+class ApiEvent(Contract):
+    """The execution input that `POST /training-runs` makes. `request_key` holds the TrainingRequest."""
+
+    source: Literal["gamedojo.api"] = "gamedojo.api"
+    run_id: str
+    request_key: str
+
+
+class RunReference(Contract):
+    """Identifies the run. `duplicate`: another execution has it already, so this one ends at once."""
+
+    run_id: str
+    policy: str
+    bucket: str
+    build_key: str
+    duplicate: bool = False
+
+
+class InspectedBuild(Contract):
+    """Where the manifest lies; the full BuildManifest is in S3."""
+
+    manifest_key: str
+    executable: str
+
+
+class JobHandle(Contract):
+    """A SageMaker job that was just created."""
+
+    job_name: str
+    done: bool = False
+    wait_seconds: int = Field(ge=1)
+    started_at_epoch: int
+    deadline_epoch: int
+
+
+class JobPoll(JobHandle):
+    """The same job, looked at again."""
+
+    status: str
+    secondary_status: str | None = None
+    model_artifact_key: str | None = None
+
+
+class ExtractedCheckpoint(Contract):
+    """Keys below `runs/<run_id>/`."""
+
+    checkpoint_prefix: str
+    serving_artifact_key: str
+    spec_key: str
+
+
+class Promotion(Contract):
+    """DecidePromotion's word; `promote` is what the Choice reads."""
+
+    promote: bool
+    report_key: str
+    parity_key: str
+
+
+class EndpointHandle(Contract):
+    """An endpoint that was just created or updated."""
+
+    endpoint_name: str
+    config_name: str
+    previous_config_name: str | None = None
+    created: bool
+    in_service: bool = False
+    wait_seconds: int = Field(ge=1)
+    started_at_epoch: int
+    deadline_epoch: int
+
+
+class EndpointPoll(EndpointHandle):
+    """The same endpoint, looked at again."""
+
+    status: str

@@ -1,0 +1,72 @@
+"""Reading a document: every error names the field, what is wrong with it and what would be right."""
+
+import json
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from pipeline.contracts.problem import FieldProblem
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class InvalidDocumentError(ValueError):
+    """A document breaks its contract; `problems` has one entry for each field that is wrong."""
+
+    def __init__(self, problems: Iterable[FieldProblem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(f"{p.field}: {p.message}" if p.field else p.message for p in self.problems))
+
+
+def read_document(model: type[Model], document: str | bytes | Mapping[str, Any]) -> Model:
+    """Read a JSON text, or an already parsed object, as `model`.
+
+    Types are taken strictly (a string is no number), and a name that the contract does not know is refused with the
+    nearest one that it does.
+
+    Raises:
+        InvalidDocumentError: the text is no JSON object, or breaks the contract.
+    """
+    text = document if isinstance(document, str | bytes) else json.dumps(document)
+    try:
+        return model.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        raise InvalidDocumentError(_problem(model, detail) for detail in error.errors()) from error
+
+
+def _problem(model: type[BaseModel], detail: ErrorDetails) -> FieldProblem:
+    location = detail["loc"]
+    field = ".".join(str(part) for part in location)
+    if detail["type"] == "extra_forbidden":
+        return _unknown_field(model, location, field)
+    if detail["type"] == "json_invalid":
+        return FieldProblem(field="", message=f"not JSON: {detail['ctx']['error']}")
+    return FieldProblem(field=field, message=detail["msg"])
+
+
+def _unknown_field(model: type[BaseModel], location: tuple[int | str, ...], field: str) -> FieldProblem:
+    known = _field_names(model, location[:-1])
+    nearest = get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
+    hint = f"did you mean {nearest[0]!r}?" if nearest else f"known here: {', '.join(sorted(known))}"
+    return FieldProblem(field=field, message=f"unknown field; {hint}")
+
+
+def _field_names(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    """The names that the object at `path` may have; steps of a path that name no field (list indices, the tags
+    of a union) are passed over."""
+    current = model
+    for step in path:
+        field = current.model_fields.get(str(step))
+        current = _model_in(field.annotation) or current if field else current
+    return list(current.model_fields)
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    """The first pydantic model inside an annotation such as `Model`, `Model | None` or `tuple[Model, ...]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)

@@ -1,0 +1,148 @@
+"""The exception tree. State machine `Retry` and `Catch` go by these names.
+
+PipelineError
+├── InputError                       the user can mend it; never retried
+│   ├── InvalidRequestError          a request, or gamedojo.json in a zip, breaks its contract
+│   ├── BuildRejectedError           the object cannot be trained on (no zip, no executable, …)
+│   ├── BuildNotFoundError           the named object does not exist
+│   ├── RunNotFoundError
+│   ├── PolicyNotFoundError
+│   └── InvalidObservationError      an observation does not fit the policy's spec
+├── TransientError                   worth another try after a pause; Retry lists these
+│   ├── ThrottledError
+│   ├── ServiceUnavailableError
+│   ├── CapacityError                ResourceLimitExceeded: queue, do not fail
+│   ├── LeaseHeldError               another run is deploying this policy
+│   ├── ModelNotReadyError           the endpoint is there but does not serve yet
+│   └── NotYetConsistentError        a resource that was just created is not visible yet
+└── StepFailedError                  a job or endpoint ended badly; final for this attempt
+    ├── TrainingFailedError
+    ├── EvaluationFailedError
+    ├── DeploymentFailedError
+    ├── VerificationFailedError      the endpoint answers otherwise than the evaluation did
+    ├── ArtifactInvalidError         model.tar.gz is incomplete or altered
+    ├── ModelError                   the endpoint's container failed on a request
+    └── DeadlineExceededError        our own bound on a wait
+"""
+
+from typing import ClassVar
+
+
+class PipelineError(Exception):
+    """Base of all. `cause` is for a game developer; `remedy` says what to do."""
+
+    default_remedy: ClassVar[str] = "See the run's log for details."
+
+    def __init__(self, cause: str, remedy: str | None = None) -> None:
+        self.cause = cause
+        self.remedy = remedy if remedy is not None else self.default_remedy
+        super().__init__(f"{cause} Remedy: {self.remedy}")
+
+    @classmethod
+    def code(cls) -> str:
+        """The stable code shown to users: the class name without its Error suffix."""
+        return cls.__name__.removesuffix("Error")
+
+
+class InputError(PipelineError):
+    """The user can mend it; never retried."""
+
+
+class InvalidRequestError(InputError):
+    """A request, or gamedojo.json in a zip, breaks its contract."""
+
+    default_remedy = "Correct the named fields and send the request again."
+
+
+class BuildRejectedError(InputError):
+    """The object cannot be trained on."""
+
+    default_remedy = "Upload a zip of a Linux x86-64 Unity build that contains ML-Agents."
+
+
+class BuildNotFoundError(InputError):
+    """The named object does not exist."""
+
+    default_remedy = "Upload the build first and name its key exactly."
+
+
+class RunNotFoundError(InputError):
+    """No run has this id."""
+
+    default_remedy = "List the runs to find the id."
+
+
+class PolicyNotFoundError(InputError):
+    """No policy of this name is in service."""
+
+    default_remedy = "Train and deploy the policy first."
+
+
+class InvalidObservationError(InputError):
+    """An observation does not fit the policy's spec."""
+
+    default_remedy = "Send observations of the shapes in the policy's spec."
+
+
+class TransientError(PipelineError):
+    """Worth another try after a pause."""
+
+    default_remedy = "Nothing to do: it is tried again."
+
+
+class ThrottledError(TransientError):
+    """AWS asked us to slow down."""
+
+
+class ServiceUnavailableError(TransientError):
+    """An AWS service failed on its side."""
+
+
+class CapacityError(TransientError):
+    """An account quota is used up for now (ResourceLimitExceeded)."""
+
+    default_remedy = "Wait for other jobs to end, or ask AWS for a higher quota."
+
+
+class LeaseHeldError(TransientError):
+    """Another run is deploying this policy."""
+
+
+class ModelNotReadyError(TransientError):
+    """The endpoint is there but does not serve yet."""
+
+
+class NotYetConsistentError(TransientError):
+    """A resource that was just created is not visible yet."""
+
+
+class StepFailedError(PipelineError):
+    """A job or endpoint ended badly; final for this attempt."""
+
+
+class TrainingFailedError(StepFailedError):
+    """The training job failed or was stopped."""
+
+
+class EvaluationFailedError(StepFailedError):
+    """The evaluation job failed or was stopped."""
+
+
+class DeploymentFailedError(StepFailedError):
+    """The endpoint did not come into service."""
+
+
+class VerificationFailedError(StepFailedError):
+    """The endpoint answers otherwise than the evaluation did."""
+
+
+class ArtifactInvalidError(StepFailedError):
+    """model.tar.gz is incomplete or altered."""
+
+
+class ModelError(StepFailedError):
+    """The endpoint's container failed on a request."""
+
+
+class DeadlineExceededError(StepFailedError):
+    """A wait took longer than our own bound."""

@@ -1,0 +1,1 @@
+"""Pure decisions: no clock, no network, no environment; everything they need is an argument."""
