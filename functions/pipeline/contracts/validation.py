@@ -10,7 +10,6 @@ from pydantic_core import ErrorDetails
 
 from pipeline.contracts.problem import FieldProblem
 
-
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -56,8 +55,10 @@ def _unknown_field(model: type[BaseModel], location: tuple[int | str, ...], fiel
 
 
 def _field_names(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
-    """The names that the object at `path` may have; steps of a path that name no field (list indices, the tags
-    of a union) are passed over."""
+    """The names that the object at `path` may have.
+
+    Steps of a path that name no field (list indices, the tags of a union) are passed over.
+    """
     current = model
     for step in path:
         field = current.model_fields.get(str(step))
