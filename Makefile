@@ -1,0 +1,140 @@
+# gamedojo. `make help` lists the targets.
+#
+#   PYTHON       the interpreter of the environments (default python3.11)
+#   TORCH_INDEX  another package index for torch alone, for example the PyTorch project's index of CPU wheels;
+#                without it, torch comes from the index that pip is configured for
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+.SUFFIXES:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3.11
+TORCH_INDEX ?=
+VENV := .venv/bin
+UV := $(VENV)/uv
+UV_VERSION := 0.13.9
+PYTEST := $(VENV)/python -m pytest
+WORKERS ?= 2
+STARTED := $(shell date +%s)
+
+say = @printf '\033[1m▸ %s\033[0m\n' "$(1)"
+
+##@ Use it
+
+demo: setup ## build Basic.zip, start the local cloud, train, evaluate, deploy, predict
+	$(VENV)/python -m demo $(DEMO_ARGS)
+
+local: setup ## start the local cloud in the foreground; Ctrl-C ends it
+	$(VENV)/gamedojo local up
+
+local-down: setup ## end a local cloud that runs in the background
+	$(VENV)/gamedojo local down
+
+sample-builds: setup ## write the sample Unity builds to build/
+	$(VENV)/python -m sample_builds pack Basic --output build
+
+##@ Check it
+
+test: setup lint test-fast test-functions-312 test-rl test-e2e ## everything there is to check
+
+lint: setup ## format, lint, types, import borders, templates
+	$(call say,Format and lint)
+	$(VENV)/ruff format --check .
+	$(VENV)/ruff check .
+	$(call say,Types)
+	$(VENV)/mypy functions/pipeline rl_src container local sample_builds demo clients/python/gamedojo
+	for app in functions/*/app.py; do $(VENV)/mypy "$$app"; done
+	$(call say,Import borders)
+	$(VENV)/lint-imports --no-cache
+	$(call say,Templates)
+	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam validate --lint
+
+test-fast: setup ## unit, contract and integration tests
+	$(call say,Unit$(,) contract and integration tests)
+	$(PYTEST) tests/unit tests/contract tests/integration -n $(WORKERS)
+
+test-rl: setup ## tests that learn
+	$(call say,Learning tests)
+	$(PYTEST) tests/rl
+
+test-e2e: setup ## the whole local cloud
+	$(call say,End to end on the local cloud)
+	$(PYTEST) tests/e2e
+
+test-functions-312: .venv-functions-312/.done ## the Lambda code under Python 3.12
+	$(call say,Lambda code under Python 3.12)
+	if [ -x .venv-functions-312/bin/python ]; then
+	  .venv-functions-312/bin/python -m pytest tests/unit/rules tests/unit/functions tests/unit/api tests/unit/contracts -n $(WORKERS)
+	elif [ -n "$${CI:-}" ]; then
+	  echo "Python 3.12 is not installed; CI must have it"; exit 1
+	else
+	  printf '\033[33mSKIPPED: Python 3.12 is not installed, so the Lambda code was tested under 3.11 only\033[0m\n'
+	fi
+
+format: setup ## rewrite the code in the project's format
+	$(VENV)/ruff format .
+	$(VENV)/ruff check --fix .
+
+##@ Environments
+
+setup: .venv/.done .venv-lambda/.done .venv-sam/.done ## install the three environments (minutes, once)
+
+.venv/bin/uv:
+	$(call say,[1/5] Making the development environment .venv)
+	if ! command -v $(PYTHON) >/dev/null; then
+	  echo "$(PYTHON) was not found. Install Python 3.11, or name another interpreter: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 1
+	fi
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
+
+.venv/.torch: .venv/bin/uv requirements/torch.txt requirements/dev.txt
+	$(call say,[2/5] Installing the locked packages: RLlib$(,) ONNX Runtime$(,) the local cloud$(,) the checkers)
+	$(UV) pip install -q --python .venv/bin/python --require-hashes -r requirements/dev.txt
+	$(call say,[3/5] Installing torch (a CPU wheel is 200 MB$(,) a CUDA wheel several GB; see TORCH_INDEX in the README))
+	$(VENV)/python -m pip install -q --disable-pip-version-check $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -r requirements/torch.txt
+	touch $@
+
+.venv/.done: .venv/.torch pyproject.toml clients/python/pyproject.toml
+	$(UV) pip install -q --python .venv/bin/python --no-deps --no-build-isolation -e . -e clients/python
+	touch $@
+
+.venv-lambda/.done: .venv/bin/uv requirements/lambda-runtime.txt
+	$(call say,[4/5] Making the Lambda runtime of the local cloud)
+	$(PYTHON) -m venv .venv-lambda
+	$(UV) pip install -q --python .venv-lambda/bin/python --require-hashes -r requirements/lambda-runtime.txt
+	touch $@
+
+.venv-sam/.done: .venv/bin/uv requirements/sam.txt
+	$(call say,[5/5] Making the environment of the SAM command line)
+	$(PYTHON) -m venv .venv-sam
+	$(UV) pip install -q --python .venv-sam/bin/python --require-hashes -r requirements/sam.txt
+	touch $@
+
+.venv-functions-312/.done: .venv/bin/uv requirements/functions-test.txt
+	mkdir -p .venv-functions-312
+	if $(UV) python find --no-python-downloads 3.12 >/dev/null 2>&1; then
+	  $(UV) venv -q --clear --no-python-downloads --python 3.12 .venv-functions-312
+	  $(UV) pip install -q --python .venv-functions-312/bin/python --require-hashes -r requirements/functions-test.txt
+	  touch $@
+	fi
+
+lock: .venv/bin/uv ## compile every lock file anew from requirements/*.in
+	for name in dev training inference lambda-runtime sam; do
+	  $(UV) pip compile -q --upgrade --generate-hashes --python-version 3.11 requirements/$$name.in -o requirements/$$name.txt
+	done
+	$(UV) pip compile -q --generate-hashes --python-version 3.11 -c requirements/dev.txt requirements/functions.in -o functions/requirements.txt
+	$(UV) pip compile -q --generate-hashes --python-version 3.12 requirements/functions-test.in -o requirements/functions-test.txt
+
+clean: ## remove everything that is not in the repository, environments included
+	-[ -x $(VENV)/gamedojo ] && $(VENV)/gamedojo local down
+	rm -rf .venv .venv-* .aws-sam .gamedojo .mypy_cache .ruff_cache .pytest_cache .hypothesis build demo-output
+
+help: ## this list
+	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n\033[1m%s\033[0m\n", substr($$0, 5)} /^[a-zA-Z0-9_-]+:.*##/ {printf "  \033[36m%-22s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+, := ,
+
+.PHONY: demo local local-down sample-builds test lint test-fast test-rl test-e2e test-functions-312 format setup lock clean help
