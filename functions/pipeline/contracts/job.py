@@ -12,7 +12,8 @@ from typing import Any, Literal
 from pydantic import Field, TypeAdapter
 
 from pipeline.contracts.base import Contract
-from pipeline.contracts.validation import Model, read_document
+from pipeline.contracts.problem import FieldProblem
+from pipeline.contracts.validation import InvalidDocumentError, Model, read_document
 
 
 class Hyperparameters(Contract):
@@ -95,9 +96,11 @@ def from_hyperparameters(model: type[Model], hyperparameters: Mapping[str, str])
         *parents, leaf = name.split(".")
         if parents[:2] == ["environment", "parameters"]:
             parents, leaf = parents[:2], name.removeprefix("environment.parameters.")
-        target = document
+        target: Any = document
         for parent in parents:
-            target = target.setdefault(parent, {})
+            target = target.setdefault(parent, {}) if isinstance(target, dict) else None
+        if not isinstance(target, dict) or leaf in target:
+            raise InvalidDocumentError([FieldProblem(field=name, message="contradicts another hyperparameter's name")])
         target[leaf] = _value(text)
     return read_document(model, document)
 

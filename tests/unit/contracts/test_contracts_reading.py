@@ -1,0 +1,89 @@
+"""Reading documents: what is refused, and how the refusal is worded."""
+
+import json
+
+import pytest
+from pipeline.contracts.request import RunOptions, TrainingRequest
+from pipeline.contracts.validation import InvalidDocumentError, read_document
+
+BUILD = {"key": "uploads/game.zip"}
+
+
+def refusal(document: object, model: type = TrainingRequest) -> dict[str, str]:
+    text = document if isinstance(document, str) else json.dumps(document)
+    with pytest.raises(InvalidDocumentError) as caught:
+        read_document(model, text)
+    return {problem.field: problem.message for problem in caught.value.problems}
+
+
+def test_the_smallest_request_is_filled_with_defaults() -> None:
+    request = read_document(TrainingRequest, json.dumps({"build": BUILD}))
+    assert request.algorithm == "PPO"
+    assert request.environment.time_scale == 20.0
+    assert request.stop is None
+    assert request.endpoint.mode == "serverless"
+
+
+def test_an_unknown_hyperparameter_is_named_with_the_nearest_known_one() -> None:
+    assert refusal({"build": BUILD, "hyperparameters": {"gama": 0.9}}) == {
+        "hyperparameters.gama": "unknown field; did you mean 'gamma'?"
+    }
+
+
+def test_an_unknown_name_without_a_near_one_lists_what_is_known() -> None:
+    message = refusal({"build": BUILD, "stop": {"zzzzzz": 1}})["stop.zzzzzz"]
+    assert message == "unknown field; known here: env_steps, mean_return, wall_time_seconds"
+
+
+def test_a_misspelt_field_of_the_request_itself_is_named() -> None:
+    assert refusal({"build": BUILD, "hyperparameter": {}})["hyperparameter"].endswith("'hyperparameters'?")
+
+
+@pytest.mark.parametrize(
+    ("document", "field"),
+    [
+        ({"build": BUILD, "hyperparameters": {"lr": "0.0003"}}, "hyperparameters.lr"),
+        ({"build": BUILD, "hyperparameters": {"num_epochs": 2.5}}, "hyperparameters.num_epochs"),
+        ({"build": BUILD, "seed": True}, "seed"),
+        ({"build": BUILD, "network": {"hidden_sizes": 64}}, "network.hidden_sizes"),
+        ({"build": "uploads/game.zip"}, "build"),
+        ({"build": BUILD, "policy": "My Game"}, "policy"),
+        ({"build": BUILD, "hyperparameters": {"lr": 0}}, "hyperparameters.lr"),
+        ({"build": BUILD, "environment": {"time_scale": 1000}}, "environment.time_scale"),
+        ({}, "build"),
+    ],
+)
+def test_a_wrong_type_or_value_names_the_field(document: object, field: str) -> None:
+    assert set(refusal(document)) == {field}
+
+
+def test_every_wrong_field_is_reported_at_once() -> None:
+    problems = refusal({"build": BUILD, "hyperparameters": {"lr": "x", "gama": 1}, "sed": 3})
+    assert set(problems) == {"hyperparameters.lr", "hyperparameters.gama", "sed"}
+
+
+@pytest.mark.parametrize("text", ["", "{", "lr: 0.1", '{"build": {"key": "uploads/a.zip"},}'])
+def test_what_is_no_json_is_said_to_be_none(text: str) -> None:
+    assert refusal(text)[""].startswith("not JSON: ")
+
+
+@pytest.mark.parametrize("text", ["[]", '"zip"', "3", "null"])
+def test_json_that_is_no_object_is_refused(text: str) -> None:
+    assert "object" in refusal(text)[""]
+
+
+def test_not_a_number_is_refused() -> None:
+    assert "finite" in refusal('{"build": {"key": "uploads/a.zip"}, "stop": {"mean_return": NaN}}')["stop.mean_return"]
+
+
+def test_a_build_outside_the_upload_folders_is_refused() -> None:
+    assert "uploads/" in refusal({"build": {"key": "runs/r-1/build.zip"}})[""]
+
+
+def test_options_inside_a_zip_may_not_choose_policy_or_build() -> None:
+    assert set(refusal({"policy": "basic", "build": BUILD}, RunOptions)) == {"policy", "build"}
+
+
+def test_integers_are_fine_where_a_real_number_is_asked_for() -> None:
+    request = read_document(TrainingRequest, json.dumps({"build": BUILD, "hyperparameters": {"gamma": 1}}))
+    assert request.hyperparameters.gamma == 1.0
