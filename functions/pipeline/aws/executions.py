@@ -1,0 +1,83 @@
+"""Executions of the state machine that runs a training run.
+
+An execution that the API starts is named by its run id, so that the same request sent twice cannot start two. Step
+Functions keeps a name for 90 days.
+"""
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from pipeline.contracts.base import Contract
+from pipeline.contracts.states import ApiEvent
+from pipeline.errors import PipelineError, ServiceUnavailableError, ThrottledError
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
+
+_THROTTLED = {"ThrottlingException", "Throttling", "TooManyRequestsException", "ExecutionLimitExceeded"}
+
+
+class Execution(Contract):
+    """What Step Functions says about an execution. `status` is its own word, such as RUNNING or SUCCEEDED."""
+
+    arn: str
+    status: str
+    started_at: datetime
+    stopped_at: datetime | None = None
+    error: str | None = None
+    cause: str | None = None
+
+
+def start(client: "SFNClient", state_machine_arn: str, event: ApiEvent) -> str:
+    """Start the execution named `event.run_id`, or find that it was started before; return its ARN.
+
+    Raises:
+        ThrottledError: Step Functions asks for a pause.
+        ServiceUnavailableError: it could not be reached or failed on its side.
+    """
+    try:
+        answer = client.start_execution(
+            stateMachineArn=state_machine_arn, name=event.run_id, input=event.model_dump_json()
+        )
+    except client.exceptions.ExecutionAlreadyExists:
+        return execution_arn(state_machine_arn, event.run_id)
+    except (ClientError, BotoCoreError) as error:
+        raise _translate(error) from error
+    return answer["executionArn"]
+
+
+def describe(client: "SFNClient", state_machine_arn: str, run_id: str) -> Execution | None:
+    """The execution that the API started for this run; None if there is none.
+
+    Raises:
+        ThrottledError: Step Functions asks for a pause.
+        ServiceUnavailableError: it could not be reached or failed on its side.
+    """
+    arn = execution_arn(state_machine_arn, run_id)
+    try:
+        answer = client.describe_execution(executionArn=arn)
+    except client.exceptions.ExecutionDoesNotExist:
+        return None
+    except (ClientError, BotoCoreError) as error:
+        raise _translate(error) from error
+    return Execution(
+        arn=arn,
+        status=answer["status"],
+        started_at=answer["startDate"],
+        stopped_at=answer.get("stopDate"),
+        error=answer.get("error"),
+        cause=answer.get("cause"),
+    )
+
+
+def execution_arn(state_machine_arn: str, run_id: str) -> str:
+    """`arn:…:stateMachine:<machine>` and a name make `arn:…:execution:<machine>:<name>`."""
+    return f"{state_machine_arn.replace(':stateMachine:', ':execution:')}:{run_id}"
+
+
+def _translate(error: ClientError | BotoCoreError) -> PipelineError:
+    if isinstance(error, ClientError) and error.response["Error"].get("Code") in _THROTTLED:
+        return ThrottledError(f"Step Functions asks for a pause: {error}")
+    return ServiceUnavailableError(f"Step Functions failed: {error}")

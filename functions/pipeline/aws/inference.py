@@ -1,0 +1,88 @@
+"""Asking an endpoint (SageMaker runtime, InvokeEndpoint).
+
+Errors by botocore's model of `sagemaker-runtime`: ModelError 424 (with the container's own status and message),
+ModelNotReadyException 429, ServiceUnavailable 503, InternalDependencyException 530, InternalFailure 500 and
+ValidationError 400, which is also what an endpoint that does not exist answers.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import ValidationError
+
+from pipeline.contracts.predict import InvocationRequest, InvocationResponse
+from pipeline.errors import (
+    InvalidObservationError,
+    ModelError,
+    ModelNotReadyError,
+    NotYetConsistentError,
+    PipelineError,
+    ServiceUnavailableError,
+    ThrottledError,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
+
+MAX_ENDPOINT_BODY_BYTES = 4 * 1024 * 1024
+"""What a serverless endpoint takes; a real-time one takes 6,291,456 bytes. The lower one is ours for both."""
+
+_SHOWN_CHARACTERS = 500
+_THROTTLED = {"ThrottlingException", "Throttling", "TooManyRequestsException"}
+
+
+def invoke(client: "SageMakerRuntimeClient", endpoint_name: str, request: InvocationRequest) -> InvocationResponse:
+    """Send one batch to the endpoint and read its answer.
+
+    Raises:
+        InvalidObservationError: the container refused the request (its own status was 4xx).
+        ModelError: the container failed, or answered something else than an `InvocationResponse`.
+        ModelNotReadyError: the endpoint is starting up.
+        NotYetConsistentError: no such endpoint (yet, or any more), or it cannot be invoked in its present state.
+        ThrottledError: too many requests.
+        ServiceUnavailableError: SageMaker could not be reached or failed on its side.
+    """
+    try:
+        answer = client.invoke_endpoint(
+            EndpointName=endpoint_name,
+            ContentType="application/json",
+            Accept="application/json",
+            Body=request.model_dump_json(exclude_none=True),
+        )
+        body = answer["Body"].read()
+    except ClientError as error:
+        raise _translate(endpoint_name, error) from error
+    except BotoCoreError as error:
+        raise ServiceUnavailableError(f"The endpoint {endpoint_name!r} could not be reached: {error}") from error
+    try:
+        return InvocationResponse.model_validate_json(body)
+    except ValidationError as error:
+        raise ModelError(
+            f"The endpoint {endpoint_name!r} answered with something else than actions: {body[:_SHOWN_CHARACTERS]!r}",
+            "The endpoint's image and this stack are of different versions: deploy both from one release.",
+        ) from error
+
+
+def _translate(endpoint_name: str, error: ClientError) -> PipelineError:
+    response: dict[str, Any] = dict(error.response)
+    code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
+    if code == "ModelError":
+        return _container_failure(endpoint_name, response)
+    if code == "ModelNotReadyException":
+        return ModelNotReadyError(f"The endpoint {endpoint_name!r} is starting up.", "Try again in some seconds.")
+    if code in _THROTTLED:
+        return ThrottledError(f"The endpoint {endpoint_name!r} gets too many requests.", "Send fewer, or pause.")
+    if code in {"ValidationError", "ValidationException"}:
+        return NotYetConsistentError(f"The endpoint {endpoint_name!r} cannot be invoked: {message}")
+    return ServiceUnavailableError(f"The endpoint {endpoint_name!r} could not be invoked: {code}: {message}")
+
+
+def _container_failure(endpoint_name: str, response: dict[str, Any]) -> PipelineError:
+    status = int(response.get("OriginalStatusCode") or 500)
+    said = str(response.get("OriginalMessage") or "")[:_SHOWN_CHARACTERS]
+    if 400 <= status < 500:
+        return InvalidObservationError(f"The endpoint {endpoint_name!r} refused the request: {said}")
+    return ModelError(
+        f"The model behind {endpoint_name!r} failed with status {status}: {said}",
+        f"Its log tells why: /aws/sagemaker/Endpoints/{endpoint_name}.",
+    )
