@@ -1,0 +1,5 @@
+"""The `gamedojo` command line."""
+
+from gamedojo.cli.app import app, main
+
+__all__ = ["app", "main"]

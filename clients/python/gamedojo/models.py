@@ -1,0 +1,206 @@
+"""What the APIs answer. Fields that a newer API adds are passed over; those that an older one lacks have defaults."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+RUNNING = "RUNNING"
+FAILED = "FAILED"
+FINAL_STATUSES = frozenset({"SUCCEEDED", "KEPT", FAILED})
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The training job's latest metrics; None until the first iteration has ended."""
+
+    env_steps: int | None = None
+    env_steps_limit: int | None = None
+    mean_return: float | None = None
+    episodes: int | None = None
+    iteration: int | None = None
+    env_steps_per_second: float | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One SageMaker job of the run."""
+
+    name: str
+    status: str = ""
+    secondary_status: str | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class EvaluationSummary:
+    """The evaluation report's headline; the interval is the mean's 95 % confidence interval."""
+
+    mean_return: float
+    ci95_low: float | None = None
+    ci95_high: float | None = None
+    episodes: int | None = None
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """Whether the policy is deployed, and why."""
+
+    promote: bool
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """The endpoint that serves the policy."""
+
+    name: str
+    config_name: str = ""
+    status: str = ""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a run failed, and what to do about it."""
+
+    code: str
+    cause: str
+    remedy: str = ""
+    state: str = ""
+    retryable: bool = False
+
+
+@dataclass(frozen=True)
+class HistoryEntry:
+    """One state that the run entered."""
+
+    state: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything known about a run. `document` is the API's answer as it came."""
+
+    run_id: str
+    policy: str
+    status: str
+    state: str = ""
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    finished_at: datetime | None = None
+    source_key: str = ""
+    executable: str | None = None
+    progress: Progress = Progress()
+    training_job: Job | None = None
+    evaluation_job: Job | None = None
+    artifacts: dict[str, str] = field(default_factory=dict)
+    evaluation: EvaluationSummary | None = None
+    promotion: Promotion | None = None
+    endpoint: Endpoint | None = None
+    failure: Failure | None = None
+    history: tuple[HistoryEntry, ...] = ()
+    document: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def is_final(self) -> bool:
+        """True once the outcome is written. KEPT is final too: evaluation held the policy back."""
+        return self.status in FINAL_STATUSES or self.finished_at is not None
+
+    @property
+    def has_failed(self) -> bool:
+        """True when the run failed; `failure` says why."""
+        return self.status == FAILED
+
+    def elapsed_seconds(self, now: datetime | None = None) -> float:
+        """Seconds from the run's creation to its end, or to `now`; never negative, whatever the clocks say."""
+        if self.created_at is None:
+            return 0.0
+        end = self.finished_at or now or datetime.now(UTC)
+        return max(0.0, (end - self.created_at).total_seconds())
+
+
+@dataclass(frozen=True)
+class RunPage:
+    """Some runs, newest first; `next_token` asks for older ones."""
+
+    runs: tuple[Run, ...]
+    next_token: str | None = None
+
+
+@dataclass(frozen=True)
+class CreatedRun:
+    """The answer to a training request. The same request twice names the same run."""
+
+    run_id: str
+    policy: str = ""
+    status: str = ""
+    links: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BuildUpload:
+    """Where to PUT a build, and the key that a training request names it by."""
+
+    key: str
+    upload_url: str = field(repr=False)
+    method: str = "PUT"
+    expires_in_seconds: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ObservationSpec:
+    """One sensor's observation for one agent, float32; images are CHW."""
+
+    name: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ActionSpec:
+    """Continuous actions are float [continuous_size]; discrete ones int [number of branches], index < branch size."""
+
+    continuous_size: int = 0
+    discrete_branches: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Behavior:
+    """What goes in and out of one behavior of a policy."""
+
+    name: str
+    observations: tuple[ObservationSpec, ...] = ()
+    actions: ActionSpec = ActionSpec()
+    memory_size: int = 0
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A policy in service; a version is the run that made it. `document` is the API's answer as it came."""
+
+    policy: str
+    version: str = ""
+    endpoint_name: str = ""
+    behaviors: tuple[Behavior, ...] = ()
+    document: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Action:
+    """One agent's action."""
+
+    continuous: tuple[float, ...] = ()
+    discrete: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """`action` answers one observation, `actions` a batch; the other is empty."""
+
+    policy: str
+    version: str = ""
+    behavior: str = ""
+    action: Action | None = None
+    actions: tuple[Action, ...] | None = None
+    document: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)

@@ -1,0 +1,74 @@
+"""Numbers and outcomes in words, the same in every view."""
+
+from gamedojo.models import Progress, Run
+
+
+def return_text(value: float | None) -> str:
+    """An episode return with three decimals; a dash while there is none."""
+    return "-" if value is None else f"{value:,.3f}"
+
+
+def duration_text(seconds: float) -> str:
+    """42.1 s, 3:07 or 1:02:33."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def size_text(size_bytes: float) -> str:
+    """A size in the largest unit that leaves at least one."""
+    for unit in ("B", "kB", "MB"):
+        if size_bytes < 1000:
+            return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
+        size_bytes /= 1000
+    return f"{size_bytes:.1f} GB"
+
+
+def steps_text(progress: Progress) -> str:
+    """10,240 of 50,000, or without the limit if there is none."""
+    if progress.env_steps is None:
+        return "-"
+    limit = f" of {progress.env_steps_limit:,}" if progress.env_steps_limit else ""
+    return f"{progress.env_steps:,}{limit}"
+
+
+def seconds_left(progress: Progress) -> float | None:
+    """How long training takes at its present speed; it may end sooner, by another stop rule."""
+    if not (progress.env_steps and progress.env_steps_limit and progress.env_steps_per_second):
+        return None
+    return max(0.0, progress.env_steps_limit - progress.env_steps) / progress.env_steps_per_second
+
+
+def outcome_text(run: Run) -> str:
+    """What came of a final run, in a few lines."""
+    if run.failure is not None:
+        where = f" in {run.failure.state}" if run.failure.state else ""
+        lines = [f"Failed{where} ({run.failure.code}): {run.failure.cause}"]
+        if run.failure.remedy:
+            lines.append(f"Remedy: {run.failure.remedy}")
+        return "\n".join(lines)
+    if run.has_failed:
+        return "Failed; the record does not say why. Look at the run's log."
+    return "\n".join([*_evaluation_lines(run), *_service_lines(run)]) or f"Ended as {run.status}."
+
+
+def _evaluation_lines(run: Run) -> list[str]:
+    evaluation = run.evaluation
+    if evaluation is None:
+        return []
+    interval = ""
+    if evaluation.ci95_low is not None and evaluation.ci95_high is not None:
+        interval = f" (95 % interval {return_text(evaluation.ci95_low)} to {return_text(evaluation.ci95_high)})"
+    episodes = f" over {evaluation.episodes:,} episodes" if evaluation.episodes else ""
+    return [f"Evaluated mean return {return_text(evaluation.mean_return)}{interval}{episodes}."]
+
+
+def _service_lines(run: Run) -> list[str]:
+    if run.status == "KEPT" or (run.promotion is not None and not run.promotion.promote):
+        reasons = " ".join(run.promotion.reasons) if run.promotion else ""
+        return [f"Not deployed. {reasons}".strip()]
+    if run.endpoint is not None:
+        return [f"The policy {run.policy} is in service at the endpoint {run.endpoint.name}."]
+    return []
