@@ -1,0 +1,72 @@
+"""Starts the local SageMaker service (`local/sagemaker`), and tells it by a config file what it needs to know."""
+
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+from local.deployment import INFERENCE_IMAGE, TRAINING_IMAGE
+from local.emulator import base_environment
+from local.ports import HOST
+from local.processes import ProcessRecord, start, wait_until_ready
+from local.records import write_private
+from local.settings import REGION, LocalSettings
+
+NAME = "SageMaker service"
+
+_START_SECONDS = 60.0
+
+
+def start_sagemaker(settings: LocalSettings, *, port: int, emulator_url: str) -> ProcessRecord:
+    """Write its config and start it; `wait_for_sagemaker` waits for it."""
+    config_file = settings.state_dir / "sagemaker.json"
+    write_private(config_file, json.dumps(service_config(settings, port=port), indent=2))
+    return start(
+        NAME,
+        [str(settings.python), "-m", "local.sagemaker", "--config", str(config_file)],
+        environment={
+            **base_environment(settings),
+            "AWS_ENDPOINT_URL": emulator_url,
+            "PYTHONPATH": str(settings.checkout),
+            "PYTHONUNBUFFERED": "1",
+        },
+        log_file=log_file(settings),
+        port=port,
+    )
+
+
+def wait_for_sagemaker(settings: LocalSettings, record: ProcessRecord) -> None:
+    """Return when it accepts connections.
+
+    Raises:
+        StartError: it ended, or did not listen in time.
+    """
+    wait_until_ready(record, lambda: _listens(record.port), log_file=log_file(settings), seconds=_START_SECONDS)
+
+
+def service_config(settings: LocalSettings, *, port: int) -> dict[str, Any]:
+    """The service's config: where it listens, where it keeps its things, and what each image URI stands for."""
+    container = settings.checkout / "container"
+    image = {
+        "path": [str(container), str(settings.python.parent), "/usr/local/bin", "/usr/bin", "/bin"],
+        "environment": {"PYTHONPATH": os.pathsep.join((str(settings.checkout), str(settings.checkout / "functions")))},
+    }
+    return {
+        "host": HOST,
+        "port": port,
+        "region": REGION,
+        "state_dir": str(settings.state_dir / "sagemaker"),
+        "images": {TRAINING_IMAGE: image, INFERENCE_IMAGE: image},
+    }
+
+
+def log_file(settings: LocalSettings) -> Path:
+    """What the service prints."""
+    return settings.logs_dir / "sagemaker.log"
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((HOST, port)) == 0
