@@ -1,0 +1,111 @@
+"""The predict API's work: check a request against the policy's spec, ask its endpoint once, answer.
+
+What is in service is read from S3 (`policies/<policy>/current.json` and the spec it names) and kept in the process. It
+is read anew when it is a minute old, and at most once a second when something hints that it has changed: the endpoint
+names another version, an observation does not fit, or the endpoint is gone. No database is asked.
+"""
+
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from time import monotonic
+
+from pipeline.contracts.base import POLICY_NAME_PATTERN
+from pipeline.contracts.policy import CurrentPolicy, PolicySpec
+from pipeline.contracts.predict import InvocationRequest, InvocationResponse, PredictRequest, PredictResponse
+from pipeline.errors import InvalidObservationError, NotYetConsistentError, PolicyNotFoundError, TransientError
+from pipeline.rules.observations import CheckedRequest, check_request, to_response
+
+MAX_REQUEST_BYTES = 3 * 1024 * 1024
+"""The published limit of one request. A serverless endpoint takes 4 MB and a Lambda 6 MB with the proxy's envelope."""
+
+MAX_AGE_SECONDS = 60.0
+MIN_AGE_SECONDS = 1.0
+
+_POLICY_NAME = re.compile(POLICY_NAME_PATTERN)
+
+
+@dataclass(frozen=True)
+class _Served:
+    """What is in service, and when that was read (monotonic seconds)."""
+
+    current: CurrentPolicy
+    spec: PolicySpec
+    read_at: float
+
+
+@dataclass
+class Predictor:
+    """Answers predict requests; one for each process, so that what it has read is kept between requests."""
+
+    load_current: Callable[[str], CurrentPolicy]
+    load_spec: Callable[[CurrentPolicy], PolicySpec]
+    invoke: Callable[[str, InvocationRequest], InvocationResponse]
+    clock: Callable[[], float] = monotonic
+    _known: dict[str, _Served] = field(default_factory=dict, init=False)
+
+    def predict(self, policy: str, request: PredictRequest) -> PredictResponse:
+        """Actions for one observation or a batch.
+
+        Raises:
+            PolicyNotFoundError: no policy of this name is in service.
+            InvalidObservationError: the request does not fit the policy's spec.
+            ModelNotReadyError, ModelError, ThrottledError, ServiceUnavailableError, NotYetConsistentError: see
+                `pipeline.aws.inference.invoke`.
+        """
+        served, checked = self._check(self._in_service(policy), request)
+        try:
+            answer = self.invoke(served.current.endpoint_name, checked.invocation)
+        except (NotYetConsistentError, InvalidObservationError):
+            # The endpoint is another one by now, or serves another version: ask that one, once.
+            fresh = self._read_again(served)
+            if fresh.current == served.current:
+                raise
+            checked = check_request(fresh.spec, request)
+            answer = self.invoke(fresh.current.endpoint_name, checked.invocation)
+        else:
+            if answer.version != served.current.version:
+                with suppress(PolicyNotFoundError):  # the answer is there already
+                    self._read_again(served)
+        return to_response(policy, checked, answer)
+
+    def _check(self, served: _Served, request: PredictRequest) -> tuple[_Served, CheckedRequest]:
+        """Check against what is known; before a refusal, against what is in service now."""
+        try:
+            return served, check_request(served.spec, request)
+        except InvalidObservationError:
+            fresh = self._read_again(served)
+            if fresh.spec == served.spec:
+                raise
+            return fresh, check_request(fresh.spec, request)
+
+    def _in_service(self, policy: str) -> _Served:
+        if not _POLICY_NAME.fullmatch(policy):
+            raise PolicyNotFoundError(f"{policy!r} is no policy's name.")
+        known = self._known.get(policy)
+        if known is None:
+            return self._read(policy, None)
+        return known if self.clock() - known.read_at < MAX_AGE_SECONDS else self._read_or_keep(known)
+
+    def _read_again(self, served: _Served) -> _Served:
+        known = self._known.get(served.current.policy, served)
+        return known if self.clock() - known.read_at < MIN_AGE_SECONDS else self._read_or_keep(known)
+
+    def _read_or_keep(self, known: _Served) -> _Served:
+        """What was known a moment ago serves better than no answer while S3 cannot be read."""
+        try:
+            return self._read(known.current.policy, known)
+        except TransientError:
+            return known
+
+    def _read(self, policy: str, known: _Served | None) -> _Served:
+        read_at = self.clock()
+        try:
+            current = self.load_current(policy)
+        except PolicyNotFoundError:
+            self._known.pop(policy, None)
+            raise
+        spec = known.spec if known is not None and known.current == current else self.load_spec(current)
+        self._known[policy] = _Served(current, spec, read_at)
+        return self._known[policy]

@@ -1,0 +1,213 @@
+"""Does what a caller sent fit the policy's spec? Answered before an endpoint is asked.
+
+Plain Python, because numpy is not in the Lambda package; rows are checked by built-ins that loop in C, so a picture of
+84x84x3 values takes about a millisecond.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from math import isnan
+
+from pipeline.contracts.policy import BehaviorSpec, ObservationSpec, PolicySpec
+from pipeline.contracts.predict import Action, InvocationRequest, InvocationResponse, PredictRequest, PredictResponse
+from pipeline.errors import InvalidObservationError, ModelError
+
+FLOAT32_MAX = 3.4028234663852886e38
+"""Observations are float32 in the model: a larger number would become infinite there (IEEE 754 binary32)."""
+
+_NUMBERS = {int, float}
+
+
+@dataclass(frozen=True)
+class CheckedRequest:
+    """What the endpoint is asked. `batch_size` is None when one observation was given, without a batch axis."""
+
+    invocation: InvocationRequest
+    batch_size: int | None
+
+
+def check_request(spec: PolicySpec, request: PredictRequest) -> CheckedRequest:
+    """Fit a request to the policy: the behavior, each sensor's shape and values, the masks.
+
+    Raises:
+        InvalidObservationError: names the sensor or mask, what was expected and what was given.
+    """
+    behavior = _choose_behavior(spec, request.behavior)
+    sensors = _in_sensor_order(behavior, request.observations)
+    sizes = [_check_sensor(sensor, value) for sensor, value in zip(behavior.observations, sensors, strict=True)]
+    batch_size = _same_batch(behavior, sizes)
+    masks = _check_masks(behavior, request.action_masks, batch_size)
+    batched: list[list[object]] = sensors if batch_size is not None else [[value] for value in sensors]
+    # Checked above, value by value: pydantic need not walk through it once more.
+    invocation = InvocationRequest.model_construct(
+        behavior=behavior.name, observations=batched, action_masks=masks, deterministic=request.deterministic
+    )
+    return CheckedRequest(invocation, batch_size)
+
+
+def to_response(policy: str, checked: CheckedRequest, answer: InvocationResponse) -> PredictResponse:
+    """The endpoint's batch as the caller asked for it: one action, or one for each observation.
+
+    Raises:
+        ModelError: the endpoint answered for another number of agents.
+    """
+    expected = 1 if checked.batch_size is None else checked.batch_size
+    if not len(answer.continuous) == len(answer.discrete) == expected:
+        raise ModelError(
+            f"The endpoint answered {len(answer.continuous)} continuous and {len(answer.discrete)} discrete actions "
+            f"to {expected} observations."
+        )
+    actions = tuple(
+        Action(continuous=tuple(continuous), discrete=tuple(discrete))
+        for continuous, discrete in zip(answer.continuous, answer.discrete, strict=True)
+    )
+    single = checked.batch_size is None
+    return PredictResponse(
+        policy=policy,
+        version=answer.version,
+        behavior=answer.behavior,
+        action=actions[0] if single else None,
+        actions=None if single else actions,
+    )
+
+
+def _choose_behavior(spec: PolicySpec, name: str | None) -> BehaviorSpec:
+    known = {behavior.name: behavior for behavior in spec.behaviors}
+    if name is None and len(known) == 1:
+        return spec.behaviors[0]
+    if name in known:
+        return known[name]
+    said = "names no behavior, and the policy has several" if name is None else f"names the unknown behavior {name!r}"
+    raise InvalidObservationError(f"The request {said}.", f"Give `behavior` as one of: {', '.join(sorted(known))}.")
+
+
+def _in_sensor_order(behavior: BehaviorSpec, given: dict[str, list[object]] | list[list[object]]) -> list[list[object]]:
+    names = [sensor.name for sensor in behavior.observations]
+    wanted = f"Behavior {behavior.name!r} observes, in this order: {', '.join(map(_describe, behavior.observations))}."
+    if isinstance(given, list):
+        if len(given) != len(names):
+            raise InvalidObservationError(f"Observations of {len(names)} sensors expected, {len(given)} given.", wanted)
+        return given
+    if unknown := sorted(given.keys() - set(names)):
+        raise InvalidObservationError(f"Unknown sensors: {', '.join(map(repr, unknown))}.", wanted)
+    if missing := [name for name in names if name not in given]:
+        raise InvalidObservationError(f"No observation of: {', '.join(map(repr, missing))}.", wanted)
+    return [given[name] for name in names]
+
+
+def _describe(sensor: ObservationSpec) -> str:
+    return f"{sensor.name} {list(sensor.shape)}"
+
+
+def _check_sensor(sensor: ObservationSpec, value: list[object]) -> int | None:
+    """The batch size; None for one observation without a batch axis."""
+    depth = _depth(value)
+    if depth == len(sensor.shape):
+        _check_values(sensor, value, sensor.shape, ())
+        return None
+    if depth != len(sensor.shape) + 1 or not value:
+        raise _wrong_shape(sensor, value)
+    for index, one in enumerate(value):
+        _check_values(sensor, one, sensor.shape, (index,))
+    return len(value)
+
+
+def _depth(value: object) -> int:
+    depth = 0
+    while isinstance(value, list):
+        depth += 1
+        value = value[0] if value else None
+    return depth
+
+
+def _check_values(sensor: ObservationSpec, value: object, shape: Sequence[int], index: tuple[int, ...]) -> None:
+    if not isinstance(value, list) or len(value) != shape[0]:
+        raise _wrong_shape(sensor, value, index, shape)
+    if len(shape) > 1:
+        for position, part in enumerate(value):
+            _check_values(sensor, part, shape[1:], (*index, position))
+    elif not _all_finite(value):
+        raise _wrong_value(sensor, value, index)
+
+
+def _all_finite(row: list[object]) -> bool:
+    """True if every entry is a number that float32 can hold; NaN shows in the sum, the rest in minimum and maximum."""
+    if not set(map(type, row)) <= _NUMBERS:
+        return False
+    numbers: list[float] = row  # type: ignore[assignment]
+    try:
+        return min(numbers) >= -FLOAT32_MAX and max(numbers) <= FLOAT32_MAX and not isnan(sum(numbers))
+    except OverflowError:  # an integer that no float can hold
+        return False
+
+
+def _wrong_value(sensor: ObservationSpec, row: list[object], index: tuple[int, ...]) -> InvalidObservationError:
+    position = next(i for i, entry in enumerate(row) if not _all_finite([entry]))
+    path = "".join(f"[{i}]" for i in (*index, position))
+    said = f"{row[position]!r:.40}"
+    return InvalidObservationError(
+        f"Sensor {sensor.name!r} holds {said} at {path}, which is no finite 32-bit number.",
+        "Send finite numbers only; look for a division by zero in what the agent observes.",
+    )
+
+
+def _wrong_shape(
+    sensor: ObservationSpec, value: object, index: tuple[int, ...] = (), shape: Sequence[int] | None = None
+) -> InvalidObservationError:
+    where = f" at {''.join(f'[{i}]' for i in index)}" if index else ""
+    expected = list(sensor.shape if shape is None else shape)
+    batch = "" if index else f", or {['N', *expected]} for a batch".replace("'", "")
+    return InvalidObservationError(
+        f"Sensor {sensor.name!r}: shape {expected}{batch} expected{where}, {_given_shape(value)} given."
+    )
+
+
+def _given_shape(value: object) -> str:
+    """The shape as far as the first entries tell it."""
+    if not isinstance(value, list):
+        return f"a {type(value).__name__}" if value is not None else "null"
+    sizes = []
+    while isinstance(value, list):
+        sizes.append(len(value))
+        value = value[0] if value else None
+    return str(sizes)
+
+
+def _same_batch(behavior: BehaviorSpec, sizes: list[int | None]) -> int | None:
+    if len(set(sizes)) == 1:
+        return sizes[0]
+    said = ", ".join(
+        f"{sensor.name} {'one observation' if size is None else f'a batch of {size}'}"
+        for sensor, size in zip(behavior.observations, sizes, strict=True)
+    )
+    raise InvalidObservationError(f"The sensors disagree about the batch: {said}.", "Send as many for every sensor.")
+
+
+def _check_masks(
+    behavior: BehaviorSpec, masks: list[object] | None, batch_size: int | None
+) -> list[list[float]] | None:
+    """Masks as a batch of 0.0 and 1.0; None when none were given."""
+    if masks is None:
+        return None
+    width = sum(behavior.actions.discrete_branches)
+    if not width:
+        raise InvalidObservationError(f"Behavior {behavior.name!r} has no discrete actions to mask.")
+    rows = [masks] if batch_size is None else masks
+    if batch_size is not None and len(rows) != batch_size:
+        raise InvalidObservationError(f"{batch_size} observations need as many action masks, {len(rows)} given.")
+    return [_check_mask(behavior, row, width) for row in rows]
+
+
+def _check_mask(behavior: BehaviorSpec, row: object, width: int) -> list[float]:
+    if not isinstance(row, list) or len(row) != width:
+        raise InvalidObservationError(
+            f"An action mask has {width} entries, one for each choice; {_given_shape(row)} given."
+        )
+    if not all(isinstance(entry, int | float) and entry in (0, 1) for entry in row):
+        raise InvalidObservationError("An action mask holds 1 (allowed) and 0 (not allowed) only.")
+    bounds = accumulate(behavior.actions.discrete_branches, initial=0)
+    for branch, (start, end) in enumerate(pairwise(bounds)):
+        if not any(row[start:end]):
+            raise InvalidObservationError(f"The action mask allows no choice in branch {branch}.")
+    return [float(entry) for entry in row]
