@@ -14,7 +14,7 @@ once for each function that shares it (1.5 s each, sam 1.170), and uploads a zip
 
 import copy
 import os
-import re
+import shlex
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -111,9 +111,7 @@ def read_template(path: Path) -> dict[str, Any]:
 
 def bootstrap(lambda_python: Path) -> str:
     """The text of the bootstrap file."""
-    if not re.fullmatch(r"[\w./+@-]+", str(lambda_python)):
-        raise DeployError(f"The path of the Lambda runtime has characters that a shell would read: {lambda_python}")
-    return _BOOTSTRAP.format(python=lambda_python)
+    return _BOOTSTRAP.format(python=shlex.quote(str(lambda_python)))
 
 
 def _functions(template: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -123,6 +121,8 @@ def _functions(template: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def _write_package(folder: Path, package: Path, lambda_python: Path) -> None:
     """Zip a folder, bootstrap included. Names are sorted and dates fixed: the same content gives the same bytes."""
+    if (folder / BOOTSTRAP_NAME).exists():
+        raise DeployError(f"{folder} holds a file {BOOTSTRAP_NAME!r}, which the local cloud has to add. Rename yours.")
     with zipfile.ZipFile(package, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
         for directory, subdirectories, names in os.walk(folder, followlinks=True):
             subdirectories.sort()
