@@ -163,14 +163,16 @@ class TerminalView:
     def render(self, now: datetime | None = None) -> RenderableType:
         """The present picture; time goes on between the records."""
         if self._run is None:
-            self._spinner.update(text=Text("waiting for the run's record"))
-            return self._spinner
+            waiting = Table.grid(padding=(0, 1))
+            waiting.add_row(self._spinner, Text("waiting for the run's record"))
+            return waiting
         now = now or datetime.now(UTC)
         parts: list[RenderableType] = [
             _heading(self._run, now),
             _step_table(steps_of(self._run, now), self._spinner, ascii_only=self._console.options.ascii_only),
-            _ProgressLines(self._run),
         ]
+        if self._run.progress.env_steps is not None or _step_label(self._run) == "Train":
+            parts.append(_ProgressLines(self._run))
         if self._trouble is not None:
             parts.append(Text(f"no answer, still trying: {self._trouble}", style="yellow"))
         return Group(*parts)
@@ -183,27 +185,31 @@ class _ProgressLines:
         self._run = run
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Any:
-        progress = self._run.progress
-        steps = steps_text(progress)
+        progress, ended = self._run.progress, _has_trained(self._run)
+        steps = f"{progress.env_steps or 0:,}" if ended else steps_text(progress)
         width = max(10, min(50, options.max_width - len(steps) - 16))
         bar = Table.grid(padding=(0, 1))
-        bar.add_row(Text("  env steps", style="dim"), _bar(self._run, width), Text(steps))
+        bar.add_row(Text("  env steps  ", style="dim"), _bar(self._run, width, ended=ended), Text(steps))
         yield bar
         yield Text.assemble(
             ("  mean return ", "dim"), (return_text(progress.mean_return), "bold"), *_figures(progress, self._run)
         )
 
 
-def _bar(run: Run, width: int) -> ProgressBar:
-    """Full once training has ended, whichever stop rule ended it."""
+def _bar(run: Run, width: int, *, ended: bool) -> ProgressBar:
+    """Full once training has ended, whichever stop rule ended it; a pulse while there are no figures yet."""
     progress = run.progress
-    trained = any(step.label == "Train" and step.status == "done" for step in steps_of(run))
-    if trained:
-        return ProgressBar(total=1, completed=1, width=width)
+    if ended:
+        return ProgressBar(total=1, completed=1, width=width, finished_style="green")
     if progress.env_steps and progress.env_steps_limit:
-        return ProgressBar(total=progress.env_steps_limit, completed=progress.env_steps, width=width)
-    training = _step_label(run) == "Train" and not run.is_final
-    return ProgressBar(total=None if training else 1, completed=0, width=width, pulse=training)
+        return ProgressBar(
+            total=progress.env_steps_limit, completed=progress.env_steps, width=width, complete_style="cyan"
+        )
+    return ProgressBar(total=None, width=width, pulse=not run.is_final, pulse_style="cyan")
+
+
+def _has_trained(run: Run) -> bool:
+    return any(step.label == "Train" and step.status == "done" for step in steps_of(run))
 
 
 def _figures(progress: Progress, run: Run) -> list[tuple[str, str]]:
