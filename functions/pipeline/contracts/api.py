@@ -1,0 +1,55 @@
+"""Small requests and answers of the control API; run records and training requests have their own files."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline.contracts.base import Contract, PolicyName, RunId
+from pipeline.contracts.policy import CurrentPolicy, PolicySpec
+from pipeline.contracts.run import RunStatus
+
+
+class AcceptedRun(Contract):
+    """The answer of `POST /training-runs`. `links` are paths of this API."""
+
+    run_id: RunId
+    policy: PolicyName
+    status: RunStatus
+    links: dict[str, str]
+
+
+class ArtifactLinks(Contract):
+    """The answer of `GET /training-runs/{run_id}/artifacts`: artifact name to presigned URL."""
+
+    artifacts: dict[str, str]
+    expires_in_seconds: int
+
+
+class UploadRequest(Contract):
+    """The body of `POST /builds`."""
+
+    file_name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._ ()-]{0,199}\.(zip|ZIP)$",
+        description="the zip's name without folders, for example MyGame.zip",
+    )
+
+
+class UploadTicket(Contract):
+    """The answer of `POST /builds`: where to send the zip. `key` is what a training request then names."""
+
+    key: str
+    upload_url: str
+    method: Literal["PUT"] = "PUT"
+    expires_in_seconds: int
+
+
+class PolicyList(Contract):
+    """The answer of `GET /policies`: what is in service, by name."""
+
+    policies: tuple[CurrentPolicy, ...]
+
+
+class PolicyDescription(CurrentPolicy):
+    """The answer of `GET /policies/{policy}`."""
+
+    spec: PolicySpec

@@ -1,0 +1,235 @@
+"""template.yaml, read as the architecture that it promises to be."""
+
+import json
+import re
+
+import pytest
+from cfnlint.api import ManualArgs, lint
+from pipeline.api.proxy import CONTROL_ROUTES
+
+from tests.fakes.expanded_template import ROOT, as_list, expanded, resources, source, statements
+
+STATES = [
+    "AdmitRun",
+    "InspectBuild",
+    "StartTraining",
+    "CheckTraining",
+    "ExtractCheckpoint",
+    "StartEvaluation",
+    "CheckEvaluation",
+    "DecidePromotion",
+    "DeployEndpoint",
+    "CheckEndpoint",
+    "VerifyEndpoint",
+    "FinishRun",
+]
+APIS = ["ControlRead", "ControlWrite", "Predict"]
+
+FUNCTIONS = {name: one for name, one in source()["Resources"].items() if one["Type"] == "AWS::Serverless::Function"}
+
+# Actions that the service authorization reference gives no resource type, so that only "*" can stand there.
+WITHOUT_RESOURCE = {
+    "ecr:GetAuthorizationToken",
+    "cloudwatch:PutMetricData",
+    "logs:CreateLogDelivery",
+    "logs:GetLogDelivery",
+    "logs:UpdateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:DescribeResourcePolicies",
+    "logs:DescribeLogGroups",
+}
+
+
+def folder(state: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", state).lower()
+
+
+def test_the_expansion_is_clean_by_cfn_lint():
+    # W3005: SAM writes a DependsOn that a Ref implies already
+    config = ManualArgs(regions=["us-east-1", "eu-central-1"], ignore_checks=["W3005"])
+    faults = lint(json.dumps(expanded()), config=config)
+    assert [f"{fault.rule.id} {fault.message} {fault.path}" for fault in faults] == []
+
+
+def test_there_is_one_function_for_each_state_and_api_and_no_other():
+    assert set(FUNCTIONS) == {f"{name}Function" for name in STATES + APIS}
+
+
+@pytest.mark.parametrize("name", STATES + APIS)
+def test_each_function_has_the_handler_of_its_folder(name):
+    handler = FUNCTIONS[f"{name}Function"]["Properties"]["Handler"]
+    assert handler == f"{folder(name)}.app.handler"
+    assert "CodeUri" not in FUNCTIONS[f"{name}Function"]["Properties"], "all share the one of Globals"
+
+
+def test_each_function_has_a_role_of_its_own():
+    roles = [json.dumps(one["Role"]) for one in resources("AWS::Lambda::Function").values()]
+    assert len(set(roles)) == len(roles) == len(FUNCTIONS)
+
+
+def test_no_statement_says_star_where_an_arn_can_stand():
+    wide = {
+        action
+        for _, statement in statements()
+        if "*" in as_list(statement["Resource"])
+        for action in as_list(statement["Action"])
+    }
+    assert wide <= WITHOUT_RESOURCE
+
+
+def test_no_action_is_a_wildcard():
+    assert [(name, a) for name, one in statements() for a in as_list(one["Action"]) if "*" in a] == []
+
+
+def test_roles_are_passed_to_sagemaker_only_and_one_by_one():
+    passed = [one for _, one in statements() if "iam:PassRole" in as_list(one["Action"])]
+    assert {json.dumps(one["Resource"]) for one in passed} == {
+        json.dumps({"Fn::GetAtt": [role, "Arn"]}) for role in ("JobRole", "EndpointRole")
+    }
+    for one in passed:
+        assert one["Condition"] == {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
+
+
+@pytest.mark.parametrize(("role", "prefix"), [("JobRole", "runs"), ("EndpointRole", "policies")])
+def test_sagemaker_roles_reach_one_prefix_of_the_bucket(role, prefix):
+    own = [one for name, one in statements() if name == role]
+    objects = [one for one in own if "s3:ListBucket" not in as_list(one["Action"])]
+    assert [one["Resource"] for one in objects] == [{"Fn::Sub": f"${{Bucket.Arn}}/{prefix}/*"}]
+    listing = [one for one in own if "s3:ListBucket" in as_list(one["Action"])]
+    assert [one["Condition"] for one in listing] == [{"StringLike": {"s3:prefix": f"{prefix}/*"}}]
+
+
+def test_only_the_functions_that_say_so_may_start_or_stop_something_that_costs():
+    allowed: dict[str, set[str]] = {}
+    for name, one in statements():
+        for action in as_list(one["Action"]):
+            if action.startswith("sagemaker:") and not action.startswith("sagemaker:Describe"):
+                allowed.setdefault(action, set()).add(name)
+    assert allowed["sagemaker:CreateTrainingJob"] == {"StartJobs"}
+    assert allowed["sagemaker:CreateEndpoint"] == {"DeployEndpointFunctionRole"}
+    assert "PredictFunctionRole" in allowed["sagemaker:InvokeEndpoint"]
+    users = {
+        name
+        for name, one in FUNCTIONS.items()
+        if {"Ref": "StartJobs"} in as_list(one["Properties"].get("Policies", []))
+    }
+    assert users == {"StartTrainingFunction", "StartEvaluationFunction"}
+
+
+def test_predict_can_neither_start_runs_nor_read_a_database():
+    own = [one for name, one in statements() if name == "PredictFunctionRole"]
+    services = {action.split(":")[0] for one in own for action in as_list(one["Action"])}
+    assert services == {"s3", "sagemaker"}
+
+
+def routes(api: str) -> dict[str, set[str]]:
+    body = resources("AWS::ApiGateway::RestApi")[api]["Body"]
+    return {
+        path: {method.upper() for method in methods if method != "options"} for path, methods in body["paths"].items()
+    }
+
+
+def test_the_control_api_has_the_routes_that_its_handlers_know():
+    found = routes("ControlApi")
+    assert found.pop("/{proxy+}") == {"GET", "POST", "PUT", "PATCH", "DELETE"}
+    assert found == {path: set(methods) for path, methods in CONTROL_ROUTES.items()}
+
+
+def test_the_predict_api_has_one_route():
+    found = routes("PredictApi")
+    assert found.pop("/{proxy+}") == {"GET", "POST", "PUT", "PATCH", "DELETE"}
+    assert found == {"/policies/{policy}/predict": {"POST"}}
+
+
+def test_every_route_of_both_apis_wants_an_api_key():
+    for name, api in resources("AWS::ApiGateway::RestApi").items():
+        for path, methods in api["Body"]["paths"].items():
+            for method, operation in methods.items():
+                assert {"api_key": []} in operation["security"], (name, path, method)
+
+
+def test_each_api_has_a_key_and_a_throttled_plan_of_its_own():
+    plans = resources("AWS::ApiGateway::UsagePlan")
+    assert (
+        len(plans) == len(resources("AWS::ApiGateway::ApiKey")) == len(resources("AWS::ApiGateway::UsagePlanKey")) == 2
+    )
+    assert all(plan["Throttle"]["RateLimit"] > 0 for plan in plans.values())
+
+
+def test_what_api_gateway_answers_itself_has_the_form_of_every_other_error():
+    from pipeline.contracts.problem import Problem
+
+    for api in resources("AWS::ApiGateway::RestApi").values():
+        answers = api["Body"]["x-amazon-apigateway-gateway-responses"]
+        assert {"INVALID_API_KEY", "THROTTLED", "QUOTA_EXCEEDED", "MISSING_AUTHENTICATION_TOKEN"} <= set(answers)
+        for kind, one in answers.items():
+            problem = Problem.model_validate_json(one["responseTemplates"]["application/json"], strict=True)
+            assert problem.status == int(one["statusCode"]), kind
+            assert problem.remedy
+            content_type = one["responseParameters"]["gatewayresponse.header.Content-Type"]
+            assert content_type == "'application/problem+json'"
+
+
+def test_an_object_below_builds_starts_the_machine_and_a_failed_start_is_kept():
+    (rule,) = resources("AWS::Events::Rule").values()
+    assert rule["EventPattern"]["detail-type"] == ["Object Created"]
+    assert rule["EventPattern"]["detail"]["object"] == {"key": [{"prefix": "builds/"}]}
+    assert rule["EventPattern"]["detail"]["bucket"] == {"name": [{"Ref": "Bucket"}]}
+    (target,) = rule["Targets"]
+    assert target["RetryPolicy"] == {"MaximumRetryAttempts": 20, "MaximumEventAgeInSeconds": 3600}
+    (queue,) = resources("AWS::SQS::Queue")
+    assert target["DeadLetterConfig"]["Arn"] == {"Fn::GetAtt": [queue, "Arn"]}
+
+
+def test_the_bucket_is_private_versioned_and_spoken_to_over_tls_only():
+    (bucket,) = resources("AWS::S3::Bucket").values()
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert bucket["NotificationConfiguration"]["EventBridgeConfiguration"]["EventBridgeEnabled"] is True
+    (policy,) = resources("AWS::S3::BucketPolicy").values()
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+
+
+def test_what_users_made_outlives_the_stack():
+    for name, one in source()["Resources"].items():
+        if one["Type"] in {"AWS::S3::Bucket", "AWS::DynamoDB::Table"}:
+            assert one["DeletionPolicy"] == one["UpdateReplacePolicy"] == "Retain", name
+
+
+def test_the_runs_table_has_the_keys_and_indexes_that_its_readers_use():
+    table = resources("AWS::DynamoDB::Table")["RunsTable"]
+    assert table["KeySchema"] == [{"AttributeName": "run_id", "KeyType": "HASH"}]
+    indexes = {
+        one["IndexName"]: [key["AttributeName"] for key in one["KeySchema"]] for one in table["GlobalSecondaryIndexes"]
+    }
+    assert indexes == {"by_policy": ["policy", "created_at"], "by_created": ["record_type", "created_at"]}
+
+
+def test_every_log_is_forgotten_after_a_time_and_every_function_writes_to_one_of_them():
+    groups = resources("AWS::Logs::LogGroup")
+    assert all("RetentionInDays" in group for group in groups.values())
+    used = {one["LoggingConfig"]["LogGroup"]["Ref"] for one in resources("AWS::Lambda::Function").values()}
+    assert used == {"PipelineLog", "ApiLog", "PredictLog"} <= set(groups)
+
+
+def test_what_the_emulator_refuses_stands_behind_a_condition_that_is_false_by_default():
+    refused = {"AWS::Budgets::Budget", "AWS::ApplicationAutoScaling::ScalableTarget", "AWS::Logs::QueryDefinition"}
+    for name, one in expanded()["Resources"].items():
+        if one["Type"] in refused:
+            assert one.get("Condition") == "HasBudget", name
+    assert source()["Parameters"]["BudgetUsd"]["Default"] == 0
+    assert source()["Conditions"]["HasBudget"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "BudgetUsd"}, 0]}]}
+
+
+def test_the_outputs_name_what_clients_need():
+    wanted = {"ControlApiUrl", "ControlApiKeyId", "PredictApiUrl", "PredictApiKeyId", "BucketName", "StateMachineArn"}
+    assert wanted | {"RunsTableName", "PoliciesTableName"} <= set(source()["Outputs"])
+
+
+def test_the_template_itself_names_no_account_and_no_region():
+    text = (ROOT / "template.yaml").read_text()
+    assert not re.search(r"\b\d{12}\b", text)
+    assert not re.search(r"\b(us|eu|ap)-[a-z]+-\d\b", text)
