@@ -5,10 +5,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from gamedojo import models
+from gamedojo import client, models
+from gamedojo.client import upload_name
 from gamedojo.errors import ApiError, api_error
 from gamedojo.reading import read
-from pipeline.contracts import policy, predict, problem, request, run
+from hypothesis import given
+from hypothesis import strategies as st
+from pipeline.contracts import api, policy, predict, problem, request, run
 from pydantic import BaseModel
 
 MOMENT = datetime(2025, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
@@ -54,6 +57,16 @@ NEW_RECORD = run.RunRecord(
 )
 
 
+ACCEPTED = api.AcceptedRun(run_id="basic-1", policy="basic", status=run.RunStatus.RUNNING, links={"self": "/x"})
+BEHAVIOR = policy.BehaviorSpec(
+    name="B",
+    onnx="policies/B.onnx",
+    observations=(policy.ObservationSpec(name="camera", shape=(3, 84, 84)),),
+    actions=policy.ActionSpec(continuous_size=2, discrete_branches=(3, 3)),
+    memory_size=64,
+)
+
+
 def assert_same(mine: Any, theirs: BaseModel) -> None:
     """Every field that the client knows has the contract's value."""
     for field in fields(mine):
@@ -87,13 +100,7 @@ PAIRS = [
     ),
     (
         models.Behavior,
-        policy.BehaviorSpec(
-            name="B",
-            onnx="policies/B.onnx",
-            observations=(policy.ObservationSpec(name="camera", shape=(3, 84, 84)),),
-            actions=policy.ActionSpec(continuous_size=2, discrete_branches=(3, 3)),
-            memory_size=64,
-        ),
+        BEHAVIOR,
     ),
 ]
 
@@ -126,3 +133,25 @@ def test_a_problem_is_read_whole() -> None:
 def test_what_the_client_sends_to_predict_the_contract_takes() -> None:
     for observations in ([[0.0, 1.0]], {"vector": [0.0, 1.0]}, [[[0.0], [1.0]]]):
         predict.PredictRequest.model_validate({"observations": observations, "deterministic": False, "behavior": "B"})
+
+
+@given(st.text(min_size=1))
+def test_any_file_name_becomes_one_that_the_api_takes(name: str) -> None:
+    assert api.UploadRequest(file_name=upload_name(name))
+
+
+@pytest.mark.parametrize("name", ["MyGame.zip", "My Game (2).zip", "a.b_c-1.zip"])
+def test_a_good_file_name_stays(name: str) -> None:
+    assert upload_name(name) == name
+
+
+def test_answers_about_policies_and_uploads_are_read() -> None:
+    spec = policy.PolicySpec(policy="p", version="v", behaviors=(BEHAVIOR,))
+    description = api.PolicyDescription(policy="p", version="v", endpoint_name="e", spec_key="k", spec=spec)
+    mine = client._policy(description.model_dump(mode="json"))
+    assert (mine.policy, mine.version, mine.endpoint_name) == ("p", "v", "e")
+    assert_same(mine.behaviors[0], BEHAVIOR)
+    ticket = api.UploadTicket(key="uploads/1/x.zip", upload_url="https://b.example/", expires_in_seconds=900)
+    assert_same(read(models.CreatedRun, ACCEPTED.model_dump(mode="json")), ACCEPTED)
+    upload = read(models.BuildUpload, ticket.model_dump(mode="json"))
+    assert (upload.key, upload.upload_url, upload.method) == (ticket.key, ticket.upload_url, "PUT")

@@ -1,6 +1,7 @@
 """The Python client of a gamedojo stack."""
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -72,7 +73,7 @@ class GamedojoClient:
         """Upload a build and answer its key in the stack's bucket. Starts no run."""
         if not build.is_file():
             raise InputError(f"{build} is no file.", "Name the zip of a Linux build.")
-        target = read(BuildUpload, self._control("POST", "/builds", json={"file_name": build.name}))
+        target = read(BuildUpload, self._control("POST", "/builds", json={"file_name": upload_name(build.name)}))
         self._transport.upload(target.method, target.upload_url, build, target.headers, on_progress)
         return target.key
 
@@ -181,6 +182,13 @@ class GamedojoClient:
             raise _missing_url("control")
         url = self.connection.control_url.rstrip("/") + path
         return self._transport.call(method, url, key=self.connection.control_key, json=json, params=params)
+
+
+def upload_name(file_name: str) -> str:
+    """The name that an upload asks for: the file's, in the characters that the API takes, ending in .zip."""
+    stem = file_name[:-4] if file_name.lower().endswith(".zip") else file_name
+    stem = re.sub(r"[^A-Za-z0-9._ ()-]+", "-", stem)[:180].lstrip("._ ()-")
+    return f"{stem or 'build'}.zip"
 
 
 def _run(document: Any) -> Run:

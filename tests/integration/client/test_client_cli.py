@@ -211,19 +211,24 @@ def test_no_runs_leave_stdout_empty(api: FakeApi) -> None:
     assert (result.stdout, result.stderr, result.exit_code) == ("", "No runs.\n", 0)
 
 
-def test_policies_show_what_goes_in_and_out(api: FakeApi) -> None:
+def test_policies_are_listed_and_described(api: FakeApi) -> None:
     behavior = {
         "name": "Basic",
         "onnx": "policies/Basic.onnx",
         "observations": [{"name": "obs_0", "shape": [20]}],
         "actions": {"continuous_size": 0, "discrete_branches": [3]},
     }
-    policy = {"policy": "basic", "version": RUN_ID, "endpoint_name": "gamedojo-dev-basic", "behaviors": [behavior]}
-    api.script("GET", "/policies", Answer(document={"policies": [policy]}))
-    line = call(api, "policies").stdout.splitlines()[1]
-    assert [part in line for part in ("basic", RUN_ID, "gamedojo-dev-basic", "Basic: obs_0 20", "discrete 3")] == [
-        True
-    ] * 5
+    current = {"policy": "basic", "version": RUN_ID, "endpoint_name": "gamedojo-dev-basic", "spec_key": "k"}
+    described = {
+        **current,
+        "spec": {"format_version": 1, "policy": "basic", "version": RUN_ID, "behaviors": [behavior]},
+    }
+    api.script("GET", "/policies", Answer(document={"policies": [current]}))
+    api.script("GET", "/policies/basic", Answer(document=described))
+    assert call(api, "policies").stdout.splitlines()[1].split() == ["basic", RUN_ID, "gamedojo-dev-basic"]
+    words = call(api, "policies", "basic").stdout.split()
+    assert words[words.index("observes") :] == ["observes", "obs_0", "20", "acts", "discrete", "3"]
+    assert json.loads(call(api, "policies", "basic", "--json").stdout) == described
 
 
 def test_artifacts_are_written_and_listed(api: FakeApi, tmp_path: Path) -> None:

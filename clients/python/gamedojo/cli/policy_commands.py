@@ -45,12 +45,17 @@ def predict(
         out().print(_action_words(action), markup=False, highlight=False, soft_wrap=True)
 
 
-def policies(as_json: AsJson = False) -> None:
-    """List the policies in service."""
+def policies(
+    policy: Annotated[str, typer.Argument(help="Tell of this one what it observes and does.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """List the policies in service, or describe one."""
     with GamedojoClient() as client:
-        found = client.policies()
+        found = (client.policy(policy),) if policy else client.policies()
     if as_json:
-        print_json([policy.document for policy in found])
+        print_json(found[0].document if policy else [one.document for one in found])
+    elif policy:
+        out().print(_description(found[0]))
     elif found:
         out().print(_policy_table(found))
     else:
@@ -86,22 +91,28 @@ def _action_words(action: Action) -> str:
 
 def _policy_table(found: tuple[Policy, ...]) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("policy", "version", "endpoint", "observes", "acts"):
+    for name in ("policy", "version", "endpoint"):
         table.add_column(name, no_wrap=name == "policy")
     for policy in found:
-        table.add_row(
-            policy.policy,
-            policy.version,
-            policy.endpoint_name,
-            "\n".join(_observes(behavior) for behavior in policy.behaviors),
-            "\n".join(_acts(behavior) for behavior in policy.behaviors),
-        )
+        table.add_row(policy.policy, policy.version, policy.endpoint_name)
+    return table
+
+
+def _description(policy: Policy) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, text in (("policy", policy.policy), ("version", policy.version), ("endpoint", policy.endpoint_name)):
+        table.add_row(name, text)
+    for behavior in policy.behaviors:
+        table.add_row("behavior", behavior.name)
+        table.add_row("  observes", _observes(behavior))
+        table.add_row("  acts", _acts(behavior))
     return table
 
 
 def _observes(behavior: Behavior) -> str:
-    sensors = ", ".join(f"{sensor.name} {'x'.join(map(str, sensor.shape))}" for sensor in behavior.observations)
-    return f"{behavior.name}: {sensors}"
+    return ", ".join(f"{sensor.name} {'x'.join(map(str, sensor.shape))}" for sensor in behavior.observations)
 
 
 def _acts(behavior: Behavior) -> str:

@@ -1,0 +1,5 @@
+"""Why a demo ends early."""
+
+
+class DemoError(Exception):
+    """The message is for the person who ran the demo."""
