@@ -1,5 +1,7 @@
 """`gamedojo local up|down|status`: what this room adds to the command line (entry point group `gamedojo.commands`)."""
 
+from __future__ import annotations
+
 import json
 import os
 import signal
@@ -9,15 +11,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from local.cloud import CloudStatus, LocalCloud
-from local.connection import Connection
 from local.errors import LocalCloudError
 from local.progress import Progress
 from local.settings import LocalSettings
+
+if TYPE_CHECKING:
+    from local.cloud import CloudStatus, LocalCloud
+    from local.connection import Connection
 
 app = typer.Typer(
     name="local",
@@ -41,7 +45,7 @@ def up(
 ) -> None:
     """Start the local cloud and deploy template.yaml into it; Ctrl-C ends it."""
     settings = LocalSettings.from_environment(os.environ)
-    cloud = LocalCloud(settings, Progress(_say))
+    cloud = _cloud(settings)
     began = time.monotonic()
     with _signals_interrupt(), _shown_errors():
         try:
@@ -59,7 +63,7 @@ def up(
 @app.command()
 def down() -> None:
     """End the local cloud: jobs, endpoints, functions, emulator. Its state stays for the next `up`."""
-    cloud = LocalCloud(LocalSettings.from_environment(os.environ), Progress(_say))
+    cloud = _cloud(LocalSettings.from_environment(os.environ))
     with _shown_errors():
         ran = cloud.down()
     _say("The local cloud has ended; no process of it is left." if ran else "No local cloud runs.")
@@ -71,13 +75,20 @@ def status(
 ) -> None:
     """Say what runs and where; exit status 3 if the cloud is not up."""
     settings = LocalSettings.from_environment(os.environ)
-    found = LocalCloud(settings, Progress(_say)).status()
+    found = _cloud(settings).status()
     if as_json:
         _say(json.dumps(_status_document(found, settings), indent=2))
     else:
         _say(_status_text(found, settings))
     if not found.is_up:
         raise typer.Exit(3)
+
+
+def _cloud(settings: LocalSettings) -> LocalCloud:
+    # Imported here: every `gamedojo` command loads this file, and boto3 takes a while to import.
+    from local.cloud import LocalCloud
+
+    return LocalCloud(settings, Progress(_say))
 
 
 def _stay(cloud: LocalCloud) -> None:

@@ -5,9 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import boto3
-
-from local.deployment import Stack, client_arguments
+from local.aws import client_arguments, isolated_session
+from local.deployment import Stack
 from local.errors import DeployError
 from local.records import write_private
 from local.settings import REGION, STACK_NAME
@@ -70,5 +69,5 @@ def local_api_url(api_url: str, emulator_url: str) -> str:
 
 
 def _api_key(key_id: str, emulator_url: str) -> str:
-    client = boto3.client("apigateway", **client_arguments(emulator_url))
+    client = isolated_session().client("apigateway", **client_arguments(emulator_url))
     return client.get_api_key(apiKey=key_id, includeValue=True)["value"]

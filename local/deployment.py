@@ -8,13 +8,11 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from local.emulator import ACCESS_KEY, base_environment
+from local.aws import ACCESS_KEY, client_arguments, isolated_session
+from local.emulator import base_environment
 from local.errors import DeployError
 from local.local_package import TEMPLATE_NAME, make_local_package
 from local.processes import log_tail
@@ -102,7 +100,7 @@ def deploy(settings: LocalSettings, template: Path, *, emulator_url: str, progre
 
 def find_stack(emulator_url: str) -> Stack | None:
     """The stack, if it stands whole."""
-    client = boto3.client("cloudformation", **client_arguments(emulator_url))
+    client = isolated_session().client("cloudformation", **client_arguments(emulator_url))
     try:
         found = client.describe_stacks(StackName=STACK_NAME)["Stacks"]
     except ClientError:
@@ -122,17 +120,6 @@ def source_key(settings: LocalSettings) -> str:
         digest.update(f"{path.relative_to(settings.checkout)}\0{len(content)}\0".encode() + content)
     digest.update(f"{settings.sam}\0{settings.lambda_python}\0{_runtime(settings)}".encode())
     return digest.hexdigest()[:16]
-
-
-def client_arguments(emulator_url: str) -> dict[str, Any]:
-    """Arguments of `boto3.client` for the emulator, whatever the user's own AWS configuration says."""
-    return {
-        "endpoint_url": emulator_url,
-        "region_name": REGION,
-        "aws_access_key_id": ACCESS_KEY["AWS_ACCESS_KEY_ID"],
-        "aws_secret_access_key": ACCESS_KEY["AWS_SECRET_ACCESS_KEY"],
-        "config": Config(connect_timeout=5, read_timeout=60, proxies={}, retries={"max_attempts": 2}),
-    }
 
 
 def _source_files(checkout: Path) -> Iterator[Path]:

@@ -16,13 +16,12 @@ import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from local.aws import ACCESS_KEY
 from local.ports import HOST
 from local.processes import MARKER, ProcessRecord, start, wait_until_ready
 from local.settings import REGION, LocalSettings
 
 NAME = "emulator"
-ACCESS_KEY = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-"""The emulator asks for a key and accepts any."""
 
 _START_SECONDS = 60.0
 

@@ -86,8 +86,7 @@ def stop(record: ProcessRecord, *, grace_seconds: float) -> None:
         return
     family = [process, *_descendants(process)]
     process.terminate()
-    with contextlib.suppress(psutil.TimeoutExpired):
-        process.wait(grace_seconds)
+    _wait_until_ended([process], grace_seconds)
     kill_group(record.pid)
     kill(family)
 
@@ -106,8 +105,7 @@ def kill(processes: Iterable[psutil.Process], *, seconds: float = 10.0) -> list[
     for process in targets:
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             process.kill()
-    _, alive = psutil.wait_procs(targets, timeout=seconds)
-    return [process for process in alive if _runs(process)]
+    return _wait_until_ended(targets, seconds)
 
 
 def survivors(state_dir: Path) -> list[psutil.Process]:
@@ -126,6 +124,14 @@ def log_tail(log_file: Path, lines: int = 15) -> str:
     except OSError:
         return f"(no log at {log_file})"
     return f"The end of {log_file}:\n" + "\n".join(text.splitlines()[-lines:])
+
+
+def _wait_until_ended(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Wait; returns those that still run. A zombie has ended, whether or not its parent (an `up`) looked at it."""
+    deadline = time.monotonic() + seconds
+    while (running := [process for process in processes if _runs(process)]) and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+    return running
 
 
 def _belongs_to(process: psutil.Process, state_dir: Path) -> bool:
