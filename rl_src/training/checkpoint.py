@@ -1,0 +1,113 @@
+"""Checkpoints without pickles: tensors as safetensors, all else as JSON.
+
+    <checkpoint_dir>/<iteration>/     eight digits; the highest complete one counts
+        state.json                    counters, random state, the optimizer's plain values; format version
+        weights.safetensors           network, as after the last update
+        optimizer.safetensors         Adam's moments
+        best.safetensors              the best weights so far, if there are any
+        progress.jsonl                the lines up to here
+
+A checkpoint is written beside its place and renamed, so that it is there whole or not at all. SageMaker copies the
+directory to S3 while the job runs, and back before a restarted job begins.
+"""
+
+import json
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from rl_src.training.errors import InvalidCheckpointError
+
+FORMAT_VERSION = 1
+KEPT = 2
+"""The last one and the one before."""
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Everything that a training needs to go on. `state` is plain JSON."""
+
+    state: dict[str, Any]
+    weights: Arrays
+    optimizer: Arrays
+    best: Arrays | None = None
+    progress: list[dict[str, Any]] = field(default_factory=list)
+
+
+def save_checkpoint(directory: Path, iteration: int, checkpoint: Checkpoint) -> Path:
+    """Write one, and remove all but the last `KEPT`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    place, draft = directory / f"{iteration:08d}", directory / f".{iteration:08d}.draft"
+    write_checkpoint(draft, checkpoint)
+    shutil.rmtree(place, ignore_errors=True)
+    draft.rename(place)
+    for old in _complete(directory)[:-KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+    return place
+
+
+def write_checkpoint(place: Path, checkpoint: Checkpoint) -> None:
+    """Write the files of one checkpoint into `place`, which is made anew."""
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    _save(checkpoint.weights, place / "weights.safetensors")
+    _save(checkpoint.optimizer, place / "optimizer.safetensors")
+    if checkpoint.best is not None:
+        _save(checkpoint.best, place / "best.safetensors")
+    (place / "progress.jsonl").write_text("".join(json.dumps(line) + "\n" for line in checkpoint.progress))
+    document = {"format_version": FORMAT_VERSION, **checkpoint.state}
+    (place / "state.json").write_text(json.dumps(document, indent=1))
+
+
+def load_latest(directory: Path) -> Checkpoint | None:
+    """The last complete checkpoint; None if there is none.
+
+    Raises:
+        InvalidCheckpointError: it is there but cannot be read.
+    """
+    places = _complete(directory) if directory.is_dir() else []
+    return read_checkpoint(places[-1]) if places else None
+
+
+def read_checkpoint(place: Path) -> Checkpoint:
+    """Read one checkpoint's files.
+
+    Raises:
+        InvalidCheckpointError: a file is missing or broken, or the format is of another version.
+    """
+    try:
+        state = json.loads((place / "state.json").read_text())
+        best = place / "best.safetensors"
+        lines = (place / "progress.jsonl").read_text().splitlines()
+        checkpoint = Checkpoint(
+            state=state,
+            weights=load_file(place / "weights.safetensors"),
+            optimizer=load_file(place / "optimizer.safetensors"),
+            best=load_file(best) if best.exists() else None,
+            progress=[json.loads(line) for line in lines],
+        )
+    except (OSError, ValueError, SafetensorError) as error:
+        raise InvalidCheckpointError(f"the checkpoint {place.name} cannot be read: {error}.") from error
+    if state.get("format_version") != FORMAT_VERSION:
+        raise InvalidCheckpointError(
+            f"the checkpoint {place.name} has format version {state.get('format_version')}, not {FORMAT_VERSION}."
+        )
+    return checkpoint
+
+
+def _complete(directory: Path) -> list[Path]:
+    places = [item for item in directory.iterdir() if item.name.isdigit() and (item / "state.json").exists()]
+    return sorted(places, key=lambda item: int(item.name))
+
+
+def _save(arrays: Arrays, path: Path) -> None:
+    # safetensors stores the memory as it lies: a view that is not contiguous would be stored wrongly.
+    save_file({name: np.array(value, order="C") for name, value in arrays.items()}, path)

@@ -1,0 +1,149 @@
+"""What a training is told. A field that is None is derived by `presets.resolve` from the behavior's name and specs."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from rl_src.training.errors import InvalidTrainingConfigError
+
+Activation = Literal["tanh", "relu", "silu"]
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """PPO's hyperparameters by RLlib's names; counts are agent decisions."""
+
+    lr: float | None = None
+    gamma: float | None = None
+    lambda_: float | None = None
+    clip_param: float | None = None
+    entropy_coeff: float | None = None
+    vf_loss_coeff: float | None = None
+    grad_clip: float | None = None
+    train_batch_size: int | None = None
+    minibatch_size: int | None = None
+    num_epochs: int | None = None
+
+
+@dataclass(frozen=True)
+class Network:
+    """The hidden layers of policy and value function, which share none."""
+
+    hidden_sizes: tuple[int, ...] | None = None
+    activation: Activation | None = None
+    normalize_observations: bool | None = None
+
+
+@dataclass(frozen=True)
+class StopRule:
+    """Training ends when any of these holds; a rule given replaces the default rule whole."""
+
+    env_steps: int | None = None
+    mean_return: float | None = None
+    wall_time_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class EnvironmentSettings:
+    """How the build is started and what it is told over its side channels."""
+
+    arguments: tuple[str, ...] = ()
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    time_scale: float = 20.0
+    num_builds: int | None = None
+    startup_timeout_seconds: float = 120.0
+    step_timeout_seconds: float = 60.0
+    graphics: bool = False
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One training. `executable` is the unpacked build's program."""
+
+    executable: Path
+    algorithm: Literal["PPO"] = "PPO"
+    hyperparameters: Hyperparameters = Hyperparameters()
+    network: Network = Network()
+    stop: StopRule | None = None
+    environment: EnvironmentSettings = EnvironmentSettings()
+    seed: int = 0
+    checkpoint_interval_seconds: float = 60.0
+
+    @classmethod
+    def from_document(cls, executable: Path, document: Mapping[str, Any]) -> "TrainingConfig":
+        """Read the JSON form (`contracts.job.TrainingJobConfig`); `executable` was resolved by the caller.
+
+        Raises:
+            InvalidTrainingConfigError: a field that is not known here.
+        """
+        parts: dict[str, Any] = {
+            "hyperparameters": Hyperparameters,
+            "network": Network,
+            "stop": StopRule,
+            "environment": EnvironmentSettings,
+        }
+        values: dict[str, Any] = {}
+        for name, value in document.items():
+            if name in parts and value is not None:
+                values[name] = _read(parts[name], name, value)
+            elif name in {"algorithm", "seed", "stop"}:
+                values[name] = value
+            else:
+                raise InvalidTrainingConfigError(f"unknown setting {name!r}.")
+        return cls(executable=executable, **values)
+
+
+@dataclass(frozen=True)
+class ResolvedHyperparameters:
+    """`Hyperparameters` with nothing left open."""
+
+    lr: float
+    gamma: float
+    lambda_: float
+    clip_param: float
+    entropy_coeff: float
+    vf_loss_coeff: float
+    grad_clip: float
+    train_batch_size: int
+    minibatch_size: int
+    num_epochs: int
+
+
+@dataclass(frozen=True)
+class ResolvedNetwork:
+    """`Network` with nothing left open."""
+
+    hidden_sizes: tuple[int, ...]
+    activation: Activation
+    normalize_observations: bool
+
+
+@dataclass(frozen=True)
+class ResolvedConfig:
+    """The effective configuration: what `config.json` in the artifact shows."""
+
+    behavior: str
+    preset: str | None
+    algorithm: str
+    hyperparameters: ResolvedHyperparameters
+    network: ResolvedNetwork
+    stop: StopRule
+    environment: EnvironmentSettings
+    num_builds: int
+    seed: int
+
+    def to_document(self) -> dict[str, Any]:
+        """As JSON takes it."""
+        return asdict(self)
+
+
+def _read(kind: Any, name: str, document: Mapping[str, Any]) -> Any:
+    known = {item.name for item in fields(kind)} | {"executable"}
+    if unknown := sorted(set(document) - known):
+        raise InvalidTrainingConfigError(f"unknown setting {name}.{unknown[0]}; known: {', '.join(sorted(known))}.")
+    values = {key: value for key, value in document.items() if key != "executable"}
+    for key in ("hidden_sizes", "arguments"):
+        if values.get(key) is not None:
+            values[key] = tuple(values[key])
+    return kind(**values)

@@ -1,0 +1,222 @@
+"""The policy and value networks, in plain torch: RLlib wraps them (`rl_module`), ONNX export traces them."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from rl_src.envs.specs import ActionSpec, ObservationSpec
+from rl_src.training.action_distribution import mask_logits
+from rl_src.training.config import Activation, ResolvedNetwork
+
+NORMALIZED_LIMIT = 5.0
+"""Normalised observations are clipped here, as ML-Agents does (`torch_entities/encoders.py`)."""
+
+_ACTIVATIONS: dict[Activation, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "silu": nn.SiLU}
+
+
+class RunningMoments(nn.Module):
+    """Mean and variance of everything seen so far, by Chan's parallel update (1979); kept in the weights."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.mean: torch.Tensor
+        self.variance: torch.Tensor
+        self.count: torch.Tensor
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("variance", torch.ones(size))
+        self.register_buffer("count", torch.zeros(1, dtype=torch.float64))
+
+    def update(self, values: torch.Tensor) -> None:
+        """Add a batch: [N, size]."""
+        count, added = float(self.count), len(values)
+        total = count + added
+        batch_mean = values.mean(dim=0)
+        delta = batch_mean - self.mean
+        squares = self.variance * count + values.var(dim=0, unbiased=False) * added
+        squares = squares + delta.square() * (count * added / total)
+        self.mean.copy_(self.mean + delta * (added / total))
+        self.variance.copy_(squares / total)
+        self.count.fill_(total)
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """Standardise and clip: [N, size] -> [N, size]."""
+        standard = (values - self.mean) / torch.sqrt(self.variance + 1e-8)
+        return standard.clamp(-NORMALIZED_LIMIT, NORMALIZED_LIMIT)
+
+
+class ImageEncoder(nn.Module):
+    """Two convolutions as in ML-Agents' "simple" encoder; small images get small kernels. CHW in, [N, size] out."""
+
+    def __init__(self, shape: tuple[int, ...], activation: type[nn.Module]) -> None:
+        super().__init__()
+        channels, height, width = shape
+        first, second = ((8, 4), (4, 2)) if min(height, width) >= 36 else ((3, 1), (3, 1))
+        layers: list[nn.Module] = []
+        for out, (side, stride) in ((16, first), (32, second)):
+            kernel = min(side, height, width)
+            layers += [nn.Conv2d(channels, out, kernel, stride), activation()]
+            channels, height, width = out, (height - kernel) // stride + 1, (width - kernel) // stride + 1
+        self.layers = nn.Sequential(*layers, nn.Flatten())
+        self.size = channels * height * width
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """[N, C, H, W] -> [N, size]."""
+        encoded: torch.Tensor = self.layers(image)
+        return encoded
+
+
+class Body(nn.Module):
+    """Observations to features: images through convolutions, all else flattened and concatenated, then dense layers."""
+
+    def __init__(self, observations: Sequence[ObservationSpec], network: ResolvedNetwork) -> None:
+        super().__init__()
+        activation = _ACTIVATIONS[network.activation]
+        encoders = {
+            str(i): ImageEncoder(item.shape, activation) for i, item in enumerate(observations) if item.is_image
+        }
+        self.images = nn.ModuleDict(encoders)
+        size = sum(math.prod(item.shape) for item in observations if not item.is_image)
+        size += sum(encoder.size for encoder in encoders.values())
+        layers: list[nn.Module] = []
+        for width in network.hidden_sizes:
+            layers += [_linear(size, width, math.sqrt(2)), activation()]
+            size = width
+        self.layers = nn.Sequential(*layers)
+        self.size = size
+
+    def forward(self, observations: Sequence[torch.Tensor]) -> torch.Tensor:
+        """One [N, *shape] tensor for each sensor -> [N, size]."""
+        parts = [
+            self.images[str(i)](value) if str(i) in self.images else value.flatten(1)
+            for i, value in enumerate(observations)
+        ]
+        features: torch.Tensor = self.layers(parts[0] if len(parts) == 1 else torch.cat(parts, dim=1))
+        return features
+
+
+class Actor(nn.Module):
+    """Distribution inputs for each agent; the Gaussian's spread does not depend on the observation."""
+
+    def __init__(self, observations: Sequence[ObservationSpec], actions: ActionSpec, network: ResolvedNetwork) -> None:
+        super().__init__()
+        self.continuous_size = actions.continuous_size
+        self.body = Body(observations, network)
+        # A small last layer: the first policy is close to uniform, so that exploration does not depend on the seed.
+        self.head = _linear(self.body.size, actions.continuous_size + sum(actions.discrete_branches), 0.01)
+        self.log_std = nn.Parameter(torch.zeros(actions.continuous_size)) if actions.continuous_size else None
+
+    def forward(self, observations: Sequence[torch.Tensor]) -> torch.Tensor:
+        """[N, *shape] tensors -> [N, 2C + sum(branches)], see `action_distribution`."""
+        out: torch.Tensor = self.head(self.body(observations))
+        if self.log_std is None:
+            return out
+        size = self.continuous_size
+        spread = self.log_std.clamp(-5.0, 2.0).expand(out.shape[0], size)
+        return torch.cat([out[:, :size], spread, out[:, size:]], dim=1)
+
+
+class Critic(nn.Module):
+    """State values, predicted in units of the returns' running mean and deviation (PopArt, arXiv:1602.07714).
+
+    So any reward scale trains with the same loss weights. When the statistics move, the last layer is rescaled so that
+    the predicted values stay what they were.
+    """
+
+    def __init__(self, observations: Sequence[ObservationSpec], network: ResolvedNetwork) -> None:
+        super().__init__()
+        self.body = Body(observations, network)
+        self.head = _linear(self.body.size, 1, 1.0)
+        self.mean: torch.Tensor
+        self.deviation: torch.Tensor
+        self.updates: torch.Tensor
+        self.register_buffer("mean", torch.zeros(1))
+        self.register_buffer("deviation", torch.ones(1))
+        self.register_buffer("updates", torch.zeros(1))
+
+    def forward(self, observations: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Normalised values: [N]."""
+        value: torch.Tensor = self.head(self.body(observations))
+        return value.squeeze(1)
+
+    def values(self, observations: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Values in the reward's units: [N]."""
+        return self.forward(observations) * self.deviation + self.mean
+
+    def normalize(self, targets: torch.Tensor) -> torch.Tensor:
+        """Value targets in the reward's units -> normalised ones."""
+        return (targets - self.mean) / self.deviation
+
+    @torch.no_grad()
+    def update_scale(self, targets: torch.Tensor) -> None:
+        """Follow the value targets' mean and deviation, and keep every prediction as it was."""
+        self.updates.add_(1)
+        rate = max(1.0 / float(self.updates), 0.05)
+        mean = self.mean + rate * (targets.mean() - self.mean)
+        square = self.deviation.square() + self.mean.square()
+        square = square if float(self.updates) > 1 else torch.zeros_like(square)
+        square = square + rate * (targets.square().mean() - square)
+        deviation = (square - mean.square()).clamp(min=1e-8).sqrt().clamp(min=1e-3)
+        self.head.weight.mul_(self.deviation / deviation)
+        self.head.bias.copy_((self.head.bias * self.deviation + self.mean - mean) / deviation)
+        self.mean.copy_(mean)
+        self.deviation.copy_(deviation)
+
+
+class PolicyNetwork(nn.Module):
+    """Actor, and critic where it is needed, behind shared observation normalisation."""
+
+    def __init__(
+        self,
+        observations: Sequence[ObservationSpec],
+        actions: ActionSpec,
+        network: ResolvedNetwork,
+        with_critic: bool = True,
+    ) -> None:
+        super().__init__()
+        self.observation_specs = tuple(observations)
+        self.action_spec = actions
+        self.moments = nn.ModuleDict(
+            {
+                str(i): RunningMoments(math.prod(item.shape))
+                for i, item in enumerate(observations)
+                if network.normalize_observations and not item.is_image
+            }
+        )
+        self.actor = Actor(observations, actions, network)
+        self.critic = Critic(observations, network) if with_critic else None
+
+    def normalized(self, observations: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Observations as the networks see them; images pass as they are."""
+        if not self.moments:
+            return list(observations)
+        return [
+            self.moments[str(i)](value.flatten(1)) if str(i) in self.moments else value
+            for i, value in enumerate(observations)
+        ]
+
+    def distribution_inputs(self, observations: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Raw observations -> [N, 2C + sum(branches)], unmasked."""
+        inputs: torch.Tensor = self.actor(self.normalized(observations))
+        return inputs
+
+    def masked_inputs(self, normalized: Sequence[torch.Tensor], masks: torch.Tensor | None) -> torch.Tensor:
+        """Observations after `normalized` -> distribution inputs, forbidden actions ruled out."""
+        return mask_logits(self.actor(normalized), masks, self.action_spec)
+
+    @torch.no_grad()
+    def update_moments(self, observations: Sequence[torch.Tensor]) -> None:
+        """Learn the observations' scale from a batch."""
+        for i, value in enumerate(observations):
+            if str(i) in self.moments:
+                moments = self.moments[str(i)]
+                assert isinstance(moments, RunningMoments)
+                moments.update(value.flatten(1))
+
+
+def _linear(inputs: int, outputs: int, gain: float) -> nn.Linear:
+    layer = nn.Linear(inputs, outputs)
+    nn.init.orthogonal_(layer.weight, gain)
+    nn.init.zeros_(layer.bias)
+    return layer

@@ -1,0 +1,164 @@
+"""What is chosen where the user chose nothing: by the behavior's name, or from what it observes and does.
+
+The presets follow ML-Agents' own trainer files for its example environments (release 22, `config/ppo/*.yaml`) in
+gamma, lambda, network, normalisation, batch and buffer. Where ours differ, a comment gives the measurement.
+"""
+
+import math
+import os
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from rl_src.envs.specs import BehaviorSpec
+from rl_src.training.config import (
+    Hyperparameters,
+    Network,
+    ResolvedConfig,
+    ResolvedHyperparameters,
+    ResolvedNetwork,
+    StopRule,
+    TrainingConfig,
+)
+from rl_src.training.errors import InvalidTrainingConfigError
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Settings known to solve an environment. The stop rule's return is the documented "solved" one."""
+
+    hyperparameters: Hyperparameters
+    network: Network
+    stop: StopRule
+
+
+PRESETS: dict[str, Preset] = {
+    "Basic": Preset(
+        Hyperparameters(lr=3e-3, gamma=0.9, entropy_coeff=0.01, train_batch_size=256, minibatch_size=64, num_epochs=4),
+        Network(hidden_sizes=(20,)),
+        StopRule(env_steps=40_000, mean_return=0.92),
+    ),
+    "3DBall": Preset(
+        Hyperparameters(gamma=0.99, lambda_=0.99, entropy_coeff=0.001, train_batch_size=12_000, minibatch_size=64),
+        Network(hidden_sizes=(128, 128), normalize_observations=True),
+        StopRule(env_steps=500_000, mean_return=100.0),
+    ),
+    "GridWorld": Preset(
+        Hyperparameters(gamma=0.9, entropy_coeff=0.005, train_batch_size=256, minibatch_size=32),
+        Network(hidden_sizes=(128,)),
+        StopRule(env_steps=500_000, mean_return=0.8),
+    ),
+    "PushBlock": Preset(
+        Hyperparameters(gamma=0.99, entropy_coeff=0.01, train_batch_size=2048, minibatch_size=128),
+        Network(hidden_sizes=(256, 256)),
+        StopRule(env_steps=2_000_000, mean_return=4.5),
+    ),
+    "Crawler": Preset(
+        Hyperparameters(gamma=0.995, entropy_coeff=0.005, train_batch_size=20_480, minibatch_size=2048),
+        Network(hidden_sizes=(512, 512, 512), normalize_observations=True),
+        StopRule(env_steps=10_000_000, mean_return=3000.0),
+    ),
+}
+
+DEFAULT_STOP = StopRule(env_steps=500_000)
+
+
+def resolve(config: TrainingConfig, behavior: BehaviorSpec, agents: int) -> ResolvedConfig:
+    """Settle every open setting.
+
+    Args:
+        config: what the user asked for.
+        behavior: the behavior to be trained, as the build announced it.
+        agents: agents of this behavior that asked for a decision at first, in all builds together.
+
+    Raises:
+        InvalidTrainingConfigError: settings that contradict each other.
+    """
+    preset = PRESETS.get(behavior.behavior_name)
+    derived = _derived_hyperparameters(behavior, agents)
+    chosen = _overlay(_overlay(derived, preset.hyperparameters if preset else None), config.hyperparameters)
+    chosen = _fit_batches(chosen, config.hyperparameters)
+    network = _overlay(_overlay(_derived_network(behavior), preset.network if preset else None), config.network)
+    resolved = ResolvedHyperparameters(**{item.name: getattr(chosen, item.name) for item in fields(chosen)})
+    return ResolvedConfig(
+        behavior=behavior.behavior_name,
+        preset=behavior.behavior_name if preset else None,
+        algorithm=config.algorithm,
+        hyperparameters=resolved,
+        network=ResolvedNetwork(network.hidden_sizes, network.activation, network.normalize_observations),
+        stop=_stop_rule(config.stop, preset),
+        environment=config.environment,
+        num_builds=number_of_builds(config),
+        seed=config.seed,
+    )
+
+
+def number_of_builds(config: TrainingConfig) -> int:
+    """Builds played side by side.
+
+    One, unless asked for: a second build would contend with the learner for the cores of a small machine.
+    """
+    return config.environment.num_builds or max(1, min(4, (os.cpu_count() or 1) // 4))
+
+
+def _derived_hyperparameters(behavior: BehaviorSpec, agents: int) -> Hyperparameters:
+    continuous = behavior.actions.continuous_size > 0
+    # Each agent should contribute a stretch long enough for the advantage estimate to mean something.
+    batch = _power_of_two(max(2048 if continuous else 1024, 64 * agents), limit=16_384)
+    return Hyperparameters(
+        lr=3e-4,
+        gamma=0.99,
+        lambda_=0.95,
+        clip_param=0.2,
+        entropy_coeff=0.001 if continuous else 0.01,
+        vf_loss_coeff=0.5,
+        grad_clip=0.5,
+        train_batch_size=batch,
+        minibatch_size=max(64, batch // 16),
+        num_epochs=3,
+    )
+
+
+def _derived_network(behavior: BehaviorSpec) -> Network:
+    size = sum(math.prod(item.shape) for item in behavior.observations if len(item.shape) < 3)
+    width = 64 if size <= 16 else 128 if size <= 64 else 256
+    return Network(
+        hidden_sizes=(width, width),
+        activation="tanh" if size <= 64 else "silu",
+        # Positions and velocities come in the scene's units; a one-hot or an image needs no scaling.
+        normalize_observations=behavior.actions.continuous_size > 0,
+    )
+
+
+def _stop_rule(asked: StopRule | None, preset: Preset | None) -> StopRule:
+    if asked is None:
+        return preset.stop if preset else DEFAULT_STOP
+    if asked == StopRule():
+        raise InvalidTrainingConfigError(
+            "the stop rule is empty: training would never end.", "Name at least one limit."
+        )
+    return asked
+
+
+def _fit_batches(chosen: Hyperparameters, asked: Hyperparameters) -> Hyperparameters:
+    batch, minibatch = chosen.train_batch_size or 0, chosen.minibatch_size or 0
+    if minibatch <= batch:
+        return chosen
+    if asked.train_batch_size is not None and asked.minibatch_size is not None:
+        raise InvalidTrainingConfigError(
+            f"minibatch_size ({minibatch}) is larger than train_batch_size ({batch}).",
+            "Give a minibatch_size of at most train_batch_size.",
+        )
+    if asked.train_batch_size is not None:
+        return replace(chosen, minibatch_size=batch)
+    return replace(chosen, train_batch_size=minibatch)
+
+
+def _overlay(base: Any, above: Any) -> Any:
+    if above is None:
+        return base
+    given = {item.name: getattr(above, item.name) for item in fields(above)}
+    return replace(base, **{name: value for name, value in given.items() if value is not None})
+
+
+def _power_of_two(value: int, limit: int) -> int:
+    return min(limit, 1 << (value - 1).bit_length())
