@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from pipeline.contracts.request import RunOptions, TrainingRequest
 from pipeline.contracts.validation import InvalidDocumentError, read_document
 

@@ -1,0 +1,59 @@
+"""boto3 clients, made once a process and kept: connections stay open between invocations.
+
+Endpoints, region and credentials come from botocore's own environment variables.
+"""
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sagemaker import SageMakerClient
+    from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
+    from mypy_boto3_sns import SNSClient
+    from mypy_boto3_stepfunctions import SFNClient
+
+_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 4}, connect_timeout=5, read_timeout=60)
+
+_RUNTIME_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=1, read_timeout=25)
+"""A game waits for the answer, and API Gateway gives up after 29 s."""
+
+
+@cache
+def s3() -> "S3Client":
+    """Objects."""
+    return boto3.client("s3", config=_CONFIG)
+
+
+@cache
+def dynamodb() -> "DynamoDBClient":
+    """Run records and leases."""
+    return boto3.client("dynamodb", config=_CONFIG)
+
+
+@cache
+def sagemaker() -> "SageMakerClient":
+    """Jobs, models, endpoints."""
+    return boto3.client("sagemaker", config=_CONFIG)
+
+
+@cache
+def sagemaker_runtime() -> "SageMakerRuntimeClient":
+    """Predictions."""
+    return boto3.client("sagemaker-runtime", config=_RUNTIME_CONFIG)
+
+
+@cache
+def stepfunctions() -> "SFNClient":
+    """Executions."""
+    return boto3.client("stepfunctions", config=_CONFIG)
+
+
+@cache
+def sns() -> "SNSClient":
+    """Notifications."""
+    return boto3.client("sns", config=_CONFIG)

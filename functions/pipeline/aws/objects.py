@@ -1,0 +1,138 @@
+"""Objects in the stack's bucket."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from pipeline.aws.translation import error_code, translate
+from pipeline.contracts.base import Contract
+from pipeline.errors import BuildNotFoundError, PipelineError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_NOT_FOUND = {"NoSuchKey", "NoSuchVersion", "404", "NoSuchBucket"}
+_BLOCK_BYTES = 256 * 1024
+
+
+class ObjectHead(Contract):
+    """What S3 says of an object without its content."""
+
+    size_bytes: int
+    etag: str
+    version_id: str | None
+
+
+class ObjectStore:
+    """One bucket.
+
+    Every method raises BuildNotFoundError for a key that does not exist, ThrottledError or ServiceUnavailableError when
+    S3 cannot answer.
+    """
+
+    def __init__(self, client: "S3Client", bucket: str) -> None:
+        self._client = client
+        self.bucket = bucket
+
+    def head(self, key: str, version_id: str | None = None) -> ObjectHead:
+        """Size and version."""
+        with self._translated(key):
+            version = {"VersionId": version_id} if version_id else {}
+            answer = self._client.head_object(Bucket=self.bucket, Key=key, **version)  # type: ignore[arg-type]
+        return ObjectHead(
+            size_bytes=answer["ContentLength"],
+            etag=answer["ETag"].strip('"'),
+            version_id=answer.get("VersionId") or None,
+        )
+
+    def read(self, key: str) -> bytes:
+        """The whole object; for documents, not for builds."""
+        with self._translated(key):
+            return self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+
+    def write(self, key: str, body: bytes, content_type: str = "application/octet-stream") -> None:
+        """Write or replace."""
+        with self._translated(key):
+            self._client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type)
+
+    def write_document(self, key: str, document: Contract) -> None:
+        """Write a contract as JSON."""
+        self.write(key, document.model_dump_json(indent=2).encode(), "application/json")
+
+    def upload(self, path: Path, key: str) -> None:
+        """Upload a file, in parts when it is large."""
+        with self._translated(key):
+            self._client.upload_file(str(path), self.bucket, key)
+
+    def copy(self, source_key: str, target_key: str, version_id: str | None = None) -> None:
+        """Copy inside the bucket, in parts when it is larger than CopyObject's 5 GB."""
+        source = {"Bucket": self.bucket, "Key": source_key} | ({"VersionId": version_id} if version_id else {})
+        with self._translated(source_key):
+            self._client.copy(source, self.bucket, target_key)  # type: ignore[arg-type]
+
+    @contextmanager
+    def stream(self, key: str) -> Iterator[BinaryIO]:
+        """The object's bytes one after the other, without the whole in memory."""
+        with self._translated(key):
+            body = self._client.get_object(Bucket=self.bucket, Key=key)["Body"]
+        try:
+            yield cast(BinaryIO, body)
+        finally:
+            body.close()
+
+    def random_access(self, key: str) -> BinaryIO:
+        """The object as a seekable file that is read by ranges, as `zipfile` needs it."""
+        return cast(BinaryIO, io.BufferedReader(_RangedObject(self, key), _BLOCK_BYTES))
+
+    def read_range(self, key: str, start: int, length: int) -> bytes:
+        """`length` bytes from `start`."""
+        with self._translated(key):
+            answer = self._client.get_object(Bucket=self.bucket, Key=key, Range=f"bytes={start}-{start + length - 1}")
+            return answer["Body"].read()
+
+    @contextmanager
+    def _translated(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except (ClientError, BotoCoreError) as error:
+            raise self._error(key, error) from error
+
+    def _error(self, key: str, error: ClientError | BotoCoreError) -> PipelineError:
+        if error_code(error) in _NOT_FOUND:
+            return BuildNotFoundError(f"There is no object {key} in the bucket {self.bucket}.")
+        return translate("S3", error)
+
+
+class _RangedObject(io.RawIOBase):
+    def __init__(self, store: ObjectStore, key: str) -> None:
+        self._store = store
+        self._key = key
+        self._size = store.head(key).size_bytes
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        if origin + offset < 0:
+            raise ValueError("a position before the beginning")  # as io.BytesIO does
+        self._position = origin + offset
+        return self._position
+
+    def readinto(self, buffer: object) -> int:
+        view = memoryview(buffer)  # type: ignore[arg-type]
+        length = min(len(view), self._size - self._position)
+        if length <= 0:
+            return 0
+        data = self._store.read_range(self._key, self._position, length)
+        view[: len(data)] = data
+        self._position += len(data)
+        return len(data)

@@ -1,0 +1,160 @@
+"""Run records in DynamoDB.
+
+The record is kept as its JSON text beside the attributes that are searched by. DynamoDB's own numbers would turn floats
+into decimals and its maps would mirror the contract a second time; one text is read back exactly as it was written.
+`revision` counts writes, so that two writers cannot overwrite one another.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from pipeline.aws.translation import error_code, translate
+from pipeline.contracts.run import RunPage, RunRecord, RunStatus
+from pipeline.errors import InvalidRequestError, RunNotFoundError, ThrottledError
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_RECORD_TYPE = "run"
+_ATTEMPTS = 5
+
+
+class RunsTable:
+    """All runs. Methods raise ThrottledError or ServiceUnavailableError when DynamoDB cannot answer."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def admit(self, record: RunRecord) -> bool:
+        """Write a new run, once.
+
+        Returns:
+            True when this execution has the run: it was written just now, or by an earlier try of the same execution.
+            False when another execution has it.
+        """
+        try:
+            self._client.put_item(
+                TableName=self._table,
+                Item=_item(record, 0),
+                ConditionExpression="attribute_not_exists(run_id)",
+            )
+        except (ClientError, BotoCoreError) as error:
+            if error_code(error) != "ConditionalCheckFailedException":
+                raise translate("DynamoDB", error) from error
+            return self.get(record.run_id).execution_arn == record.execution_arn
+        return True
+
+    def get(self, run_id: str) -> RunRecord:
+        """One run.
+
+        Raises:
+            RunNotFoundError: no run has this id.
+        """
+        return self._read(run_id)[0]
+
+    def update(self, run_id: str, change: Callable[[RunRecord], RunRecord]) -> RunRecord:
+        """Read, change and write back; anew when somebody else wrote in between.
+
+        Raises:
+            RunNotFoundError: no run has this id.
+            ThrottledError: others kept writing.
+        """
+        for _ in range(_ATTEMPTS):
+            record, revision = self._read(run_id)
+            changed = change(record)
+            if changed == record:
+                return record
+            try:
+                self._client.put_item(
+                    TableName=self._table,
+                    Item=_item(changed, revision + 1),
+                    ConditionExpression="revision = :known",
+                    ExpressionAttributeValues={":known": {"N": str(revision)}},
+                )
+            except (ClientError, BotoCoreError) as error:
+                if error_code(error) != "ConditionalCheckFailedException":
+                    raise translate("DynamoDB", error) from error
+                continue
+            return changed
+        raise ThrottledError(f"The record of run {run_id} is being written by others.")
+
+    def list(
+        self,
+        *,
+        policy: str | None = None,
+        status: RunStatus | None = None,
+        limit: int = 20,
+        next_token: str | None = None,
+    ) -> RunPage:
+        """Runs, newest first.
+
+        Raises:
+            InvalidRequestError: the token is none of ours.
+        """
+        query: dict[str, Any] = {
+            "TableName": self._table,
+            "IndexName": "by_policy" if policy else "by_created",
+            "KeyConditionExpression": "policy = :value" if policy else "record_type = :value",
+            "ExpressionAttributeValues": {":value": {"S": policy or _RECORD_TYPE}},
+            "ScanIndexForward": False,
+        }
+        if status is not None:
+            query["FilterExpression"] = "#status = :status"
+            query["ExpressionAttributeNames"] = {"#status": "status"}
+            query["ExpressionAttributeValues"][":status"] = {"S": status.value}
+        found: list[RunRecord] = []
+        position = _decode_token(next_token)
+        while True:
+            page = query | {"Limit": limit - len(found)} | ({"ExclusiveStartKey": position} if position else {})
+            try:
+                answer = self._client.query(**page)
+            except (ClientError, BotoCoreError) as error:
+                raise translate("DynamoDB", error) from error
+            found += [RunRecord.model_validate_json(item["document"]["S"]) for item in answer["Items"]]
+            position = answer.get("LastEvaluatedKey")
+            if not position or len(found) >= limit:
+                return RunPage(runs=tuple(found), next_token=_encode_token(position) if position else None)
+
+    def _read(self, run_id: str) -> tuple[RunRecord, int]:
+        try:
+            answer = self._client.get_item(TableName=self._table, Key={"run_id": {"S": run_id}}, ConsistentRead=True)
+        except (ClientError, BotoCoreError) as error:
+            raise translate("DynamoDB", error) from error
+        item = answer.get("Item")
+        if item is None:
+            raise RunNotFoundError(f"There is no run {run_id!r}.")
+        return RunRecord.model_validate_json(item["document"]["S"]), int(item["revision"]["N"])
+
+
+def _item(record: RunRecord, revision: int) -> dict[str, Any]:
+    return {
+        "run_id": {"S": record.run_id},
+        "record_type": {"S": _RECORD_TYPE},
+        "policy": {"S": record.policy},
+        "status": {"S": record.status.value},
+        "created_at": {"S": record.created_at.isoformat()},
+        "revision": {"N": str(revision)},
+        "document": {"S": record.model_dump_json()},
+    }
+
+
+def _encode_token(position: Any) -> str:
+    return base64.urlsafe_b64encode(json.dumps(position).encode()).decode()
+
+
+def _decode_token(token: str | None) -> dict[str, Any] | None:
+    if token is None:
+        return None
+    try:
+        position = json.loads(base64.urlsafe_b64decode(token))
+    except (ValueError, binascii.Error) as error:
+        raise InvalidRequestError("next_token is none that this API gave.") from error
+    if not isinstance(position, dict):
+        raise InvalidRequestError("next_token is none that this API gave.")
+    return position

@@ -1,0 +1,59 @@
+"""Powertools, set up once: structured logs with the run in every line, traces, metrics."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.errors import PipelineError
+
+logger = Logger()
+tracer = Tracer()
+metrics = Metrics()
+
+
+class Task(BaseModel):
+    """What the state machine gives to each of its Lambdas: who calls, from which state, and the state document."""
+
+    model_config = ConfigDict(frozen=True)
+
+    execution_arn: str
+    state: str
+    document: dict[str, Any]
+
+    @property
+    def run(self) -> dict[str, Any]:
+        """`$.run`; empty before AdmitRun has answered."""
+        found: dict[str, Any] = self.document.get("run") or {}
+        return found
+
+
+def state_handler(step: Callable[[Task], BaseModel]) -> Callable[[Mapping[str, Any], LambdaContext], dict[str, Any]]:
+    """Make a Lambda handler of a function that answers a state's task.
+
+    Errors leave under their own class names, because the state machine's Retry and Catch go by them.
+    """
+
+    def answer(event: Mapping[str, Any], _: LambdaContext) -> dict[str, Any]:
+        task = Task.model_validate(event)
+        logger.append_keys(state=task.state, **{k: task.run[k] for k in ("run_id", "policy") if k in task.run})
+        metrics.add_dimension("state", task.state)
+        try:
+            result = step(task)
+        except PipelineError as error:
+            metrics.add_metric(type(error).code(), MetricUnit.Count, 1)
+            logger.warning("the state failed", extra={"code": error.code(), "cause": error.cause})
+            raise
+        metrics.add_metric("Completed", MetricUnit.Count, 1)
+        logger.info("the state is done")
+        return result.model_dump(mode="json")
+
+    handler = logger.inject_lambda_context(clear_state=True)(answer)
+    handler = metrics.log_metrics(raise_on_empty_metrics=False)(handler)
+    traced: Callable[[Mapping[str, Any], LambdaContext], dict[str, Any]] = tracer.capture_lambda_handler(
+        capture_response=False
+    )(handler)
+    return traced

@@ -1,0 +1,138 @@
+"""Typed environment variables: each handler has a class with exactly the variables that it needs."""
+
+import os
+from collections.abc import Mapping
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class MissingSettingError(Exception):
+    """An environment variable that the template must set is missing or empty."""
+
+
+class Settings(BaseModel):
+    """Reads itself from the environment; a field `bucket_name` is the variable `BUCKET_NAME`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """Read the process's environment, or the given one.
+
+        Raises:
+            MissingSettingError: names the variables that are not set.
+            pydantic.ValidationError: a variable is set to something else than it should be.
+        """
+        source = os.environ if environment is None else environment
+        values = {name: source.get(name.upper(), "") for name in cls.model_fields}
+        missing = sorted(name.upper() for name, value in values.items() if not value)
+        if missing:
+            raise MissingSettingError(f"{cls.__name__} needs the environment variables {', '.join(missing)}")
+        return cls.model_validate(values)
+
+
+class RunSettings(Settings):
+    """What every state needs: where objects and records are."""
+
+    bucket_name: str
+    runs_table: str
+
+
+class AdmitRunSettings(RunSettings):
+    """AdmitRun."""
+
+
+class InspectBuildSettings(RunSettings):
+    """InspectBuild."""
+
+
+class ExtractCheckpointSettings(RunSettings):
+    """ExtractCheckpoint."""
+
+
+class PollSettings(Settings):
+    """Those that say when to look next."""
+
+    poll_min_seconds: int = Field(ge=1)
+
+
+class JobSettings(RunSettings, PollSettings):
+    """Those that create jobs."""
+
+    resource_prefix: str
+    training_image_uri: str
+    job_role_arn: str
+
+
+class StartTrainingSettings(JobSettings):
+    """StartTraining."""
+
+    training_instance_type: str
+
+
+class StartEvaluationSettings(JobSettings):
+    """StartEvaluation."""
+
+    evaluation_instance_type: str
+
+
+class CheckTrainingSettings(RunSettings, PollSettings):
+    """CheckTraining."""
+
+
+class CheckEvaluationSettings(RunSettings, PollSettings):
+    """CheckEvaluation."""
+
+
+class DecidePromotionSettings(RunSettings):
+    """DecidePromotion."""
+
+    policies_table: str
+
+
+class DeployEndpointSettings(RunSettings, PollSettings):
+    """DeployEndpoint."""
+
+    policies_table: str
+    resource_prefix: str
+    inference_image_uri: str
+    endpoint_role_arn: str
+
+
+class CheckEndpointSettings(PollSettings):
+    """CheckEndpoint."""
+
+    runs_table: str
+
+
+class VerifyEndpointSettings(RunSettings):
+    """VerifyEndpoint."""
+
+    policies_table: str
+
+
+class FinishRunSettings(RunSettings):
+    """FinishRun."""
+
+    policies_table: str
+    topic_arn: str
+
+
+class ControlReadSettings(RunSettings):
+    """The control API's reading routes."""
+
+    state_machine_arn: str
+
+
+class ControlWriteSettings(Settings):
+    """The control API's writing routes."""
+
+    bucket_name: str
+    state_machine_arn: str
+
+
+class PredictSettings(Settings):
+    """The predict API."""
+
+    bucket_name: str
