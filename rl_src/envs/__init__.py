@@ -1,0 +1,1 @@
+"""Unity builds as environments: unpack, start, and play them over the ML-Agents protocol."""

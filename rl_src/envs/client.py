@@ -1,0 +1,261 @@
+"""Plays one Unity build over the ML-Agents protocol."""
+
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from rl_src.envs.batches import Actions, BehaviorStep, DecisionBatch, TerminalBatch, empty_step
+from rl_src.envs.decoding import BehaviorDecoder, decode_spec
+from rl_src.envs.diagnosis import cannot_start, no_answer, quit_first
+from rl_src.envs.encoding import encode_actions, validated
+from rl_src.envs.errors import IncompatibleVersionError, ProtocolError
+from rl_src.envs.player import Player, PlayerUser
+from rl_src.envs.protocol import (
+    API_VERSION,
+    COMMAND_RESET,
+    COMMAND_STEP,
+    PACKAGE_VERSION,
+    STATUS_OK,
+    STATUS_QUIT,
+    message_class,
+)
+from rl_src.envs.side_channels import (
+    EngineConfigurationChannel,
+    EnvironmentParametersChannel,
+    SideChannel,
+    SideChannels,
+    StatisticsChannel,
+)
+from rl_src.envs.specs import BehaviorSpec
+from rl_src.envs.transport import ExchangeServer, NoMessageError
+
+__all__ = ["Actions", "BehaviorStep", "DecisionBatch", "PlayerUser", "TerminalBatch", "UnityClient"]
+
+QUIT_SECONDS = 5.0
+"""How long a build that was told to quit may take before it is killed."""
+
+_CAPABILITIES = {
+    "baseRLCapabilities": True,
+    "concatenatedPngObservations": True,
+    "compressedChannelMapping": True,
+    "hybridActions": True,
+    "trainingAnalytics": False,  # no analytics events are sent
+    "variableLengthObservation": True,
+    "multiAgentGroups": True,
+}
+
+
+class UnityClient:
+    """One build process and the server that it talks to. Close it, or use it as a context manager.
+
+    Every call raises a subclass of `UnityEnvironmentError` that says which of the usual causes it was: never connected,
+    crashed, hung, quit, not startable, NaN. After an error the build has been ended; only `close` may be called then.
+
+    Args:
+        executable: the program, as `unpack_build` returns it.
+        arguments: further command line arguments for it.
+        seed: of the scene's random numbers.
+        time_scale: game seconds a real second (ML-Agents' default is 20).
+        parameters: ML-Agents environment parameters, known to the scene before the first reset.
+        graphics: False starts it with `-nographics -batchmode`; cameras need True and a display.
+        startup_timeout_seconds: from the start until it has connected.
+        step_timeout_seconds: for each answer after that.
+        log_file: where the player logs; left out, a temporary file that close() removes.
+        run_as: the user to drop it to, for a trainer that runs as root.
+        side_channels: channels of your own.
+    """
+
+    def __init__(
+        self,
+        executable: Path,
+        *,
+        arguments: Sequence[str] = (),
+        seed: int = 0,
+        time_scale: float = 20.0,
+        parameters: Mapping[str, float] | None = None,
+        graphics: bool = False,
+        startup_timeout_seconds: float = 120.0,
+        step_timeout_seconds: float = 60.0,
+        log_file: Path | None = None,
+        run_as: PlayerUser | None = None,
+        side_channels: Iterable[SideChannel] = (),
+    ) -> None:
+        self._executable = executable.absolute()
+        self._step_timeout_seconds = step_timeout_seconds
+        self._specs: dict[str, BehaviorSpec] = {}
+        self._decoders: dict[str, BehaviorDecoder] = {}
+        self._deciding: dict[str, int] = {}
+        self._message = message_class("UnityMessageProto")
+        self._engine = EngineConfigurationChannel()
+        self._parameters = EnvironmentParametersChannel()
+        self._statistics = StatisticsChannel()
+        self._side_channels = SideChannels([self._engine, self._parameters, self._statistics, *side_channels])
+        self._engine.configure(time_scale)
+        self._parameters.set_parameters(parameters or {})
+        self._temporary = tempfile.TemporaryDirectory(prefix="player-log-") if log_file is None else None
+        self._log_file = (log_file or Path(str(self._temporary and self._temporary.name), "player.log")).absolute()
+        self._player: Player | None = None
+        self._closed = False
+        self._server = ExchangeServer()
+        try:
+            self._start_player(arguments, graphics, run_as)
+            self._shake_hands(seed, startup_timeout_seconds)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def specs(self) -> Mapping[str, BehaviorSpec]:
+        """Every behavior seen so far, by fully qualified name; grows when behaviors appear late."""
+        return self._specs
+
+    @property
+    def log_file(self) -> Path:
+        """Where the player logs."""
+        return self._log_file
+
+    def statistics(self) -> dict[str, list[float]]:
+        """What the game recorded by its StatsRecorder since the last call."""
+        return self._statistics.take()
+
+    def reset(self, parameters: Mapping[str, float] | None = None) -> Mapping[str, BehaviorStep]:
+        """Begin all episodes anew, with the environment parameters given (others keep their value)."""
+        self._parameters.set_parameters(parameters or {})
+        self._deciding = {}
+        return self._command(COMMAND_RESET, {})
+
+    def step(self, actions: Mapping[str, Actions]) -> Mapping[str, BehaviorStep]:
+        """Act for every agent that waits, and play on until agents ask again or end.
+
+        Returns:
+            Every known behavior; those without agents in this exchange have empty batches.
+
+        Raises:
+            ValueError: actions that fit neither the spec nor the last decisions, or are missing; nothing was sent.
+        """
+        checked: dict[str, Actions] = {}
+        for name in {*self._deciding, *actions}:
+            agents = self._deciding.get(name, 0)
+            if name in actions and name in self._specs:
+                checked[name] = validated(actions[name], self._specs[name], agents)
+            elif name in actions or agents:
+                known = ", ".join(self._specs) or "none"
+                raise ValueError(
+                    f"{name}: {agents} agents wait for actions, behaviors known: {known}, given: {', '.join(actions)}."
+                )
+        return self._command(COMMAND_STEP, {name: own for name, own in checked.items() if self._deciding.get(name)})
+
+    def close(self) -> None:
+        """Tell the build to quit, and end it when it does not. May be called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        goodbye = self._message()
+        goodbye.header.status = STATUS_QUIT
+        self._server.say_goodbye(goodbye.SerializeToString())
+        if self._player is not None:
+            if self._specs or self._player.poll() is not None:
+                self._player.wait(QUIT_SECONDS)
+            self._player.kill()
+        self._server.close()
+        if self._temporary is not None:
+            self._temporary.cleanup()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _start_player(self, arguments: Sequence[str], graphics: bool, run_as: PlayerUser | None) -> None:
+        problem = cannot_start(self._executable)
+        if problem is not None:
+            raise problem
+        headless = [] if graphics else ["-nographics", "-batchmode"]
+        logging = ["-logFile", str(self._log_file)]
+        command = [str(self._executable), *headless, "--mlagents-port", str(self._server.port), *logging, *arguments]
+        self._player = Player(command, self._log_file, run_as)
+
+    def _shake_hands(self, seed: int, timeout_seconds: float) -> None:
+        """Exchange versions and capabilities; afterwards the build waits for its first command."""
+        output = self._receive(timeout_seconds).unity_output.rl_initialization_output
+        version = output.communication_version
+        if version.split(".")[0] != API_VERSION.split(".")[0]:
+            raise IncompatibleVersionError(
+                f"The build speaks version {version or '(none)'} of the ML-Agents communicator (package "
+                f"{output.package_version or 'unknown'}); the trainer speaks {API_VERSION}."
+            )
+        self._hybrid_actions = bool(output.capabilities.hybridActions)
+        # Channels come first since package 3.0 (ml-agents release 21); before, height, width, channels.
+        major = output.package_version.split(".")[0]
+        self._images_channels_last = major.isdigit() and int(major) < 3
+        reply = self._message()
+        reply.header.status = STATUS_OK
+        greeting = reply.unity_input.rl_initialization_input
+        greeting.seed, greeting.num_areas = seed, 1
+        greeting.communication_version, greeting.package_version = API_VERSION, PACKAGE_VERSION
+        for capability, value in _CAPABILITIES.items():
+            setattr(greeting.capabilities, capability, value)
+        self._server.reply(reply.SerializeToString())
+        self._receive(timeout_seconds)
+
+    def _command(self, command: int, actions: Mapping[str, Actions]) -> Mapping[str, BehaviorStep]:
+        if self._closed:
+            raise ProtocolError("The build has been closed.", "Start a new client.")
+        message = self._message()
+        message.header.status = STATUS_OK
+        rl_input = message.unity_input.rl_input
+        rl_input.command = command
+        rl_input.side_channel = self._side_channels.outgoing()
+        for name, own in actions.items():
+            encode_actions(own, rl_input, self._specs[name], self._hybrid_actions)
+        try:
+            self._server.reply(message.SerializeToString())
+            return self._read(self._receive(self._step_timeout_seconds).unity_output)
+        except BaseException:
+            self.close()
+            raise
+
+    def _read(self, output: Any) -> dict[str, BehaviorStep]:
+        rl_output = output.rl_output
+        self._side_channels.incoming(rl_output.side_channel)
+        infos = rl_output.agentInfos
+        for brain in output.rl_initialization_output.brain_parameters:
+            if brain.brain_name in infos and infos[brain.brain_name].value:
+                spec = decode_spec(brain, infos[brain.brain_name].value[0], self._images_channels_last)
+                self._specs[spec.name] = spec
+                self._decoders[spec.name] = BehaviorDecoder(spec, self._images_channels_last)
+        unknown = set(infos) - set(self._specs)
+        if unknown:
+            raise ProtocolError(
+                f"The build sent agents of behaviors that it has not described: {', '.join(sorted(unknown))}."
+            )
+        steps = {
+            name: decoder.decode(infos[name].value) if name in infos else empty_step(decoder.spec)
+            for name, decoder in self._decoders.items()
+        }
+        self._deciding = {name: len(step.decisions) for name, step in steps.items()}
+        return steps
+
+    def _receive(self, timeout_seconds: float) -> Any:
+        """The build's next message; an error that names the cause when there is none."""
+        assert self._player is not None
+        try:
+            request = self._server.receive(timeout_seconds, self._player.is_alive)
+        except NoMessageError as error:
+            connected = self._connected
+            raise no_answer(self._player, self._executable, connected, error.gone, timeout_seconds) from None
+        self._connected = True
+        message = self._message.FromString(request)
+        if message.header.status != STATUS_OK:
+            self._player.wait(QUIT_SECONDS)
+            raise quit_first(self._player)
+        return message
+
+    _connected = False
+    _hybrid_actions = True
+    _images_channels_last = False

@@ -1,0 +1,68 @@
+"""Camera and grid observations that arrive as PNG.
+
+A picture of more than three channels travels as several PNGs of three channels in a row (padded), with a mapping from
+the picture's channels to the observation's: several sources of one target are averaged (grayscale), -1 is dropped.
+ml-agents: `CompressionSpec`, `GetCompressedChannelMapping`; `mlagents_envs/rpc_utils.py`.
+"""
+
+import io
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from rl_src.envs.batches import FloatArray
+from rl_src.envs.errors import ProtocolError
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+def decode_png(data: bytes, mapping: tuple[int, ...], sensor: str, out: FloatArray) -> None:
+    """Decode one agent's observation into `out` [C, H, W], values in [0, 1].
+
+    Raises:
+        ProtocolError: no PNG, or one of another size than `out`.
+    """
+    planes = [plane for picture in _pictures(data, sensor) for plane in picture]
+    channels, height, width = out.shape
+    if not planes or planes[0].shape != (height, width):
+        found = planes[0].shape if planes else "nothing"
+        raise ProtocolError(
+            f"Sensor {sensor} sent an image of {found} pixels (height, width); its shape is {out.shape}."
+        )
+    if mapping:
+        _apply_mapping(planes, mapping, sensor, out)
+    elif channels == 1:
+        out[0] = np.mean(planes[:3], axis=0, dtype=np.float32)
+    elif len(planes) >= channels:
+        out[:] = planes[:channels]  # the rest is padding to a multiple of three
+    else:
+        raise ProtocolError(f"Sensor {sensor} sent {len(planes)} channels; its shape is {out.shape}.")
+    out /= 255.0
+
+
+def _apply_mapping(planes: list[npt.NDArray[np.uint8]], mapping: tuple[int, ...], sensor: str, out: FloatArray) -> None:
+    targets = {target for target in mapping if target >= 0}
+    if len(mapping) != len(planes) or targets != set(range(len(out))):
+        raise ProtocolError(
+            f"Sensor {sensor} maps {len(mapping)} image channels {mapping}; it sent {len(planes)}, for {len(out)}."
+        )
+    for target in range(len(out)):
+        sources = [plane for plane, mapped in zip(planes, mapping, strict=True) if mapped == target]
+        out[target] = sources[0] if len(sources) == 1 else np.mean(sources, axis=0, dtype=np.float32)
+
+
+def _pictures(data: bytes, sensor: str) -> Iterator[npt.NDArray[np.uint8]]:
+    """Each concatenated PNG as [3, H, W]."""
+    from PIL import Image, UnidentifiedImageError  # only builds with cameras pay for this import
+
+    start = 0
+    while start >= 0:
+        end = data.find(_PNG_SIGNATURE, start + 1)
+        try:
+            with Image.open(io.BytesIO(data[start : end if end >= 0 else None]), formats=["PNG"]) as image:
+                pixels = np.asarray(image.convert("RGB"), np.uint8)
+        except (UnidentifiedImageError, OSError, SyntaxError) as error:
+            raise ProtocolError(f"Sensor {sensor} sent an image that is no PNG: {error}.") from error
+        yield pixels.transpose(2, 0, 1)
+        start = end

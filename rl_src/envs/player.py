@@ -1,0 +1,162 @@
+"""The player process: started in a session of its own behind a supervisor, watched, ended, its log kept."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rl_src.envs import supervisor
+
+LOG_TAIL_LINES = 12
+_LOG_TAIL_BYTES = 16 * 1024
+
+# What a game may know of its surroundings. Everything else, above all credentials, stays with the trainer.
+_PASSED_VARIABLES = frozenset(
+    {"PATH", "LANG", "LANGUAGE", "TZ", "DISPLAY", "XAUTHORITY", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES"}
+    | {"NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES", "VK_ICD_FILENAMES", "LIBGL_ALWAYS_SOFTWARE"}
+)
+
+
+@dataclass(frozen=True)
+class PlayerUser:
+    """The user that the player is dropped to; needs a trainer that runs as root. `home` must be writable for it."""
+
+    uid: int
+    gid: int
+    home: Path
+
+
+@dataclass(frozen=True)
+class PlayerExit:
+    """How a player ended: one of the three is set."""
+
+    code: int | None = None
+    signal_number: int | None = None
+    refused_errno: int | None = None
+
+    def describe(self) -> str:
+        """In words: "exit code 3", "signal 11 (SIGSEGV)"."""
+        if self.refused_errno is not None:
+            return os.strerror(self.refused_errno)
+        if self.signal_number is not None:
+            name = {item.value: item.name for item in signal.Signals}.get(self.signal_number, "unknown")
+            return f"signal {self.signal_number} ({name})"
+        return f"exit code {self.code}"
+
+
+class Player:
+    """One running build.
+
+    `log_file` is what the player is told to log to; its standard output and error go to `<log_file>.out`.
+    """
+
+    def __init__(self, command: Sequence[str], log_file: Path, run_as: PlayerUser | None = None) -> None:
+        self.log_file = log_file
+        self.output_file = log_file.with_name(log_file.name + ".out")
+        self._exit: PlayerExit | None = None
+        self._status = b""
+        # pathlib has no ownership by id; the player must be able to write both files.
+        for path in (self.log_file, self.output_file):
+            path.write_bytes(b"")
+            if run_as is not None:
+                os.chown(path, run_as.uid, run_as.gid)
+        self._home = None if run_as else tempfile.mkdtemp(prefix="player-home-")
+        home = str(run_as.home) if run_as else str(self._home)
+        with self.output_file.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", supervisor.__file__, str(os.getpid()), *_identity(run_as), *command],
+                stdin=subprocess.PIPE,  # held open by us, and by us only: its end tells the supervisor that we are gone
+                stdout=subprocess.PIPE,
+                stderr=output,
+                cwd=Path(command[0]).parent,
+                env=player_environment(os.environ, home),
+                start_new_session=True,
+            )
+        self._lock = threading.Lock()
+        # A client that is dropped without close() must not leave its build behind.
+        self._finalizer = weakref.finalize(self, _end, self._process, self._home)
+
+    @property
+    def supervisor_pid(self) -> int:
+        """The process id of the supervisor, whose child the player is."""
+        return self._process.pid
+
+    def is_alive(self) -> bool:
+        """Whether the player still runs."""
+        return self.poll() is None
+
+    def poll(self) -> PlayerExit | None:
+        """How the player ended; None while it runs."""
+        with self._lock:
+            if self._exit is None and self._process.poll() is not None:
+                assert self._process.stdout is not None
+                self._exit = _parse_exit(self._process.stdout.read(), self._process.returncode)
+            return self._exit
+
+    def wait(self, timeout_seconds: float) -> PlayerExit | None:
+        """Give the player time to end by itself; None when it did not."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout_seconds)
+        return self.poll()
+
+    def kill(self) -> None:
+        """End the player and everything that it started. Does nothing when they are gone."""
+        self.poll()
+        self._finalizer()
+
+    def log_tail(self) -> str:
+        """The last lines of the player's log, or of its output where the log is empty."""
+        return _tail(self.log_file) or _tail(self.output_file)
+
+
+def player_environment(environment: Mapping[str, str], home: str) -> dict[str, str]:
+    """The variables that a player is started with."""
+    passed = {name: value for name, value in environment.items() if name in _PASSED_VARIABLES or name.startswith("LC_")}
+    return {**passed, "HOME": home}
+
+
+def _identity(run_as: PlayerUser | None) -> tuple[str, str]:
+    return (str(run_as.uid), str(run_as.gid)) if run_as else ("-", "-")
+
+
+def _end(process: "subprocess.Popen[bytes]", home: str | None) -> None:
+    """Close the pipe, on which the supervisor kills the player, and wait for both."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with contextlib.suppress(OSError):
+        process.stdin.close()
+    process.wait()
+    process.stdout.close()
+    if home is not None:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _parse_exit(status: bytes, supervisor_code: int) -> PlayerExit:
+    words = status.decode("ascii", "replace").split()
+    match words:
+        case ["exited", code]:
+            return PlayerExit(code=int(code))
+        case ["signalled", number]:
+            return PlayerExit(signal_number=int(number))
+        case ["refused", number]:
+            return PlayerExit(refused_errno=int(number))
+        case _:  # the supervisor itself was killed, and the player with it
+            return PlayerExit(signal_number=-supervisor_code if supervisor_code < 0 else signal.SIGKILL.value)
+
+
+def _tail(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _LOG_TAIL_BYTES))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    return "\n".join([line for line in text.splitlines() if line.strip()][-LOG_TAIL_LINES:])

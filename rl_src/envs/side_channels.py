@@ -1,0 +1,162 @@
+"""Side channels: bytes of the user's own beside the RL messages, handled by Unity before the command they come with.
+
+A frame is a 16-byte little-endian UUID, an int32 length, and that many bytes (all little-endian). Layouts as in
+ml-agents: `mlagents_envs/side_channel` and `com.unity.ml-agents/Runtime/SideChannels`.
+"""
+
+import struct
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from enum import IntEnum
+from uuid import UUID
+
+from rl_src.envs.errors import ProtocolError
+
+ENGINE_CONFIGURATION_ID = UUID("e951342c-4f7e-11ea-b238-784f4387d1f7")
+ENVIRONMENT_PARAMETERS_ID = UUID("534c891e-810f-11ea-a9d0-822485860400")
+STATISTICS_ID = UUID("a1d8f7b7-cec8-50f9-b78b-d3e165a78520")
+
+_LENGTH = struct.Struct("<i")
+
+
+class SideChannel(ABC):
+    """A channel: what is queued goes out with the next command; what Unity sent comes in by `receive`."""
+
+    def __init__(self, channel_id: UUID) -> None:
+        self.channel_id = channel_id
+        self._queue: list[bytes] = []
+
+    def send(self, payload: bytes) -> None:
+        """Queue one message for Unity."""
+        self._queue.append(payload)
+
+    @abstractmethod
+    def receive(self, payload: bytes) -> None:
+        """Take one message from Unity."""
+
+    def drain(self) -> list[bytes]:
+        """Take the queued messages out."""
+        queued, self._queue = self._queue, []
+        return queued
+
+
+class EngineConfigurationChannel(SideChannel):
+    """Speed and quality of the engine. The values that Unity is sent when nothing is said are ML-Agents' own."""
+
+    class _Setting(IntEnum):
+        SCREEN_RESOLUTION = 0
+        QUALITY_LEVEL = 1
+        TIME_SCALE = 2
+        TARGET_FRAME_RATE = 3
+        CAPTURE_FRAME_RATE = 4
+
+    def __init__(self) -> None:
+        super().__init__(ENGINE_CONFIGURATION_ID)
+
+    def configure(
+        self,
+        time_scale: float = 20.0,
+        width: int = 80,
+        height: int = 80,
+        quality_level: int = 1,
+        target_frame_rate: int = -1,
+        capture_frame_rate: int = 60,
+    ) -> None:
+        """Queue all settings. `time_scale`: game seconds a real second, at most 100 (Unity's own limit)."""
+        self.send(struct.pack("<iii", self._Setting.SCREEN_RESOLUTION, width, height))
+        self.send(struct.pack("<ii", self._Setting.QUALITY_LEVEL, quality_level))
+        self.send(struct.pack("<if", self._Setting.TIME_SCALE, time_scale))
+        self.send(struct.pack("<ii", self._Setting.TARGET_FRAME_RATE, target_frame_rate))
+        self.send(struct.pack("<ii", self._Setting.CAPTURE_FRAME_RATE, capture_frame_rate))
+
+    def receive(self, payload: bytes) -> None:
+        """Unity never sends on this channel; what comes is passed over."""
+
+
+class EnvironmentParametersChannel(SideChannel):
+    """Numbers that the scene reads by `Academy.Instance.EnvironmentParameters.GetWithDefault`."""
+
+    _FLOAT = 0
+
+    def __init__(self) -> None:
+        super().__init__(ENVIRONMENT_PARAMETERS_ID)
+
+    def set_parameters(self, parameters: Mapping[str, float]) -> None:
+        """Queue each parameter; Unity keeps it until it is sent again."""
+        for key, value in parameters.items():
+            self.send(_packed_text(key) + struct.pack("<if", self._FLOAT, value))
+
+    def receive(self, payload: bytes) -> None:
+        """Unity never sends on this channel; what comes is passed over."""
+
+
+class StatisticsChannel(SideChannel):
+    """Figures that the game records by `Academy.Instance.StatsRecorder.Add`."""
+
+    def __init__(self) -> None:
+        super().__init__(STATISTICS_ID)
+        self._values: dict[str, list[float]] = defaultdict(list)
+
+    def receive(self, payload: bytes) -> None:
+        """Keep one value."""
+        (length,) = _LENGTH.unpack_from(payload)
+        key = payload[4 : 4 + length].decode("utf-8", "replace")
+        (value,) = struct.unpack_from("<f", payload, 4 + length)
+        self._values[key].append(value)
+
+    def take(self) -> dict[str, list[float]]:
+        """Every value recorded since the last call, in order."""
+        taken, self._values = dict(self._values), defaultdict(list)
+        return taken
+
+
+class SideChannels:
+    """All channels of one build."""
+
+    def __init__(self, channels: Iterable[SideChannel]) -> None:
+        self._channels: dict[UUID, SideChannel] = {}
+        for channel in channels:
+            if channel.channel_id in self._channels:
+                raise ValueError(f"Two side channels have the id {channel.channel_id}; ids must differ.")
+            self._channels[channel.channel_id] = channel
+
+    def outgoing(self) -> bytes:
+        """Every queued message, framed, in the order of channels and sending."""
+        return b"".join(
+            channel.channel_id.bytes_le + _LENGTH.pack(len(payload)) + payload
+            for channel in self._channels.values()
+            for payload in channel.drain()
+        )
+
+    def incoming(self, data: bytes) -> None:
+        """Hand every framed message to its channel; messages of unknown channels are passed over.
+
+        Raises:
+            ProtocolError: a frame is cut short.
+        """
+        offset = 0
+        while offset < len(data):
+            start = offset + 20
+            length = _LENGTH.unpack_from(data, offset + 16)[0] if start <= len(data) else -1
+            if length < 0 or start + length > len(data):
+                raise ProtocolError(
+                    f"A side channel message of the build is cut short ({len(data) - offset} bytes left)."
+                )
+            channel = self._channels.get(UUID(bytes_le=data[offset : offset + 16]))
+            if channel is not None:
+                _deliver(channel, data[start : start + length])
+            offset = start + length
+
+
+def _deliver(channel: SideChannel, payload: bytes) -> None:
+    try:
+        channel.receive(payload)
+    except struct.error as error:
+        raise ProtocolError(f"A message on side channel {channel.channel_id} is cut short: {error}.") from error
+
+
+def _packed_text(text: str) -> bytes:
+    # ml-agents' OutgoingMessage writes ASCII; its C# reader takes ASCII too.
+    encoded = text.encode("ascii")
+    return _LENGTH.pack(len(encoded)) + encoded

@@ -1,0 +1,24 @@
+"""The sample builds that can be packed."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SampleBuild:
+    """`scene`: module and class that the build starts; `modules`: the scene's own source files in `scenes/`."""
+
+    name: str
+    scene: str
+    modules: tuple[str, ...]
+    summary: str
+
+
+SAMPLE_BUILDS = {
+    build.name: build
+    for build in (
+        SampleBuild("Basic", "sample_builds.scenes.basic:BasicScene", ("basic",), "20 fields, two goals; --agents N"),
+        SampleBuild(
+            "Faulty", "sample_builds.scenes.faulty:FaultyScene", ("basic", "faulty"), "Basic with a fault; --fault NAME"
+        ),
+    )
+}

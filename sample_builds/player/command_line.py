@@ -1,0 +1,44 @@
+"""The arguments that Unity itself reads; the rest belongs to the scene."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_FLAGS = frozenset({"-nographics", "-batchmode"})
+
+
+@dataclass
+class CommandLine:
+    """What a player was started with. `port` is None when no trainer asked for a connection."""
+
+    port: int | None = None
+    log_file: Path | None = None
+    scene_arguments: list[str] = field(default_factory=list)
+
+
+def parse(arguments: Sequence[str]) -> CommandLine:
+    """Read the arguments as Unity does: what it does not know, it leaves alone."""
+    line = CommandLine()
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == "--mlagents-port":
+            line.port = int(next(rest))
+        elif argument.lower() == "-logfile":
+            name = next(rest)
+            line.log_file = None if name == "-" else Path(name)
+        elif argument not in _FLAGS:
+            line.scene_arguments.append(argument)
+    return line
+
+
+def option(arguments: Sequence[str], name: str, default: str) -> str:
+    """The value behind `name` among a scene's arguments."""
+    return arguments[arguments.index(name) + 1] if name in arguments[:-1] else default
+
+
+def open_log(line: CommandLine) -> Callable[[str], None]:
+    """A function that writes one line to the player's log, at once."""
+    if line.log_file is None:
+        return lambda text: print(text, flush=True)
+    file = line.log_file.open("a", encoding="utf-8", buffering=1)
+    return lambda text: print(text, file=file)
