@@ -10,9 +10,21 @@ from pathlib import Path
 
 # Each after those that it depends on.
 _PROTO_FILES = (
-    ("agent_action", "observation", "agent_info", "capabilities", "space_type", "brain_parameters", "command", "header")
-    + ("unity_rl_input", "unity_rl_initialization_input", "unity_input", "unity_rl_output")
-    + ("unity_rl_initialization_output", "unity_output", "unity_message")
+    "agent_action",
+    "observation",
+    "agent_info",
+    "capabilities",
+    "space_type",
+    "brain_parameters",
+    "command",
+    "header",
+    "unity_rl_input",
+    "unity_rl_initialization_input",
+    "unity_input",
+    "unity_rl_output",
+    "unity_rl_initialization_output",
+    "unity_output",
+    "unity_message",
 )
 
 

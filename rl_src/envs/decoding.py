@@ -80,7 +80,7 @@ class BehaviorDecoder:
             row = int(np.flatnonzero(~np.isfinite(rewards))[0])
             kind = "group reward" if field == "group_reward" else "reward"
             raise NonFiniteRewardError(
-                f"Behavior {self.spec.name}: the {kind} of agent {agents[row].id} is {rewards[row]}, not a finite number."
+                f"Behavior {self.spec.name}: the {kind} of agent {agents[row].id} is {rewards[row]}; it must be finite."
             )
         return rewards
 

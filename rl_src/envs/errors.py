@@ -71,8 +71,10 @@ class BuildTooLargeError(BuildError):
 class NoExecutableError(BuildError):
     """Nothing in the zip that Linux can start."""
 
-    default_remedy = "In Unity choose File > Build Settings > Linux (x86_64), build, and zip the folder that holds <Name>.x86_64 "
+    default_remedy = (
+        "In Unity choose File > Build Settings > Linux (x86_64), build, and zip the folder that holds <Name>.x86_64 "
         "and <Name>_Data."
+    )
 
 
 class WrongPlatformError(NoExecutableError):

@@ -3,7 +3,6 @@
 Follows com.unity.ml-agents/Runtime/Communicator/RpcCommunicator.cs and Academy.cs.
 """
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -164,4 +163,4 @@ class Academy:
                 self.world.parameters[key] = value
                 self._log(f"Environment parameter: {key}")
             else:
-                print(f"Unknown side channel {channel_id.hex()}", file=sys.stderr)
+                self._log(f"Unknown side channel {channel_id.hex()}")

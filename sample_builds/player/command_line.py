@@ -1,5 +1,6 @@
 """The arguments that Unity itself reads; the rest belongs to the scene."""
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,7 +39,10 @@ def option(arguments: Sequence[str], name: str, default: str) -> str:
 
 def open_log(line: CommandLine) -> Callable[[str], None]:
     """A function that writes one line to the player's log, at once."""
-    if line.log_file is None:
-        return lambda text: print(text, flush=True)
-    file = line.log_file.open("a", encoding="utf-8", buffering=1)
-    return lambda text: print(text, file=file)
+    file = sys.stdout if line.log_file is None else line.log_file.open("a", encoding="utf-8")
+
+    def write(text: str) -> None:
+        file.write(text + "\n")
+        file.flush()
+
+    return write

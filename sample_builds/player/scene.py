@@ -110,7 +110,7 @@ class World:
         group_id: int = 0,
         group_reward: float = 0.0,
     ) -> None:
-        """Report an agent that waits for an action. `observations`: from `observation_field`; `disallowed`: per choice."""
+        """Report an agent that waits for an action. `observations`: from `observation_field`; `disallowed`: one a choice."""
         mask = bytes([_TAG_MASK]) + varint(len(disallowed)) + bytes(disallowed) if disallowed else b""
         self._report(behavior, agent_id, mask + observations, reward, group_id, group_reward)
 
