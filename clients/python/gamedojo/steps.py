@@ -10,7 +10,7 @@ from gamedojo.models import HistoryEntry, Run
 StepStatus = Literal["done", "active", "failed", "skipped", "pending"]
 
 STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("Admit the run", ("AdmitRun",)),
+    ("Admit the run", ("Accepted", "AdmitRun")),
     ("Inspect the build", ("InspectBuild",)),
     ("Train", ("StartTraining", "CheckTraining")),
     ("Extract the checkpoint", ("ExtractCheckpoint",)),
@@ -20,7 +20,7 @@ STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Verify the endpoint", ("VerifyEndpoint",)),
     ("Finish", ("FinishRun",)),
 )
-"""The way of a run. A state that is not named here (a newer stack's) becomes a step of its own."""
+"""The way of a run; `Accepted` is what the API says before the first state has begun. A state that is not named here (a newer stack's) becomes a step of its own."""
 
 
 @dataclass(frozen=True)
