@@ -20,7 +20,9 @@ STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Verify the endpoint", ("VerifyEndpoint",)),
     ("Finish", ("FinishRun",)),
 )
-"""The way of a run; `Accepted` is what the API says before the first state has begun. A state that is not named here (a newer stack's) becomes a step of its own."""
+"""The way of a run; `Accepted` is what the API says before the first state has begun.
+
+A state that is not named here (a newer stack's) becomes a step of its own."""
 
 
 @dataclass(frozen=True)
