@@ -1,21 +1,27 @@
-"""What both control handlers share: one resolver whose every answer, errors included, is JSON of a known form.
+"""What both control handlers share: a resolver whose every answer, errors included, is JSON of a known form.
 
 The routes stand here as a table too, because each handler has a part of them: only the table can tell an unknown path
 from a wrong method.
 """
 
 import re
+from collections.abc import Callable
 from http import HTTPStatus
+from typing import Any
 
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel
 
 from pipeline.api import problems
-from pipeline.contracts.problem import FieldProblem, Problem
+from pipeline.api.bodies import BodyTooLargeError, body_of
+from pipeline.contracts.api import RunQuery
+from pipeline.contracts.problem import Problem
 from pipeline.contracts.validation import InvalidDocumentError, Model, read_document
 from pipeline.errors import PipelineError
+from pipeline.observability import logger, metrics, tracer
 
 CONTROL_ROUTES: dict[str, tuple[str, ...]] = {
     "/training-runs": ("GET", "POST"),
@@ -30,15 +36,10 @@ MAX_BODY_BYTES = 256 * 1024
 """A training request is a few hundred bytes; this is room enough for any."""
 
 
-class BodyTooLargeError(Exception):
-    """The body is above `MAX_BODY_BYTES`."""
-
-    def __init__(self, size_bytes: int) -> None:
-        self.size_bytes = size_bytes
-        super().__init__(f"{size_bytes} bytes")
+_LIMIT_DIGITS = 10
 
 
-def make_resolver(logger: Logger) -> APIGatewayRestResolver:
+def make_resolver() -> APIGatewayRestResolver:
     """A resolver that answers our errors as problems and logs those that we did not foresee."""
     app = APIGatewayRestResolver()
 
@@ -58,10 +59,26 @@ def make_resolver(logger: Logger) -> APIGatewayRestResolver:
     app.exception_handler(PipelineError)(refused)
     app.exception_handler(InvalidDocumentError)(lambda error: _answer_problem(problems.of_invalid_document(error)))
     app.exception_handler(BodyTooLargeError)(
-        lambda error: _answer_problem(problems.too_large(error.size_bytes, MAX_BODY_BYTES))
+        lambda error: _answer_problem(problems.too_large(error.size_bytes, error.limit_bytes))
     )
     app.exception_handler(Exception)(unforeseen)
     return app
+
+
+def make_handler(app: APIGatewayRestResolver) -> Callable[[dict[str, Any], LambdaContext], dict[str, Any]]:
+    """The Lambda handler of a resolver: logs with the request's ids, a trace, and a count of answers by class."""
+
+    def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        response: dict[str, Any] = app.resolve(event, context)
+        metrics.add_metric(f"Http{response['statusCode'] // 100}xx", MetricUnit.Count, 1)
+        return response
+
+    measured = metrics.log_metrics(handler)
+    logged = logger.inject_lambda_context(clear_state=True)(measured)
+    traced: Callable[[dict[str, Any], LambdaContext], dict[str, Any]] = tracer.capture_lambda_handler(
+        capture_response=False
+    )(logged)
+    return traced
 
 
 def read_body(app: APIGatewayRestResolver, model: type[Model]) -> Model:
@@ -71,14 +88,20 @@ def read_body(app: APIGatewayRestResolver, model: type[Model]) -> Model:
         BodyTooLargeError: above `MAX_BODY_BYTES`.
         InvalidDocumentError: no JSON, or not of this contract.
     """
-    try:
-        body = app.current_event.decoded_body or ""
-    except ValueError as error:  # base64 or UTF-8 that is none
-        raise InvalidDocumentError([FieldProblem(field="", message="not JSON: the body is no UTF-8 text")]) from error
-    size_bytes = len(body.encode())
-    if size_bytes > MAX_BODY_BYTES:
-        raise BodyTooLargeError(size_bytes)
-    return read_document(model, body)
+    return read_document(model, body_of(app.current_event.raw_event, MAX_BODY_BYTES))
+
+
+def read_run_query(app: APIGatewayRestResolver) -> RunQuery:
+    """The query parameters of the list of runs; one that is given without a value counts as not given.
+
+    Raises:
+        InvalidDocumentError: an unknown parameter, or a value out of range.
+    """
+    given: dict[str, object] = {name: text for name, text in app.current_event.query_string_parameters.items() if text}
+    limit = str(given.get("limit", ""))
+    if limit.isdecimal() and len(limit) < _LIMIT_DIGITS:
+        given["limit"] = int(limit)
+    return read_document(RunQuery, given)
 
 
 def answer(document: BaseModel, status: HTTPStatus = HTTPStatus.OK) -> Response[str]:

@@ -22,11 +22,15 @@ _CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 4}, connect_
 _RUNTIME_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=1, read_timeout=25)
 """A game waits for the answer, and API Gateway gives up after 29 s."""
 
+_S3_CONFIG = _CONFIG.merge(Config(signature_version="s3v4", s3={"addressing_style": "virtual"}))
+"""For presigned URLs: by default botocore signs them by the old version 2 in some regions, and names the global host,
+which redirects for a new bucket of another region. An endpoint given by its IP address keeps path style."""
+
 
 @cache
 def s3() -> "S3Client":
     """Objects."""
-    return boto3.client("s3", config=_CONFIG)
+    return boto3.client("s3", config=_S3_CONFIG)
 
 
 @cache

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from pipeline.aws.translation import error_code, translate
 from pipeline.contracts.base import Contract
 from pipeline.contracts.states import ApiEvent
-from pipeline.errors import PipelineError, ServiceUnavailableError, ThrottledError
+from pipeline.errors import PipelineError, ThrottledError
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
-
-_THROTTLED = {"ThrottlingException", "Throttling", "TooManyRequestsException", "ExecutionLimitExceeded"}
 
 
 class Execution(Contract):
@@ -78,6 +77,6 @@ def execution_arn(state_machine_arn: str, run_id: str) -> str:
 
 
 def _translate(error: ClientError | BotoCoreError) -> PipelineError:
-    if isinstance(error, ClientError) and error.response["Error"].get("Code") in _THROTTLED:
-        return ThrottledError(f"Step Functions asks for a pause: {error}")
-    return ServiceUnavailableError(f"Step Functions failed: {error}")
+    if error_code(error) == "ExecutionLimitExceeded":  # a million open executions: a pause, not a fault
+        return ThrottledError(f"Step Functions has too many open executions: {error}")
+    return translate("Step Functions", error)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 
+from pipeline.aws.translation import error_code, translate
 from pipeline.contracts.predict import InvocationRequest, InvocationResponse
 from pipeline.errors import (
     InvalidObservationError,
@@ -17,8 +18,6 @@ from pipeline.errors import (
     ModelNotReadyError,
     NotYetConsistentError,
     PipelineError,
-    ServiceUnavailableError,
-    ThrottledError,
 )
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ MAX_ENDPOINT_BODY_BYTES = 4 * 1024 * 1024
 """What a serverless endpoint takes; a real-time one takes 6,291,456 bytes. The lower one is ours for both."""
 
 _SHOWN_CHARACTERS = 500
-_THROTTLED = {"ThrottlingException", "Throttling", "TooManyRequestsException"}
 
 
 def invoke(client: "SageMakerRuntimeClient", endpoint_name: str, request: InvocationRequest) -> InvocationResponse:
@@ -50,10 +48,8 @@ def invoke(client: "SageMakerRuntimeClient", endpoint_name: str, request: Invoca
             Body=request.model_dump_json(exclude_none=True),
         )
         body = answer["Body"].read()
-    except ClientError as error:
+    except (ClientError, BotoCoreError) as error:
         raise _translate(endpoint_name, error) from error
-    except BotoCoreError as error:
-        raise ServiceUnavailableError(f"The endpoint {endpoint_name!r} could not be reached: {error}") from error
     try:
         return InvocationResponse.model_validate_json(body)
     except ValidationError as error:
@@ -63,18 +59,15 @@ def invoke(client: "SageMakerRuntimeClient", endpoint_name: str, request: Invoca
         ) from error
 
 
-def _translate(endpoint_name: str, error: ClientError) -> PipelineError:
-    response: dict[str, Any] = dict(error.response)
-    code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
-    if code == "ModelError":
-        return _container_failure(endpoint_name, response)
+def _translate(endpoint_name: str, error: ClientError | BotoCoreError) -> PipelineError:
+    code = error_code(error)
+    if isinstance(error, ClientError) and code == "ModelError":
+        return _container_failure(endpoint_name, dict(error.response))
     if code == "ModelNotReadyException":
         return ModelNotReadyError(f"The endpoint {endpoint_name!r} is starting up.", "Try again in some seconds.")
-    if code in _THROTTLED:
-        return ThrottledError(f"The endpoint {endpoint_name!r} gets too many requests.", "Send fewer, or pause.")
     if code in {"ValidationError", "ValidationException"}:
-        return NotYetConsistentError(f"The endpoint {endpoint_name!r} cannot be invoked: {message}")
-    return ServiceUnavailableError(f"The endpoint {endpoint_name!r} could not be invoked: {code}: {message}")
+        return NotYetConsistentError(f"The endpoint {endpoint_name!r} cannot be invoked: {error}")
+    return translate(f"The endpoint {endpoint_name!r}", error)
 
 
 def _container_failure(endpoint_name: str, response: dict[str, Any]) -> PipelineError:

@@ -5,60 +5,55 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from pipeline.aws.objects import ObjectStore
+from pipeline.aws.translation import translate
 from pipeline.contracts.policy import CurrentPolicy, PolicySpec
-from pipeline.errors import PipelineError, PolicyNotFoundError, ServiceUnavailableError, ThrottledError
+from pipeline.errors import BuildNotFoundError, PolicyNotFoundError
+from pipeline.rules import names
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_THROTTLED = {"SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded"}
+_PREFIX = "policies/"
 
 
-def read_current(client: "S3Client", bucket: str, policy: str) -> CurrentPolicy:
-    """What is in service under this name.
+class ServedPolicies:
+    """The policies of one bucket. Methods raise ThrottledError or ServiceUnavailableError when S3 cannot answer."""
 
-    Raises:
-        PolicyNotFoundError: nothing is.
-        ThrottledError, ServiceUnavailableError: S3 could not answer.
-    """
-    return CurrentPolicy.model_validate_json(_read(client, bucket, f"policies/{policy}/current.json", policy))
+    def __init__(self, client: "S3Client", bucket: str) -> None:
+        self._client = client
+        self._objects = ObjectStore(client, bucket)
 
+    def current(self, policy: str) -> CurrentPolicy:
+        """What is in service under this name.
 
-def read_spec(client: "S3Client", bucket: str, current: CurrentPolicy) -> PolicySpec:
-    """The spec of the version in service.
+        Raises:
+            PolicyNotFoundError: nothing is.
+        """
+        return CurrentPolicy.model_validate_json(self._read(policy, names.policy_key(policy, "current.json")))
 
-    Raises:
-        PolicyNotFoundError: it is not there.
-        ThrottledError, ServiceUnavailableError: S3 could not answer.
-    """
-    return PolicySpec.model_validate_json(_read(client, bucket, current.spec_key, current.policy))
+    def spec(self, current: CurrentPolicy) -> PolicySpec:
+        """The spec of the version in service.
 
+        Raises:
+            PolicyNotFoundError: it is not there.
+        """
+        return PolicySpec.model_validate_json(self._read(current.policy, current.spec_key))
 
-def policy_names(client: "S3Client", bucket: str) -> Iterator[str]:
-    """Names of the policies that are or were in service, in order.
+    def names(self) -> Iterator[str]:
+        """Names of the policies that are or were in service, in order."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._objects.bucket, Prefix=_PREFIX, Delimiter="/"
+        )
+        try:
+            for page in pages:
+                for entry in page.get("CommonPrefixes", []):
+                    yield entry["Prefix"].removeprefix(_PREFIX).removesuffix("/")
+        except (ClientError, BotoCoreError) as error:
+            raise translate("S3", error) from error
 
-    Raises:
-        ThrottledError, ServiceUnavailableError: S3 could not answer.
-    """
-    try:
-        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="policies/", Delimiter="/"):
-            for entry in page.get("CommonPrefixes", []):
-                yield entry["Prefix"].removeprefix("policies/").removesuffix("/")
-    except (ClientError, BotoCoreError) as error:
-        raise _translate(error, "") from error
-
-
-def _read(client: "S3Client", bucket: str, key: str, policy: str) -> bytes:
-    try:
-        return client.get_object(Bucket=bucket, Key=key)["Body"].read()
-    except (ClientError, BotoCoreError) as error:
-        raise _translate(error, policy) from error
-
-
-def _translate(error: ClientError | BotoCoreError, policy: str) -> PipelineError:
-    code = error.response["Error"].get("Code", "") if isinstance(error, ClientError) else ""
-    if code in {"NoSuchKey", "404"}:
-        return PolicyNotFoundError(f"No policy named {policy!r} is in service.")
-    if code in _THROTTLED:
-        return ThrottledError(f"S3 asks for a pause: {error}")
-    return ServiceUnavailableError(f"S3 failed: {error}")
+    def _read(self, policy: str, key: str) -> bytes:
+        try:
+            return self._objects.read(key)
+        except BuildNotFoundError as error:
+            raise PolicyNotFoundError(f"No policy named {policy!r} is in service.") from error

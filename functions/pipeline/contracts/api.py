@@ -9,6 +9,15 @@ from pipeline.contracts.policy import CurrentPolicy, PolicySpec
 from pipeline.contracts.run import RunStatus
 
 
+class RunQuery(Contract):
+    """The query parameters of `GET /training-runs`."""
+
+    policy: PolicyName | None = None
+    status: RunStatus | None = None
+    limit: int = Field(default=20, ge=1, le=100)
+    next_token: str | None = Field(default=None, min_length=1)
+
+
 class AcceptedRun(Contract):
     """The answer of `POST /training-runs`. `links` are paths of this API."""
 

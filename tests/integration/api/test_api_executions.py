@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 from pipeline.aws import executions
 from pipeline.contracts.states import ApiEvent
-from pipeline.errors import ServiceUnavailableError, ThrottledError
+from pipeline.errors import PipelineError, ServiceUnavailableError, ThrottledError
 
 ROLE = "arn:aws:iam::123456789012:role/machine"
 EVENT = ApiEvent(run_id="basic-1234", request_key="runs/basic-1234/request.json")
@@ -57,15 +57,22 @@ def test_a_run_that_nobody_started_has_none(machine):
 
 
 @pytest.mark.parametrize(
-    ("code", "expected"),
-    [("ThrottlingException", ThrottledError), ("StateMachineDoesNotExist", ServiceUnavailableError)],
+    ("code", "status", "expected"),
+    [
+        ("ThrottlingException", 400, ThrottledError),
+        ("ExecutionLimitExceeded", 400, ThrottledError),
+        ("InternalFailure", 500, ServiceUnavailableError),
+        ("StateMachineDoesNotExist", 400, PipelineError),
+    ],
 )
-def test_other_failures_are_ours(machine, monkeypatch, code, expected):
+def test_other_failures_are_ours(machine, monkeypatch, code, status, expected):
     client, arn = machine
 
     def fail(**_):
-        raise ClientError({"Error": {"Code": code, "Message": "no"}}, "StartExecution")
+        metadata = {"HTTPStatusCode": status}
+        raise ClientError({"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": metadata}, "StartExecution")
 
     monkeypatch.setattr(client, "start_execution", fail)
-    with pytest.raises(expected):
+    with pytest.raises(expected) as caught:
         executions.start(client, arn, EVENT)
+    assert type(caught.value) is expected

@@ -1,0 +1,36 @@
+"""The control API's writing routes: start a run, get a place to upload a build to."""
+
+from functools import cache
+from http import HTTPStatus
+
+from aws_lambda_powertools.event_handler import Response
+
+from pipeline.api import runs
+from pipeline.api.proxy import answer, make_handler, make_resolver, read_body
+from pipeline.api.uploads import new_upload
+from pipeline.aws import clients
+from pipeline.contracts.api import UploadRequest
+from pipeline.contracts.request import TrainingRequest
+from pipeline.settings import ControlWriteSettings
+
+app = make_resolver()
+handler = make_handler(app)
+
+
+@app.post("/training-runs")
+def start_run() -> Response[str]:
+    """Start the run that the body describes."""
+    return answer(_runs().start(read_body(app, TrainingRequest)), HTTPStatus.ACCEPTED)
+
+
+@app.post("/builds")
+def new_build() -> Response[str]:
+    """A key and a URL to upload a build to."""
+    request = read_body(app, UploadRequest)
+    bucket = ControlWriteSettings.from_environment().bucket_name
+    return answer(new_upload(clients.s3(), bucket, request), HTTPStatus.CREATED)
+
+
+@cache
+def _runs() -> runs.Runs:
+    return runs.connect(ControlWriteSettings.from_environment())

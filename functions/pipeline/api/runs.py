@@ -1,0 +1,143 @@
+"""The control API's runs: start one, find it, list its artifacts.
+
+A run begins when its execution starts; its record is written a moment later, by AdmitRun. In between, the stored
+request and the execution of the same name are the record.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeline.aws import clients, executions, presigned
+from pipeline.aws.executions import Execution
+from pipeline.aws.objects import ObjectStore
+from pipeline.aws.runs_table import RunsTable
+from pipeline.contracts.api import AcceptedRun, ArtifactLinks
+from pipeline.contracts.request import BuildSource, RunOptions, TrainingRequest
+from pipeline.contracts.run import Failure, RunRecord, RunStatus
+from pipeline.contracts.states import ApiEvent
+from pipeline.errors import BuildNotFoundError, NotYetConsistentError, RunNotFoundError
+from pipeline.rules import names
+from pipeline.settings import ControlReadSettings, ControlWriteSettings
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_stepfunctions import SFNClient
+
+ACCEPTED = "Accepted"
+"""The state of a run whose execution has not yet reached AdmitRun's end."""
+
+_RUN_ID = re.compile(r"[a-z0-9](-?[a-z0-9]){0,49}")
+_REQUEST = "request.json"
+
+
+@dataclass(frozen=True)
+class Runs:
+    """All runs of the stack, as the API sees them."""
+
+    table: RunsTable
+    objects: ObjectStore
+    s3: "S3Client"
+    stepfunctions: "SFNClient"
+    state_machine_arn: str
+
+    def start(self, request: TrainingRequest) -> AcceptedRun:
+        """Start the run that this request describes; the same request for the same build names the same run.
+
+        Raises:
+            BuildNotFoundError: the build is not there, or not in this version.
+        """
+        head = self.objects.head(request.build.key, request.build.version_id)
+        policy = request.policy or _policy_of(request.build.key)
+        # What is stored says everything: a build replaced in the meantime must not change what this run trains on.
+        build = BuildSource(key=request.build.key, version_id=head.version_id)
+        effective = request.model_copy(update={"policy": policy, "build": build})
+        run_id = names.run_id(
+            policy, self.objects.bucket, build.key, head.version_id or head.etag, effective.model_dump_json()
+        )
+        request_key = names.run_key(run_id, _REQUEST)
+        self.objects.write_document(request_key, effective)
+        executions.start(self.stepfunctions, self.state_machine_arn, ApiEvent(run_id=run_id, request_key=request_key))
+        path = f"/training-runs/{run_id}"
+        links = {"self": path, "artifacts": f"{path}/artifacts", "policy": f"/policies/{policy}"}
+        return AcceptedRun(run_id=run_id, policy=policy, status=self._status(run_id), links=links)
+
+    def get(self, run_id: str) -> RunRecord:
+        """One run.
+
+        Raises:
+            RunNotFoundError: no run has this id.
+            NotYetConsistentError: it was accepted, and is not visible yet.
+        """
+        if not _RUN_ID.fullmatch(run_id):
+            raise RunNotFoundError(f"{run_id!r} is no run's id.")
+        try:
+            return self.table.get(run_id)
+        except RunNotFoundError:
+            return self._accepted(run_id)
+
+    def artifacts(self, run_id: str) -> ArtifactLinks:
+        """Presigned URLs of what the run has made so far.
+
+        Raises:
+            RunNotFoundError: no run has this id.
+        """
+        keys = self.get(run_id).artifacts
+        urls = {name: presigned.download_url(self.s3, self.objects.bucket, key) for name, key in sorted(keys.items())}
+        return ArtifactLinks(artifacts=urls, expires_in_seconds=presigned.EXPIRES_IN_SECONDS)
+
+    def _status(self, run_id: str) -> RunStatus:
+        """RUNNING unless an earlier, equal request has come further."""
+        try:
+            return self.table.get(run_id).status
+        except RunNotFoundError:
+            return RunStatus.RUNNING
+
+    def _accepted(self, run_id: str) -> RunRecord:
+        try:
+            text = self.objects.read(names.run_key(run_id, _REQUEST))
+        except BuildNotFoundError as error:
+            raise RunNotFoundError(f"There is no run {run_id!r}.") from error
+        execution = executions.describe(self.stepfunctions, self.state_machine_arn, run_id)
+        if execution is None:  # DescribeExecution is eventually consistent
+            raise NotYetConsistentError(f"The run {run_id!r} was accepted just now.", "Ask again in some seconds.")
+        return _record(run_id, TrainingRequest.model_validate_json(text), execution)
+
+
+def connect(settings: ControlReadSettings | ControlWriteSettings) -> Runs:
+    """The runs of the stack that the environment names."""
+    return Runs(
+        RunsTable(clients.dynamodb(), settings.runs_table),
+        ObjectStore(clients.s3(), settings.bucket_name),
+        clients.s3(),
+        clients.stepfunctions(),
+        settings.state_machine_arn,
+    )
+
+
+def _policy_of(key: str) -> str:
+    return names.policy_from_key(key) if key.startswith(names.BUILDS_PREFIX) else names.policy_from_upload(key)
+
+
+def _record(run_id: str, request: TrainingRequest, execution: Execution) -> RunRecord:
+    running = execution.status == "RUNNING"
+    failure = Failure(
+        code="NotAdmitted",
+        state="AdmitRun",
+        cause=f"The run ended ({execution.status}) before it was recorded. {execution.cause or ''}".strip(),
+        remedy="Send the request again with another seed; if it lasts, look into the state machine's log.",
+    )
+    return RunRecord(
+        run_id=run_id,
+        policy=request.policy or "",
+        status=RunStatus.RUNNING if running else RunStatus.FAILED,
+        state=ACCEPTED,
+        created_at=execution.started_at,
+        updated_at=execution.stopped_at or execution.started_at,
+        finished_at=execution.stopped_at,
+        execution_arn=execution.arn,
+        source_key=request.build.key,
+        build_key=names.run_key(run_id, "build.zip"),
+        options=RunOptions.model_validate({name: getattr(request, name) for name in RunOptions.model_fields}),
+        failure=None if running else failure,
+    )
