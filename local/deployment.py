@@ -15,7 +15,7 @@ from local.aws import ACCESS_KEY, client_arguments, isolated_session
 from local.emulator import base_environment
 from local.errors import DeployError
 from local.local_package import TEMPLATE_NAME, make_local_package
-from local.processes import log_tail
+from local.processes import MARKER, log_tail
 from local.progress import Progress
 from local.records import write_private
 from local.settings import REGION, STACK_NAME, LocalSettings
@@ -149,6 +149,7 @@ def _sam_build(settings: LocalSettings, build_dir: Path) -> None:
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
         **ACCESS_KEY,
+        MARKER: str(settings.state_dir),
         "AWS_DEFAULT_REGION": REGION,
         "PATH": f"{settings.python.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "SAM_CLI_TELEMETRY": "0",
@@ -176,7 +177,12 @@ def _sam_build(settings: LocalSettings, build_dir: Path) -> None:
 
 def _sam_deploy(settings: LocalSettings, template: Path, emulator_url: str) -> None:
     """Deploy into the emulator. Run in the template's folder, where no samconfig.toml is."""
-    environment = {**base_environment(settings), "AWS_ENDPOINT_URL": emulator_url, "SAM_CLI_TELEMETRY": "0"}
+    environment = {
+        **base_environment(settings),
+        "AWS_ENDPOINT_URL": emulator_url,
+        "SAM_CLI_TELEMETRY": "0",
+        "SAM_CLI_POLL_DELAY": "0.5",  # seconds between looks at the stack; 5 by default
+    }
     _run_tool(
         "sam deploy",
         [
