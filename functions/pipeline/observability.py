@@ -1,7 +1,7 @@
 """Powertools, set up once: structured logs with the run in every line, traces, metrics."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
@@ -14,6 +14,8 @@ logger = Logger()
 tracer = Tracer()
 metrics = Metrics()
 
+Part = TypeVar("Part", bound=BaseModel)
+
 
 class Task(BaseModel):
     """What the state machine gives to each of its Lambdas: who calls, from which state, and the state document."""
@@ -23,6 +25,11 @@ class Task(BaseModel):
     execution_arn: str
     state: str
     document: dict[str, Any]
+
+    def part(self, name: str, model: type[Part]) -> Part:
+        """A part of the state document; fields that a later state has added to it are passed over."""
+        document = self.document[name]
+        return model.model_validate({field: document[field] for field in model.model_fields if field in document})
 
     @property
     def run(self) -> dict[str, Any]:

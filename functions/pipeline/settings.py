@@ -17,7 +17,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     @classmethod
-    def read(cls, environment: Mapping[str, str] | None = None) -> Self:
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
         """Read the process's environment, or the given one.
 
         Raises:
@@ -125,10 +125,9 @@ class ControlReadSettings(RunSettings):
     state_machine_arn: str
 
 
-class ControlWriteSettings(Settings):
+class ControlWriteSettings(RunSettings):
     """The control API's writing routes."""
 
-    bucket_name: str
     state_machine_arn: str
 
 

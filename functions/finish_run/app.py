@@ -1,0 +1,26 @@
+"""FinishRun: stop what still runs, take back what failed, write the outcome, notify."""
+
+from pipeline.aws import clients
+from pipeline.aws.objects import ObjectStore
+from pipeline.aws.policies_table import PoliciesTable
+from pipeline.aws.runs_table import RunsTable
+from pipeline.observability import Task, state_handler
+from pipeline.settings import FinishRunSettings
+from pipeline.steps import finishing
+from pipeline.steps.finishing import Finished
+
+
+@state_handler
+def handler(task: Task) -> Finished:
+    """The run's outcome."""
+    settings = FinishRunSettings.from_environment()
+    return finishing.finish_run(
+        task.execution_arn,
+        task.document,
+        settings.topic_arn,
+        clients.sagemaker(),
+        clients.sns(),
+        ObjectStore(clients.s3(), settings.bucket_name),
+        RunsTable(clients.dynamodb(), settings.runs_table),
+        PoliciesTable(clients.dynamodb(), settings.policies_table),
+    )

@@ -1,0 +1,48 @@
+"""InspectBuild: what is in the zip, read by ranges."""
+
+from zipfile import BadZipFile, ZipFile
+
+from pipeline.aws.objects import ObjectStore
+from pipeline.aws.runs_table import RunsTable
+from pipeline.contracts.build import BuildManifest
+from pipeline.contracts.run import RunRecord
+from pipeline.contracts.states import InspectedBuild, RunReference
+from pipeline.errors import BuildRejectedError
+from pipeline.rules import names
+from pipeline.rules.inspection import inspect
+from pipeline.steps.records import entered
+
+
+def inspect_build(run: RunReference, state: str, objects: ObjectStore, runs: RunsTable) -> InspectedBuild:
+    """Write the manifest, and into the record what the run is told by the zip.
+
+    A POSTed request is taken as it is; gamedojo.json in the zip configures a dropped build.
+
+    Raises:
+        BuildRejectedError: the build cannot be trained on.
+        InvalidRequestError: gamedojo.json in the zip breaks its contract.
+    """
+    record = runs.update(run.run_id, lambda known: entered(known, state))
+    manifest = _read(run.build_key, record, objects)
+    manifest_key = names.run_key(run.run_id, "manifest.json")
+    objects.write_document(manifest_key, manifest)
+    options = manifest.options if manifest.options and _was_dropped(record) else record.options
+    runs.update(run.run_id, lambda known: entered(known, state, options=options, executable=manifest.executable))
+    objects.write_document(names.run_key(run.run_id, "options.json"), options)
+    return InspectedBuild(manifest_key=manifest_key, executable=manifest.executable)
+
+
+def _read(key: str, record: RunRecord, objects: ObjectStore) -> BuildManifest:
+    size_bytes = objects.head(key).size_bytes
+    try:
+        with objects.random_access(key) as file, ZipFile(file) as archive:
+            return inspect(archive, key, size_bytes, record.options.environment.executable)
+    except (BadZipFile, EOFError, NotImplementedError) as error:
+        raise BuildRejectedError(
+            f"{record.source_key} is no readable zip ({size_bytes} bytes): {error}.",
+            "Zip the folder that Unity wrote and upload the zip whole.",
+        ) from error
+
+
+def _was_dropped(record: RunRecord) -> bool:
+    return record.source_key.startswith(names.BUILDS_PREFIX) and record.options.model_fields_set == set()

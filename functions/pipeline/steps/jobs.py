@@ -1,0 +1,214 @@
+"""Training and evaluation jobs: create them, then look at them until they end."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from pipeline.aws import training_jobs
+from pipeline.aws.runs_table import RunsTable
+from pipeline.aws.training_jobs import JobDescription, JobRequest
+from pipeline.contracts.job import EvaluationJobConfig, to_hyperparameters
+from pipeline.contracts.run import JobRecord, Progress, RunRecord
+from pipeline.contracts.states import ExtractedCheckpoint, InspectedBuild, JobHandle, JobPoll, RunReference
+from pipeline.errors import DeadlineExceededError, EvaluationFailedError, StepFailedError, TrainingFailedError
+from pipeline.rules import names
+from pipeline.rules.failures import job_failure
+from pipeline.rules.statuses import Outlook, job_outlook
+from pipeline.rules.waiting import wait_seconds
+from pipeline.settings import JobSettings
+from pipeline.steps.records import entered, now
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker import SageMakerClient
+
+_QUEUE_SECONDS = 6 * 3600
+"""How long a job may wait for a machine beside the time that it may run."""
+
+
+def start_training(
+    run: RunReference,
+    build: InspectedBuild,
+    state: str,
+    settings: JobSettings,
+    default_instance_type: str,
+    sagemaker: "SageMakerClient",
+    runs: RunsTable,
+) -> JobHandle:
+    """Create the training job and record it.
+
+    Raises:
+        CapacityError, ThrottledError, ServiceUnavailableError, PipelineError: SageMaker does not take the job.
+    """
+    options = runs.get(run.run_id).options
+    config = options.training_job()
+    environment = config.environment.model_copy(update={"executable": build.executable})
+    request = JobRequest(
+        name=names.job_name(settings.resource_prefix, run.run_id, "train", 1),
+        run_id=run.run_id,
+        policy=run.policy,
+        image_uri=settings.training_image_uri,
+        role_arn=settings.job_role_arn,
+        entrypoint=None,
+        hyperparameters=to_hyperparameters(config.model_copy(update={"environment": environment})),
+        channels={"build": _uri(run, run.build_key)},
+        output_uri=_uri(run, names.run_key(run.run_id, "output")),
+        checkpoint_uri=_uri(run, names.run_key(run.run_id, "checkpoints/")),
+        instance_type=options.instances.instance_type or default_instance_type,
+        instance_count=options.instances.instance_count,
+        volume_size_gb=options.instances.volume_size_gb,
+        max_runtime_seconds=options.instances.max_runtime_seconds,
+    )
+    training_jobs.create(sagemaker, request)
+    return _started(request, state, settings.poll_min_seconds, runs, "training_job")
+
+
+def start_evaluation(
+    run: RunReference,
+    build: InspectedBuild,
+    checkpoint: ExtractedCheckpoint,
+    state: str,
+    settings: JobSettings,
+    instance_type: str,
+    sagemaker: "SageMakerClient",
+    runs: RunsTable,
+) -> JobHandle:
+    """Create the evaluation job and record it.
+
+    Raises:
+        CapacityError, ThrottledError, ServiceUnavailableError, PipelineError: SageMaker does not take the job.
+    """
+    options = runs.get(run.run_id).options
+    config = EvaluationJobConfig(
+        episodes=options.evaluation.episodes,
+        seed=options.evaluation.seed,
+        environment=options.environment.model_copy(update={"executable": build.executable}),
+    )
+    request = JobRequest(
+        name=names.job_name(settings.resource_prefix, run.run_id, "eval", 1),
+        run_id=run.run_id,
+        policy=run.policy,
+        image_uri=settings.training_image_uri,
+        role_arn=settings.job_role_arn,
+        entrypoint="evaluate",
+        hyperparameters=to_hyperparameters(config),
+        channels={"build": _uri(run, run.build_key), "model": _uri(run, checkpoint.serving_artifact_key)},
+        output_uri=_uri(run, names.run_key(run.run_id, "output")),
+        checkpoint_uri=None,
+        instance_type=instance_type,
+        instance_count=1,
+        volume_size_gb=options.instances.volume_size_gb,
+        max_runtime_seconds=options.instances.max_runtime_seconds,
+    )
+    training_jobs.create(sagemaker, request)
+    return _started(request, state, settings.poll_min_seconds, runs, "evaluation_job")
+
+
+def check_training(
+    run: RunReference, job: JobHandle, state: str, poll_min_seconds: int, sagemaker: "SageMakerClient", runs: RunsTable
+) -> JobPoll:
+    """Look at the training job, and copy its metrics into the run record.
+
+    Raises:
+        TrainingFailedError: it failed or was stopped.
+        DeadlineExceededError: it takes longer than it may.
+    """
+    description = training_jobs.describe(sagemaker, job.job_name)
+    progress = _progress(description.metrics)
+    runs.update(
+        run.run_id,
+        lambda known: entered(known, state, training_job=_record(description), progress=progress or known.progress),
+    )
+    return _polled(run, job, description, poll_min_seconds, TrainingFailedError)
+
+
+def check_evaluation(
+    run: RunReference, job: JobHandle, state: str, poll_min_seconds: int, sagemaker: "SageMakerClient", runs: RunsTable
+) -> JobPoll:
+    """Look at the evaluation job.
+
+    Raises:
+        EvaluationFailedError: it failed or was stopped.
+        DeadlineExceededError: it takes longer than it may.
+    """
+    description = training_jobs.describe(sagemaker, job.job_name)
+    runs.update(run.run_id, lambda known: entered(known, state, evaluation_job=_record(description)))
+    return _polled(run, job, description, poll_min_seconds, EvaluationFailedError)
+
+
+def _started(request: JobRequest, state: str, poll_min_seconds: int, runs: RunsTable, field: str) -> JobHandle:
+    record = JobRecord(name=request.name, status="InProgress", started_at=now())
+
+    def change(known: RunRecord) -> RunRecord:
+        return entered(known, state, **{field: record})
+
+    runs.update(request.run_id, change)
+    started = int(now().timestamp())
+    return JobHandle(
+        job_name=request.name,
+        wait_seconds=poll_min_seconds,
+        started_at_epoch=started,
+        deadline_epoch=started + request.max_runtime_seconds + _QUEUE_SECONDS,
+    )
+
+
+def _polled(
+    run: RunReference,
+    job: JobHandle,
+    description: JobDescription,
+    poll_min_seconds: int,
+    failure: type[StepFailedError],
+) -> JobPoll:
+    outlook = job_outlook(description.status)
+    if outlook is Outlook.FAILED:
+        raise _ended_badly(description, failure)
+    moment = now().timestamp()
+    if outlook is Outlook.WAIT and moment > job.deadline_epoch:
+        raise DeadlineExceededError(
+            f"The job {job.job_name} is still {description.status} after {int(moment) - job.started_at_epoch} s.",
+            "Ask AWS whether the instance type has capacity in this region, or choose another one.",
+        )
+    return JobPoll(
+        job_name=job.job_name,
+        done=outlook is Outlook.DONE,
+        wait_seconds=wait_seconds(moment - job.started_at_epoch, poll_min_seconds),
+        started_at_epoch=job.started_at_epoch,
+        deadline_epoch=job.deadline_epoch,
+        status=description.status,
+        secondary_status=description.secondary_status,
+        model_artifact_key=_key(run, description.artifact_uri),
+    )
+
+
+def _ended_badly(job: JobDescription, failure: type[StepFailedError]) -> StepFailedError:
+    if job.secondary_status == "MaxRuntimeExceeded":
+        return failure(
+            f"The job ran longer than its limit of {job.max_runtime_seconds} s.",
+            "Raise instances.max_runtime_seconds, or stop earlier by a smaller stop.env_steps.",
+        )
+    if job.status == "Stopped":
+        return failure("The job was stopped from outside.", "Start the run again.")
+    return failure(*job_failure(job.failure_reason))
+
+
+def _progress(metrics: Mapping[str, float]) -> Progress | None:
+    if not metrics:
+        return None
+    whole = {"env_steps", "env_steps_limit", "episodes", "iteration"}
+    return Progress.model_validate({name: int(value) if name in whole else value for name, value in metrics.items()})
+
+
+def _record(job: JobDescription) -> JobRecord:
+    return JobRecord(
+        name=job.name,
+        status=job.status,
+        secondary_status=job.secondary_status,
+        started_at=job.started_at or job.created_at,
+        ended_at=job.ended_at,
+    )
+
+
+def _uri(run: RunReference, key: str) -> str:
+    return f"s3://{run.bucket}/{key}"
+
+
+def _key(run: RunReference, uri: str | None) -> str | None:
+    return uri.removeprefix(f"s3://{run.bucket}/") if uri else None

@@ -1,0 +1,81 @@
+"""VerifyEndpoint: what was recorded in the evaluation is asked again; only then is the policy the current one."""
+
+from typing import TYPE_CHECKING
+
+from pipeline.aws import inference
+from pipeline.aws.objects import ObjectStore
+from pipeline.aws.policies_table import PoliciesTable
+from pipeline.aws.runs_table import RunsTable
+from pipeline.contracts.base import Contract
+from pipeline.contracts.evaluation import ParityPair, ParityRecord
+from pipeline.contracts.policy import CurrentPolicy
+from pipeline.contracts.predict import InvocationRequest
+from pipeline.contracts.run import EndpointRecord
+from pipeline.contracts.states import EndpointPoll, Promotion, RunReference
+from pipeline.errors import VerificationFailedError
+from pipeline.rules import names
+from pipeline.rules.parity import differences
+from pipeline.steps.records import entered
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
+
+_SHOWN = 3
+
+
+class Verified(Contract):
+    """How many recorded actions the endpoint gave again."""
+
+    actions_compared: int
+
+
+def verify_endpoint(
+    run: RunReference,
+    endpoint: EndpointPoll,
+    promotion: Promotion,
+    state: str,
+    runtime: "SageMakerRuntimeClient",
+    objects: ObjectStore,
+    runs: RunsTable,
+    policies: PoliciesTable,
+) -> Verified:
+    """Compare, then make the policy the current one and give the lease back.
+
+    Raises:
+        VerificationFailedError: the endpoint serves another version, or answers otherwise than the evaluation did.
+        ModelNotReadyError, ModelError, ThrottledError, ServiceUnavailableError: see `pipeline.aws.inference.invoke`.
+    """
+    runs.update(run.run_id, lambda known: entered(known, state))
+    record = ParityRecord.model_validate_json(objects.read(promotion.parity_key))
+    for pair in record.pairs:
+        _compare(run, endpoint, pair, runtime)
+    current = CurrentPolicy(
+        policy=run.policy,
+        version=run.run_id,
+        endpoint_name=endpoint.endpoint_name,
+        spec_key=names.policy_key(run.policy, f"{run.run_id}/policy_spec.json"),
+    )
+    objects.write_document(names.policy_key(run.policy, "current.json"), current)
+    policies.set_version_in_service(run.policy, run.run_id)
+    policies.release_lease(run.policy, run.run_id)
+    shown = EndpointRecord(name=endpoint.endpoint_name, config_name=endpoint.config_name, status="InService")
+    runs.update(run.run_id, lambda known: entered(known, state, endpoint=shown))
+    return Verified(actions_compared=sum(len(pair.discrete) for pair in record.pairs))
+
+
+def _compare(run: RunReference, endpoint: EndpointPoll, pair: ParityPair, runtime: "SageMakerRuntimeClient") -> None:
+    request = InvocationRequest(
+        behavior=pair.behavior, observations=list(pair.observations), action_masks=pair.action_masks
+    )
+    answer = inference.invoke(runtime, endpoint.endpoint_name, request)
+    if answer.version != run.run_id:
+        raise VerificationFailedError(
+            f"The endpoint {endpoint.endpoint_name} serves version {answer.version}, not {run.run_id}.",
+            "Start the run again.",
+        )
+    if found := differences(pair, answer):
+        raise VerificationFailedError(
+            f"The endpoint answers otherwise than the evaluation did for {len(found)} of {len(pair.discrete)} "
+            f"observations of behavior {pair.behavior}: {'; '.join(found[:_SHOWN])}.",
+            "The former policy stays in service. Deploy training and inference images of one release.",
+        )
