@@ -38,7 +38,6 @@ def base_environment(settings: LocalSettings) -> dict[str, str]:
         "HOME": str(settings.home_dir),
         "TMPDIR": str(settings.temporary_dir),
         "LANG": "C.UTF-8",
-        "PYTHONDONTWRITEBYTECODE": "1",
         "AWS_DEFAULT_REGION": REGION,
         MARKER: str(settings.state_dir),
         **ACCESS_KEY,

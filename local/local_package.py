@@ -123,7 +123,7 @@ def _write_package(folder: Path, package: Path, lambda_python: Path) -> None:
     """Zip a folder, bootstrap included. Names are sorted and dates fixed: the same content gives the same bytes."""
     if (folder / BOOTSTRAP_NAME).exists():
         raise DeployError(f"{folder} holds a file {BOOTSTRAP_NAME!r}, which the local cloud has to add. Rename yours.")
-    with zipfile.ZipFile(package, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+    with zipfile.ZipFile(package, "w") as archive:
         for directory, subdirectories, names in os.walk(folder, followlinks=True):
             subdirectories.sort()
             for path in (Path(directory, name) for name in sorted(names)):
@@ -135,4 +135,4 @@ def _add(archive: zipfile.ZipFile, name: str, content: bytes, *, executable: boo
     info = zipfile.ZipInfo(name, _EARLIEST_ZIP_DATE)
     info.compress_type = zipfile.ZIP_DEFLATED
     info.external_attr = (0o100755 if executable else 0o100644) << 16
-    archive.writestr(info, content)
+    archive.writestr(info, content, compresslevel=1)  # it travels within this machine only
