@@ -150,6 +150,7 @@ def _sam_build(settings: LocalSettings, build_dir: Path) -> None:
         **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
         **ACCESS_KEY,
         MARKER: str(settings.state_dir),
+        "TMPDIR": str(settings.temporary_dir),  # sam leaves empty folders behind
         "AWS_DEFAULT_REGION": REGION,
         "PATH": f"{settings.python.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "SAM_CLI_TELEMETRY": "0",
