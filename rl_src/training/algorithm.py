@@ -6,6 +6,8 @@ processes. Learner group and env runner need none, so one machine goes without; 
 """
 
 import logging
+import math
+import os
 import random
 from collections.abc import Callable
 from typing import Any
@@ -36,6 +38,9 @@ from rl_src.training.trajectories import FinishedEpisode
 FINAL_LR_FRACTION = 0.1
 """With a limit on env_steps, the learning rate falls in a straight line to this fraction of itself."""
 
+PRODUCTS_WORTH_THREADS = 30_000_000
+"""Multiplications in a minibatch's forward pass from which more than one thread pays."""
+
 
 class PPO:
     """One policy, sampled and updated in this process. Close it."""
@@ -44,6 +49,7 @@ class PPO:
         self, config: ResolvedConfig, behavior: BehaviorSpec, scenes: Scenes, interrupt: Callable[[], bool]
     ) -> None:
         seed_everything(config.seed)
+        torch.set_num_threads(torch_threads(config, behavior))
         # It warns of its own deprecations, whatever it is given.
         logging.getLogger("ray._common.deprecation").setLevel(logging.ERROR)
         self._config = config
@@ -204,6 +210,17 @@ def build_network(config: ResolvedConfig, behavior: BehaviorSpec, weights: Weigh
         {name.removeprefix(prefix): torch.from_numpy(np.array(value)) for name, value in weights.items()}
     )
     return network.eval()
+
+
+def torch_threads(config: ResolvedConfig, behavior: BehaviorSpec) -> int:
+    """One for small networks, whose layers take less time than waking a second thread does."""
+    size = sum(math.prod(item.shape) for item in behavior.observations)
+    widths = (size, *config.network.hidden_sizes)
+    products = sum(inputs * outputs for inputs, outputs in zip(widths[:-1], widths[1:], strict=True))
+    images = any(item.is_image for item in behavior.observations)
+    if not images and products * config.hyperparameters.minibatch_size < PRODUCTS_WORTH_THREADS:
+        return 1
+    return len(os.sched_getaffinity(0))
 
 
 def seed_everything(seed: int) -> None:

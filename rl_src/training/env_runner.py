@@ -277,7 +277,8 @@ def _as_episode(trajectory: Trajectory, logp: FloatArray) -> SingleAgentEpisode:
 
 
 def _joined(values: Sequence[Any]) -> Any:
-    return values[0] if len(values) == 1 else np.concatenate(values)
+    """A copy of our own: the client's arrays are views of the message, read-only and not always aligned for torch."""
+    return np.array(values[0]) if len(values) == 1 else np.concatenate(values)
 
 
 def _joined_masks(batches: Sequence[DecisionBatch]) -> FloatArray | None:
