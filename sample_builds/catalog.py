@@ -20,5 +20,8 @@ SAMPLE_BUILDS = {
         SampleBuild(
             "Faulty", "sample_builds.scenes.faulty:FaultyScene", ("basic", "faulty"), "Basic with a fault; --fault NAME"
         ),
+        SampleBuild(
+            "Chaos", "sample_builds.scenes.chaos:ChaosScene", ("chaos",), "random events with a ledger; --ledger FILE"
+        ),
     )
 }

@@ -10,7 +10,7 @@ from rl_src.envs.batches import Actions, BehaviorStep, DecisionBatch, TerminalBa
 from rl_src.envs.decoding import BehaviorDecoder, decode_spec
 from rl_src.envs.diagnosis import cannot_start, no_answer, quit_first
 from rl_src.envs.encoding import encode_actions, validated
-from rl_src.envs.errors import IncompatibleVersionError, ProtocolError
+from rl_src.envs.errors import BuildProcessError, IncompatibleVersionError, ProtocolError
 from rl_src.envs.player import Player, PlayerUser
 from rl_src.envs.protocol import (
     API_VERSION,
@@ -97,7 +97,8 @@ class UnityClient:
         self._temporary = tempfile.TemporaryDirectory(prefix="player-log-") if log_file is None else None
         self._log_file = (log_file or Path(str(self._temporary and self._temporary.name), "player.log")).absolute()
         self._player: Player | None = None
-        self._closed = False
+        self._connected = self._listening = self._closed = False
+        self._hybrid_actions, self._images_channels_last = True, False  # until the handshake says otherwise
         self._server = ExchangeServer()
         try:
             self._start_player(arguments, graphics, run_as)
@@ -152,12 +153,8 @@ class UnityClient:
         if self._closed:
             return
         self._closed = True
-        goodbye = self._message()
-        goodbye.header.status = STATUS_QUIT
-        self._server.say_goodbye(goodbye.SerializeToString())
+        self._say_goodbye()
         if self._player is not None:
-            if self._specs or self._player.poll() is not None:
-                self._player.wait(QUIT_SECONDS)
             self._player.kill()
         self._server.close()
         if self._temporary is not None:
@@ -244,18 +241,25 @@ class UnityClient:
     def _receive(self, timeout_seconds: float) -> Any:
         """The build's next message; an error that names the cause when there is none."""
         assert self._player is not None
+        self._listening = False
         try:
             request = self._server.receive(timeout_seconds, self._player.is_alive)
         except NoMessageError as error:
-            connected = self._connected
-            raise no_answer(self._player, self._executable, connected, error.gone, timeout_seconds) from None
-        self._connected = True
+            if self._closed:
+                raise BuildProcessError("The client was closed while it waited for the build.", "Start anew.") from None
+            raise no_answer(self._player, self._executable, self._connected, error.gone, timeout_seconds) from None
+        self._connected = self._listening = True
         message = self._message.FromString(request)
         if message.header.status != STATUS_OK:
-            self._player.wait(QUIT_SECONDS)
+            self._say_goodbye()
             raise quit_first(self._player)
         return message
 
-    _connected = False
-    _hybrid_actions = True
-    _images_channels_last = False
+    def _say_goodbye(self) -> None:
+        """Let the build end by itself. One that never connected, or hangs, would not hear it."""
+        player = self._player
+        if player is not None:
+            goodbye = self._message()
+            goodbye.header.status = STATUS_QUIT
+            patience_seconds = QUIT_SECONDS if self._listening else 0.0
+            self._server.say_goodbye(goodbye.SerializeToString(), lambda: not player.is_alive(), patience_seconds)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rl_src.envs.batches import BehaviorStep, BoolArray, DecisionBatch, FloatArray, TerminalBatch
+from rl_src.envs.batches import BehaviorStep, BoolArray, DecisionBatch, FloatArray, TerminalBatch, empty_step
 from rl_src.envs.errors import NonFiniteObservationError, NonFiniteRewardError, ProtocolError
 from rl_src.envs.images import decode_png
 from rl_src.envs.protocol import COMPRESSION_NONE
@@ -46,6 +46,7 @@ class BehaviorDecoder:
         self.spec = spec
         self._channels_last = images_channels_last
         self._mask_size = sum(spec.actions.discrete_branches)
+        self._empty = empty_step(spec)
 
     def decode(self, agents: Sequence[Any]) -> BehaviorStep:
         """Split the AgentInfoProtos of one exchange into decisions and terminals, both in the order of the message.
@@ -56,23 +57,30 @@ class BehaviorDecoder:
         """
         deciding = [agent for agent in agents if not agent.done]
         ended = [agent for agent in agents if agent.done] if len(deciding) < len(agents) else []
-        decisions = DecisionBatch(
-            agent_ids=np.array([agent.id for agent in deciding], np.int64),
-            observations=self._observations(deciding),
-            rewards=self._rewards("reward", deciding),
-            action_mask=self._action_mask(deciding) if self._mask_size else None,
-            group_ids=np.array([agent.group_id for agent in deciding], np.int64),
-            group_rewards=self._rewards("group_reward", deciding),
+        return BehaviorStep(
+            self._decisions(deciding) if deciding else self._empty.decisions,
+            self._terminals(ended) if ended else self._empty.terminals,
         )
-        terminals = TerminalBatch(
-            agent_ids=np.array([agent.id for agent in ended], np.int64),
-            observations=self._observations(ended),
-            rewards=self._rewards("reward", ended),
-            truncated=np.array([agent.max_step_reached for agent in ended], np.bool_),
-            group_ids=np.array([agent.group_id for agent in ended], np.int64),
-            group_rewards=self._rewards("group_reward", ended),
+
+    def _decisions(self, agents: list[Any]) -> DecisionBatch:
+        return DecisionBatch(
+            agent_ids=np.array([agent.id for agent in agents], np.int64),
+            observations=self._observations(agents),
+            rewards=self._rewards("reward", agents),
+            action_mask=self._action_mask(agents) if self._mask_size else None,
+            group_ids=np.array([agent.group_id for agent in agents], np.int64),
+            group_rewards=self._rewards("group_reward", agents),
         )
-        return BehaviorStep(decisions, terminals)
+
+    def _terminals(self, agents: list[Any]) -> TerminalBatch:
+        return TerminalBatch(
+            agent_ids=np.array([agent.id for agent in agents], np.int64),
+            observations=self._observations(agents),
+            rewards=self._rewards("reward", agents),
+            truncated=np.array([agent.max_step_reached for agent in agents], np.bool_),
+            group_ids=np.array([agent.group_id for agent in agents], np.int64),
+            group_rewards=self._rewards("group_reward", agents),
+        )
 
     def _rewards(self, field: str, agents: Sequence[Any]) -> FloatArray:
         rewards = np.array([getattr(agent, field) for agent in agents], np.float32)
@@ -167,4 +175,4 @@ def _packed_length(size: int) -> int:
 
 def _all_finite(values: FloatArray) -> bool:
     # The sum is finite unless a value is not (or the sum overflows, which the exact check settles).
-    return bool(np.isfinite(values.sum(dtype=np.float32))) or bool(np.isfinite(values).all())
+    return math.isfinite(np.add.reduce(values, axis=None)) or bool(np.isfinite(values).all())

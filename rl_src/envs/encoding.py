@@ -31,7 +31,7 @@ def validated(actions: Actions, spec: BehaviorSpec, agents: int) -> Actions:
     ):
         if array.shape != (agents, width) and not (array.size == 0 and agents * width == 0):
             raise ValueError(f"{spec.name}: {kind} actions have the shape {array.shape}; {(agents, width)} is needed.")
-    if not np.isfinite(continuous).all():
+    if continuous.size and not np.isfinite(continuous).all():
         raise ValueError(f"{spec.name}: a continuous action is not finite.")
     if discrete.size and ((discrete < 0).any() or (discrete >= np.array(branches)).any()):
         raise ValueError(f"{spec.name}: a discrete action is outside its branch; the branches have {branches} choices.")

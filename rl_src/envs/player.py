@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -68,11 +67,21 @@ class Player:
             path.write_bytes(b"")
             if run_as is not None:
                 os.chown(path, run_as.uid, run_as.gid)
-        self._home = None if run_as else tempfile.mkdtemp(prefix="player-home-")
-        home = str(run_as.home) if run_as else str(self._home)
+        identity = (str(run_as.uid), str(run_as.gid)) if run_as else ("-", "-")
+        temporary = None if run_as else tempfile.mkdtemp(prefix="player-home-")  # the supervisor removes it
+        home = str(run_as.home) if run_as else str(temporary)
         with self.output_file.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", supervisor.__file__, str(os.getpid()), *_identity(run_as), *command],
+                [
+                    sys.executable,
+                    "-I",
+                    "-S",
+                    supervisor.__file__,
+                    str(os.getpid()),
+                    temporary or "-",
+                    *identity,
+                    *command,
+                ],
                 stdin=subprocess.PIPE,  # held open by us, and by us only: its end tells the supervisor that we are gone
                 stdout=subprocess.PIPE,
                 stderr=output,
@@ -82,7 +91,7 @@ class Player:
             )
         self._lock = threading.Lock()
         # A client that is dropped without close() must not leave its build behind.
-        self._finalizer = weakref.finalize(self, _end, self._process, self._home)
+        self._finalizer = weakref.finalize(self, _end, self._process)
 
     @property
     def supervisor_pid(self) -> int:
@@ -123,11 +132,7 @@ def player_environment(environment: Mapping[str, str], home: str) -> dict[str, s
     return {**passed, "HOME": home}
 
 
-def _identity(run_as: PlayerUser | None) -> tuple[str, str]:
-    return (str(run_as.uid), str(run_as.gid)) if run_as else ("-", "-")
-
-
-def _end(process: "subprocess.Popen[bytes]", home: str | None) -> None:
+def _end(process: "subprocess.Popen[bytes]") -> None:
     """Close the pipe, on which the supervisor kills the player, and wait for both."""
     assert process.stdin is not None
     assert process.stdout is not None
@@ -135,8 +140,6 @@ def _end(process: "subprocess.Popen[bytes]", home: str | None) -> None:
         process.stdin.close()
     process.wait()
     process.stdout.close()
-    if home is not None:
-        shutil.rmtree(home, ignore_errors=True)
 
 
 def _parse_exit(status: bytes, supervisor_code: int) -> PlayerExit:

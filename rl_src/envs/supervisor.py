@@ -1,10 +1,10 @@
 """Parent of one player process. Run by path with `python -I -S`: standard library only, quick to start.
 
-    supervisor.py <parent pid> <uid or -> <gid or -> <program> [argument …]
+    supervisor.py <parent pid> <temporary folder or -> <uid or -> <gid or -> <program> [argument …]
 
 It stands between trainer and player so that whatever happens to the trainer, SIGKILL included, nothing of the player
 is left: its standard input is a pipe that the trainer holds; when that ends, or the trainer is no longer the parent,
-the player's whole process group is killed. It has one thread, which PR_SET_PDEATHSIG wants (that signal comes when the
+the player's whole process group is killed and its temporary folder removed. It has one thread, which PR_SET_PDEATHSIG wants (that signal comes when the
 parent's *thread* ends, prctl(2)), and it stays privileged while the player may be dropped to another user.
 
 One line on standard output tells how the player ended: `exited <code>`, `signalled <number>` or `refused <errno>`.
@@ -105,7 +105,7 @@ def _children() -> list[int]:
 
 def main(arguments: list[str]) -> int:
     """Start the player, wait, clean up."""
-    parent, uid, gid, *command = arguments
+    parent, folder, uid, gid, *command = arguments
     supervisor = os.getpid()
     # A terminal's Ctrl-C and a supervisor's SIGTERM are the trainer's to handle; it then closes the pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -122,6 +122,10 @@ def main(arguments: list[str]) -> int:
     refused = os.read(error_read, 16).decode()
     status = _wait(player, int(parent))
     _kill_everything(player)
+    if folder != "-":
+        import shutil  # only now: the player's start does not wait for it
+
+        shutil.rmtree(folder, ignore_errors=True)
     if refused:
         line = f"refused {refused}"
     elif status is None:

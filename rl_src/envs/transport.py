@@ -1,24 +1,19 @@
 """The server side of the protocol's one RPC: the build calls, our reply is the next command."""
 
-import contextlib
-import queue
+import select
+import socket
+import threading
 import time
+import weakref
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
-import grpc
-
-from rl_src.envs.protocol import EXCHANGE_METHOD
-
-MAX_MESSAGE_BYTES = 512 * 1024 * 1024
-"""gRPC's own default of 4 MB for what is received is less than a scene of a few cameras sends."""
+from rl_src.envs.http2 import ConnectionLostError, GrpcConnection
 
 _LIVENESS_SECONDS = 0.1
-_OPTIONS = (
-    ("grpc.so_reuseport", 0),  # a port is ours alone, or binding fails
-    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-)
+_HOUSEKEEPING_SECONDS = 5.0
+_GOODBYE_SECONDS = 0.02
+_BACKLOG = 4
 
 
 class NoMessageError(Exception):
@@ -32,58 +27,137 @@ class NoMessageError(Exception):
 class ExchangeServer:
     """Listens on a port of 127.0.0.1 that the system picked, so that no two servers can want the same.
 
-    Requests and replies are serialized UnityMessageProtos. `receive` and `reply` alternate, from one thread.
+    Requests and replies are serialized UnityMessageProtos. `receive` and `reply` alternate. All work is done in the
+    caller's thread. Only while the caller is busy elsewhere (a long update of the policy), a thread answers pings and
+    settings every few seconds: gRPC clients drop a connection that leaves them unanswered for a minute.
     """
 
     def __init__(self) -> None:
-        self._requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-        self._replies: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-        self._waiting = False
-        self._closing_reply: bytes | None = None
-        # One thread answers; the second takes a build's farewell while the first still waits for our reply.
-        self._server = grpc.server(ThreadPoolExecutor(2, "exchange"), options=_OPTIONS)
-        service, method = EXCHANGE_METHOD.strip("/").split("/")
-        handler = grpc.unary_unary_rpc_method_handler(self._exchange)
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: handler}),))
-        self.port: int = self._server.add_insecure_port("127.0.0.1:0")
-        self._server.start()
-
-    def _exchange(self, request: bytes, _context: grpc.ServicerContext) -> bytes:
-        if self._closing_reply is not None:
-            return self._closing_reply
-        self._requests.put(request)
-        return self._replies.get()
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG)
+        self.port: int = self._listener.getsockname()[1]
+        self._connections: list[GrpcConnection] = []
+        self._inbox: deque[tuple[GrpcConnection, int, bytes]] = deque()
+        self._pending: tuple[GrpcConnection, int] | None = None
+        self._lock = threading.Lock()
+        self._ending = threading.Event()
+        # The thread must not keep a forgotten server alive.
+        threading.Thread(
+            target=_keep_house, args=(weakref.ref(self), self._ending), name="exchange-housekeeping", daemon=True
+        ).start()
+        weakref.finalize(self, self._ending.set)
 
     def receive(self, timeout_seconds: float, is_alive: Callable[[], bool]) -> bytes:
         """Wait for the build's next message.
 
         Raises:
-            NoMessageError: the build ended, or time is up.
+            NoMessageError: the build ended, time is up, or another thread closes the server.
         """
         deadline = time.monotonic() + timeout_seconds
-        while True:
-            alive = is_alive()  # asked first: what a build sent before it ended still counts
-            with contextlib.suppress(queue.Empty):
-                remaining = min(_LIVENESS_SECONDS, deadline - time.monotonic()) if alive else _LIVENESS_SECONDS
-                request = self._requests.get(timeout=max(0.0, remaining))
-                self._waiting = True
-                return request
-            if not alive or time.monotonic() >= deadline:
-                raise NoMessageError(gone=not alive)
+        with self._lock:
+            while not self._ending.is_set():
+                message = self._poll(min(_LIVENESS_SECONDS, max(0.0, deadline - time.monotonic())))
+                if message is not None:
+                    return message
+                if not is_alive():
+                    # What it sent before it ended still counts.
+                    message = self._poll(0.0)
+                    if message is not None:
+                        return message
+                    raise NoMessageError(gone=True)
+                if time.monotonic() >= deadline:
+                    break
+            raise NoMessageError(gone=False)
 
     def reply(self, message: bytes) -> None:
-        """Answer the message received last."""
-        self._waiting = False
-        self._replies.put(message)
+        """Answer the message received last. A peer that has gone meanwhile shows at the next `receive`."""
+        with self._lock:
+            self._answer(message)
 
-    def say_goodbye(self, message: bytes) -> None:
-        """From now on answer everything with `message`: the request that waits, if any, and all that come."""
-        self._closing_reply = message
-        if self._waiting:
-            self.reply(message)
+    def say_goodbye(self, message: bytes, has_ended: Callable[[], bool], timeout_seconds: float) -> None:
+        """Answer the request that waits, and all that still come, with `message`, until the build has ended."""
+        deadline = time.monotonic() + timeout_seconds
+        self._ending.set()
+        with self._lock:
+            self._answer(message)
+            while not has_ended() and time.monotonic() < deadline:
+                if self._poll(_GOODBYE_SECONDS) is not None:
+                    self._answer(message)
 
     def close(self) -> None:
-        """Stop at once. No handler is left waiting for a reply."""
-        for _ in range(2):
-            self._replies.put(self._closing_reply or b"")
-        self._server.stop(grace=None).wait()
+        """Close all sockets. May be called twice."""
+        self._ending.set()
+        with self._lock:
+            self._listener.close()
+            for connection in self._connections:
+                connection.close()
+            self._connections.clear()
+
+    def keep_house(self) -> None:
+        """Answer what HTTP/2 itself asks, unless the caller is doing so."""
+        if self._lock.acquire(blocking=False):
+            try:
+                for connection in list(self._connections):
+                    self._read(connection, 0.0)
+            finally:
+                self._lock.release()
+
+    def _answer(self, message: bytes) -> None:
+        if self._pending is None:
+            return
+        (connection, stream_id), self._pending = self._pending, None
+        try:
+            connection.respond(stream_id, message)
+        except ConnectionLostError:
+            self._drop(connection)
+
+    def _poll(self, timeout_seconds: float) -> bytes | None:
+        """One wait for whatever comes; a message when one is complete."""
+        # The usual case, one connection, spares the call of select.
+        if not self._inbox and not (len(self._connections) == 1 and self._read(self._connections[0], timeout_seconds)):
+            self._select(0.0 if self._connections else timeout_seconds)
+        if not self._inbox:
+            return None
+        connection, stream_id, message = self._inbox.popleft()
+        self._pending = (connection, stream_id)
+        return message
+
+    def _select(self, timeout_seconds: float) -> None:
+        by_descriptor = {connection.fileno(): connection for connection in self._connections}
+        ready, _, _ = select.select([self._listener.fileno(), *by_descriptor], [], [], timeout_seconds)
+        for descriptor in ready:
+            if descriptor in by_descriptor:
+                self._read(by_descriptor[descriptor], 0.0)
+            else:
+                self._accept()
+
+    def _accept(self) -> None:
+        sock, _ = self._listener.accept()
+        try:
+            self._connections.append(GrpcConnection(sock))
+        except ConnectionLostError:
+            sock.close()
+
+    def _read(self, connection: GrpcConnection, timeout_seconds: float) -> bool:
+        """Whether anything came. A lost connection is dropped; what it had sent whole is kept."""
+        try:
+            came = connection.read(timeout_seconds)
+        except ConnectionLostError:
+            self._drop(connection)
+            came = True
+        while connection.requests:
+            self._inbox.append((connection, *connection.requests.popleft()))
+        return came
+
+    def _drop(self, connection: GrpcConnection) -> None:
+        connection.close()
+        if connection in self._connections:
+            self._connections.remove(connection)
+
+
+def _keep_house(server: "weakref.ref[ExchangeServer]", ending: threading.Event) -> None:
+    while not ending.wait(_HOUSEKEEPING_SECONDS):
+        alive = server()
+        if alive is None:
+            return
+        alive.keep_house()
+        del alive

@@ -3,13 +3,13 @@
 Follows com.unity.ml-agents/Runtime/Communicator/RpcCommunicator.cs and Academy.cs.
 """
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import grpc
 
 from sample_builds.player.messages import (
-    API_VERSION,
     COMMAND_RESET,
     EXCHANGE_METHOD,
     PACKAGE_VERSION,
@@ -51,7 +51,7 @@ class Academy:
         port: int,
         make_scene: Callable[[World], Scene],
         log: Callable[[str], None],
-        communication_version: str = API_VERSION,
+        communication_version: str,
     ) -> None:
         self._log = log
         self._make_scene = make_scene
@@ -62,7 +62,7 @@ class Academy:
         self.world = World(log=log)
         options = (("grpc.max_receive_message_length", _UNLIMITED), ("grpc.max_send_message_length", _UNLIMITED))
         self._channel = grpc.insecure_channel(f"localhost:{port}", options=options)
-        self._call = self._channel.unary_unary(EXCHANGE_METHOD)
+        self._call: Callable[..., bytes] = self._channel.unary_unary(EXCHANGE_METHOD)
 
     def run(self) -> None:
         """Play until the trainer ends it."""
@@ -75,13 +75,6 @@ class Academy:
             self._log(f"Quitting: {reason}")
         finally:
             self._channel.close()
-
-    def leave(self) -> None:
-        """Say goodbye first, as a game that calls Application.Quit."""
-        message = self._message()
-        message.header.status = STATUS_QUIT
-        self._call(message.SerializeToString(), wait_for_ready=False)
-        raise QuitError("the game left by itself")
 
     def _shake_hands(self) -> None:
         message = self._envelope()
@@ -121,12 +114,12 @@ class Academy:
         if rl_input.command == COMMAND_RESET:
             self.world.infos.clear()
             self._scene.reset()
-            if not self.world.infos:
-                self._scene.step({})
         else:
             self._scene.step({name: entry.value for name, entry in rl_input.agent_actions.items()})
-        while not self.world.infos:
+        while not self.world.infos and not self.world.quitting:
             self._scene.step({})
+        if self.world.quitting:
+            self._leave()
         return self._state()
 
     def _state(self) -> Any:
@@ -143,6 +136,13 @@ class Academy:
             world.statistics.clear()
         world.infos.clear()
         return message
+
+    def _leave(self) -> None:
+        message = self._message()
+        message.header.status = STATUS_QUIT
+        with contextlib.suppress(grpc.RpcError):
+            self._call(message.SerializeToString())
+        raise QuitError("the game left by itself")
 
     def _introduce(self, message: Any, infos: Mapping[str, Sequence[bytes]]) -> None:
         # A behavior is described once, in the first message that has an agent of it.

@@ -15,19 +15,15 @@ def play(scene: str, arguments: Sequence[str]) -> int:
     log = open_log(line)
     log(f"Sample build {scene}")
     module, class_name = scene.split(":")
-    scene_class = getattr(import_module(module), class_name)
-    before_connecting = getattr(scene_class, "before_connecting", None)
-    if before_connecting is not None:
-        before_connecting(line.scene_arguments, log)
+    scene_class: type[Scene] = getattr(import_module(module), class_name)
+    scene_class.before_connecting(line.scene_arguments, log)
     if line.port is None:
-        log("Couldn't connect to trainer: no --mlagents-port. Will perform inference instead.")
+        log("Couldn't connect to trainer: no --mlagents-port.")
         while True:
             time.sleep(3600)
 
     def make_scene(world: World) -> Scene:
-        return scene_class(world, line.scene_arguments)  # type: ignore[no-any-return]
+        return scene_class(world, line.scene_arguments)
 
-    version = getattr(scene_class, "communication_version", None)
-    options = {} if version is None else {"communication_version": version(line.scene_arguments)}
-    Academy(line.port, make_scene, log, **options).run()
+    Academy(line.port, make_scene, log, scene_class.communication_version(line.scene_arguments)).run()
     return 0

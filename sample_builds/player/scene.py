@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sample_builds.player.messages import message_class
+from sample_builds.player.messages import API_VERSION, message_class
 from sample_builds.player.side_channels import statistic
 
 
@@ -80,6 +80,7 @@ class World:
     infos: dict[str, list[bytes]] = field(default_factory=dict)
     behaviors: dict[str, Behavior] = field(default_factory=dict)
     statistics: list[bytes] = field(default_factory=list)
+    quitting: bool = False
     _next_id: int = 0
 
     def __post_init__(self) -> None:
@@ -94,6 +95,10 @@ class World:
         """An agent's id lives as long as one episode; none is used twice (ml-agents, EpisodeIdCounter)."""
         self._next_id += 1
         return self._next_id - 1
+
+    def quit(self) -> None:
+        """As `Application.Quit`: say goodbye instead of the next message."""
+        self.quitting = True
 
     def record_statistic(self, key: str, value: float) -> None:
         """As `StatsRecorder.Add`."""
@@ -110,7 +115,7 @@ class World:
         group_id: int = 0,
         group_reward: float = 0.0,
     ) -> None:
-        """Report an agent that waits for an action. `observations`: from `observation_field`; `disallowed`: one a choice."""
+        """Report an agent that waits. `observations`: from `observation_field`; `disallowed`: one for each choice."""
         mask = bytes([_TAG_MASK]) + varint(len(disallowed)) + bytes(disallowed) if disallowed else b""
         self._report(behavior, agent_id, mask + observations, reward, group_id, group_reward)
 
@@ -147,6 +152,16 @@ class Scene(ABC):
 
     def __init__(self, world: World, arguments: Sequence[str]) -> None:
         self.world = world
+
+    @classmethod
+    def before_connecting(cls, arguments: Sequence[str], log: Callable[[str], None]) -> None:
+        """What the game does before it looks for a trainer: most do nothing."""
+        log("Looking for a trainer")
+
+    @classmethod
+    def communication_version(cls, arguments: Sequence[str]) -> str:
+        """The version of the communicator that it was built with."""
+        return API_VERSION
 
     @abstractmethod
     def reset(self) -> None:

@@ -1,0 +1,229 @@
+"""The part of HTTP/2 and gRPC that one unary RPC with one client needs, on a plain socket (RFC 9113; gRPC over HTTP2).
+
+grpcio's server hands every call through three threads that compete for the interpreter's lock, which costs several
+hundred microseconds an exchange. Here the caller's own thread reads the request and writes the reply.
+
+Request headers are not decoded: every call is taken for the one method that there is, so no HPACK state is needed.
+"""
+
+import socket
+import struct
+from collections import deque
+from dataclasses import dataclass, field
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+MAX_MESSAGE_BYTES = 1024 * 1024 * 1024
+"""A scene of many cameras sends tens of megabytes; this only stops nonsense."""
+
+_STALL_SECONDS = 60.0
+"""How long a peer may leave a reply of ours untaken."""
+
+_RECEIVE_BYTES = 256 * 1024
+_MAX_FRAME_BYTES = 1024 * 1024
+_MAX_WINDOW = 2**31 - 1
+_DEFAULT_WINDOW = 65_535
+_DEFAULT_FRAME_BYTES = 16_384
+
+_DATA, _HEADERS, _PRIORITY, _RST_STREAM, _SETTINGS = 0x0, 0x1, 0x2, 0x3, 0x4
+_PUSH_PROMISE, _PING, _GOAWAY, _WINDOW_UPDATE, _CONTINUATION = 0x5, 0x6, 0x7, 0x8, 0x9
+_ACK = _END_STREAM = 0x1
+_END_HEADERS, _PADDED = 0x4, 0x8
+_SETTING_MAX_CONCURRENT_STREAMS, _SETTING_INITIAL_WINDOW, _SETTING_MAX_FRAME = 0x3, 0x4, 0x5
+
+_FRAME_HEADER = struct.Struct(">HBBBI")  # length (16 + 8 bits), type, flags, stream
+_SETTING = struct.Struct(">HI")
+_GRPC_PREFIX = struct.Struct(">BI")  # compressed?, length
+
+
+def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    length = len(payload)
+    return _FRAME_HEADER.pack(length >> 8, length & 0xFF, kind, flags, stream) + payload
+
+
+# HPACK without indexing (RFC 7541 6.2.2): ":status: 200" is static entry 8, "content-type" is static name 31.
+_RESPONSE_HEADERS = b"\x88" + b"\x0f\x10\x10application/grpc"
+_TRAILERS = b"\x00\x0bgrpc-status\x010"
+_GREETING = _frame(
+    _SETTINGS,
+    0,
+    0,
+    _SETTING.pack(_SETTING_MAX_CONCURRENT_STREAMS, 16)
+    + _SETTING.pack(_SETTING_INITIAL_WINDOW, _MAX_WINDOW)
+    + _SETTING.pack(_SETTING_MAX_FRAME, _MAX_FRAME_BYTES),
+) + _frame(_WINDOW_UPDATE, 0, 0, struct.pack(">I", _MAX_WINDOW - _DEFAULT_WINDOW))
+
+
+class ConnectionLostError(Exception):
+    """The peer is gone, or speaks no gRPC over HTTP/2."""
+
+
+@dataclass
+class _Stream:
+    send_window: int
+    body: bytearray = field(default_factory=bytearray)
+
+
+class GrpcConnection:
+    """One client's connection. Complete requests wait in `requests` as (stream, message)."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.requests: deque[tuple[int, bytes]] = deque()
+        self._socket = sock
+        self._received = bytearray()
+        self._greeted = False
+        self._streams: dict[int, _Stream] = {}
+        self._send_window = _DEFAULT_WINDOW
+        self._initial_window = _DEFAULT_WINDOW
+        self._frame_bytes = _DEFAULT_FRAME_BYTES
+        self._unacknowledged = 0
+        self._send(_GREETING)
+
+    def fileno(self) -> int:
+        """For select."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def read(self, timeout_seconds: float) -> bool:
+        """Read once and handle every whole frame; False when nothing came in time.
+
+        Raises:
+            ConnectionLostError: end of stream, a reset, or a violation of the protocol.
+        """
+        try:
+            self._socket.settimeout(timeout_seconds)
+            data = self._socket.recv(_RECEIVE_BYTES)
+        except (TimeoutError, BlockingIOError):
+            return False
+        except OSError as error:
+            raise ConnectionLostError(str(error)) from error
+        if not data:
+            raise ConnectionLostError("the peer closed the connection")
+        self._received += data
+        self._handle_received()
+        return True
+
+    def respond(self, stream_id: int, message: bytes) -> None:
+        """Answer a request. Nothing is sent when the peer has cancelled it meanwhile."""
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            return
+        head = _frame(_HEADERS, _END_HEADERS, stream_id, _RESPONSE_HEADERS)
+        tail = _frame(_HEADERS, _END_HEADERS | _END_STREAM, stream_id, _TRAILERS)
+        body = _GRPC_PREFIX.pack(0, len(message)) + message
+        if len(body) <= min(self._frame_bytes, self._send_window, stream.send_window):
+            self._send_window -= len(body)
+            self._send(head + _frame(_DATA, 0, stream_id, body) + tail)
+        else:
+            self._send(head)
+            self._send_in_parts(stream_id, stream, body)
+            self._send(tail)
+        self._streams.pop(stream_id, None)
+
+    def _send_in_parts(self, stream_id: int, stream: _Stream, body: bytes) -> None:
+        """As much at a time as the peer's frame size and windows allow (RFC 9113 5.2)."""
+        sent = 0
+        while sent < len(body) and stream_id in self._streams:
+            size = min(len(body) - sent, self._frame_bytes, self._send_window, stream.send_window)
+            if size <= 0:
+                if not self.read(_STALL_SECONDS):
+                    raise ConnectionLostError("the peer does not take the reply")
+                continue
+            self._send(_frame(_DATA, 0, stream_id, body[sent : sent + size]))
+            self._send_window -= size
+            stream.send_window -= size
+            sent += size
+
+    def _send(self, data: bytes) -> None:
+        try:
+            self._socket.settimeout(_STALL_SECONDS)
+            self._socket.sendall(data)
+        except OSError as error:
+            raise ConnectionLostError(str(error)) from error
+
+    def _handle_received(self) -> None:
+        received, position = self._received, 0
+        if not self._greeted:
+            if len(received) < len(PREFACE) and PREFACE.startswith(received):
+                return
+            if not received.startswith(PREFACE):
+                raise ConnectionLostError("the peer does not speak HTTP/2")
+            self._greeted, position = True, len(PREFACE)
+        available = len(received)
+        while available - position >= _FRAME_HEADER.size:
+            high, low, kind, flags, stream_id = _FRAME_HEADER.unpack_from(received, position)
+            length = high << 8 | low
+            if length > _MAX_FRAME_BYTES:
+                raise ConnectionLostError(f"the peer sent a frame of {length} bytes")
+            start = position + _FRAME_HEADER.size
+            if available - start < length:
+                break
+            position = start + length
+            self._handle_frame(kind, flags, stream_id & _MAX_WINDOW, received[start:position])
+        del received[:position]
+
+    def _handle_frame(self, kind: int, flags: int, stream_id: int, payload: bytearray) -> None:
+        if kind == _DATA:
+            self._handle_data(flags, stream_id, payload)
+        elif kind == _HEADERS:
+            # Trailers of a request (a second HEADERS) change nothing; gRPC clients send none.
+            self._streams.setdefault(stream_id, _Stream(self._initial_window))
+            if flags & _END_STREAM and not self._streams[stream_id].body:
+                raise ConnectionLostError("the peer sent a request without a message")
+        elif kind == _WINDOW_UPDATE:
+            self._handle_window_update(stream_id, int.from_bytes(payload, "big") & _MAX_WINDOW)
+        elif kind == _PING and not flags & _ACK:
+            self._send(_frame(_PING, _ACK, 0, bytes(payload)))
+        elif kind == _SETTINGS and not flags & _ACK:
+            self._handle_settings(payload)
+        elif kind == _RST_STREAM:
+            self._streams.pop(stream_id, None)
+        elif kind == _PUSH_PROMISE:
+            raise ConnectionLostError("the peer pushes, which a client may not")
+        # PRIORITY, CONTINUATION (of headers that we do not read), GOAWAY and unknown frames ask for nothing.
+
+    def _handle_data(self, flags: int, stream_id: int, payload: bytearray) -> None:
+        self._unacknowledged += len(payload)
+        if self._unacknowledged > _MAX_WINDOW // 2:
+            self._send(_frame(_WINDOW_UPDATE, 0, 0, struct.pack(">I", self._unacknowledged)))
+            self._unacknowledged = 0
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            return  # cancelled
+        if flags & _PADDED:
+            payload = payload[1 : len(payload) - payload[0]]
+        body = stream.body
+        body += payload
+        if len(body) > MAX_MESSAGE_BYTES:
+            raise ConnectionLostError(f"the peer sent a message of more than {MAX_MESSAGE_BYTES} bytes")
+        if flags & _END_STREAM:
+            self.requests.append((stream_id, _message(body)))
+            stream.body = bytearray()
+
+    def _handle_window_update(self, stream_id: int, increment: int) -> None:
+        if stream_id == 0:
+            self._send_window += increment
+        elif stream_id in self._streams:
+            self._streams[stream_id].send_window += increment
+
+    def _handle_settings(self, payload: bytearray) -> None:
+        for name, value in _SETTING.iter_unpack(payload):
+            if name == _SETTING_INITIAL_WINDOW:
+                for stream in self._streams.values():
+                    stream.send_window += value - self._initial_window
+                self._initial_window = value
+            elif name == _SETTING_MAX_FRAME:
+                self._frame_bytes = value
+        self._send(_frame(_SETTINGS, _ACK, 0, b""))
+
+
+def _message(body: bytearray) -> bytes:
+    if len(body) < _GRPC_PREFIX.size:
+        raise ConnectionLostError("the peer sent an empty request")
+    compressed, length = _GRPC_PREFIX.unpack_from(body)
+    if compressed or length != len(body) - _GRPC_PREFIX.size:
+        raise ConnectionLostError("the peer sent a compressed or incomplete message")
+    return bytes(memoryview(body)[_GRPC_PREFIX.size :])
