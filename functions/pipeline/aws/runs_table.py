@@ -6,7 +6,6 @@ into decimals and its maps would mirror the contract a second time; one text is 
 """
 
 import base64
-import binascii
 import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -95,12 +94,13 @@ class RunsTable:
         """Runs, newest first.
 
         Raises:
-            InvalidRequestError: the token is none of ours.
+            InvalidRequestError: the token is none of ours, or of another query.
         """
+        partition = "policy" if policy else "record_type"
         query: dict[str, Any] = {
             "TableName": self._table,
             "IndexName": "by_policy" if policy else "by_created",
-            "KeyConditionExpression": "policy = :value" if policy else "record_type = :value",
+            "KeyConditionExpression": f"{partition} = :value",
             "ExpressionAttributeValues": {":value": {"S": policy or _RECORD_TYPE}},
             "ScanIndexForward": False,
         }
@@ -109,7 +109,7 @@ class RunsTable:
             query["ExpressionAttributeNames"] = {"#status": "status"}
             query["ExpressionAttributeValues"][":status"] = {"S": status.value}
         found: list[RunRecord] = []
-        position = _decode_token(next_token)
+        position = _decode_token(next_token, partition)
         while True:
             page = query | {"Limit": limit - len(found)} | ({"ExclusiveStartKey": position} if position else {})
             try:
@@ -148,13 +148,18 @@ def _encode_token(position: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps(position).encode()).decode()
 
 
-def _decode_token(token: str | None) -> dict[str, Any] | None:
+def _decode_token(token: str | None, partition: str) -> dict[str, Any] | None:
+    """The position that `_encode_token` wrote, of the index that is partitioned by this attribute."""
     if token is None:
         return None
     try:
         position = json.loads(base64.urlsafe_b64decode(token))
-    except (ValueError, binascii.Error) as error:
-        raise InvalidRequestError("next_token is none that this API gave.") from error
-    if not isinstance(position, dict):
-        raise InvalidRequestError("next_token is none that this API gave.")
-    return position
+        known = position.keys() == {"run_id", partition, "created_at"}
+        if known and all(value.keys() == {"S"} and isinstance(value["S"], str) for value in position.values()):
+            return dict(position)
+    except (ValueError, AttributeError):  # no base64, no JSON, no objects
+        pass
+    raise InvalidRequestError(
+        "next_token is none that this API gave for this query.",
+        "Repeat the query that gave the token, or leave the token out to begin anew.",
+    )

@@ -6,6 +6,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
+
 from pipeline.aws import executions
 from pipeline.contracts.states import ApiEvent
 from pipeline.errors import PipelineError, ServiceUnavailableError, ThrottledError

@@ -4,6 +4,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.session import Session
+
 from pipeline.aws import inference
 from pipeline.contracts.predict import InvocationRequest
 from pipeline.errors import (
@@ -14,7 +15,6 @@ from pipeline.errors import (
     ServiceUnavailableError,
     ThrottledError,
 )
-
 from tests.fakes.runtime_endpoint import Answer, runtime_endpoint
 
 REQUEST = InvocationRequest(behavior="Basic", observations=[[[0.0, 1.0]]])

@@ -1,0 +1,102 @@
+"""What the API's handlers stand on, in moto: bucket, tables as template.yaml makes them, and a state machine."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import boto3
+from moto import mock_aws
+
+from pipeline.aws import clients
+from tests.fakes.expanded_template import ROOT, resources
+
+REGION = "us-east-1"
+BUCKET = "gamedojo-test-bucket"
+MACHINE_ROLE = "arn:aws:iam::123456789012:role/machine"
+PASSING_TIME = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 60, "End": True}}}
+
+
+@dataclass
+class LambdaContext:
+    """What Powertools reads of the real one."""
+
+    function_name: str = "gamedojo-test"
+    memory_limit_in_mb: int = 512
+    invoked_function_arn: str = "arn:aws:lambda:us-east-1:123456789012:function:gamedojo-test"
+    aws_request_id: str = "11111111-2222-3333-4444-555555555555"
+
+
+@dataclass
+class Stack:
+    environment: dict[str, str]
+    s3: Any = field(default_factory=lambda: boto3.client("s3", region_name=REGION))
+    sfn: Any = field(default_factory=lambda: boto3.client("stepfunctions", region_name=REGION))
+
+    def put(self, key: str, body: bytes) -> str:
+        answer = self.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
+        return str(answer["VersionId"])
+
+    def put_document(self, key: str, document: Any) -> None:
+        self.put(key, document.model_dump_json().encode())
+
+    def executions(self) -> list[str]:
+        arn = self.environment["STATE_MACHINE_ARN"]
+        return [one["name"] for one in self.sfn.list_executions(stateMachineArn=arn)["executions"]]
+
+
+def sample_event(name: str) -> dict[str, Any]:
+    """One of the checked-in events, by its path below events/ without the suffix."""
+    document: dict[str, Any] = json.loads((ROOT / "events" / f"{name}.json").read_text())
+    return document
+
+
+def sample_events(folder: str) -> list[str]:
+    return sorted(f"{folder}/{path.stem}" for path in Path(ROOT / "events" / folder).glob("*.json"))
+
+
+@contextmanager
+def control_stack() -> Iterator[Stack]:
+    credentials = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": REGION}
+    with patch.dict("os.environ", credentials), mock_aws():
+        environment = {"BUCKET_NAME": BUCKET, "STATE_MACHINE_ARN": _machine()} | _tables()
+        _bucket()
+        _forget_clients()
+        with patch.dict("os.environ", environment):
+            yield Stack(environment)
+    _forget_clients()
+
+
+def _bucket() -> None:
+    s3 = boto3.client("s3", region_name=REGION)
+    s3.create_bucket(Bucket=BUCKET)
+    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+
+
+def _tables() -> dict[str, str]:
+    dynamodb = boto3.client("dynamodb", region_name=REGION)
+    properties = {"AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode"}
+    for name, table in resources("AWS::DynamoDB::Table").items():
+        dynamodb.create_table(TableName=name, **{key: table[key] for key in properties & set(table)})
+    return {"RUNS_TABLE": "RunsTable", "POLICIES_TABLE": "PoliciesTable"}
+
+
+def _machine() -> str:
+    sfn = boto3.client("stepfunctions", region_name=REGION)
+    answer = sfn.create_state_machine(name="train", definition=json.dumps(PASSING_TIME), roleArn=MACHINE_ROLE)
+    return str(answer["stateMachineArn"])
+
+
+def _forget_clients() -> None:
+    """Clients are kept for the life of a process; here, a process sees several clouds."""
+    from control_read import app as control_read
+    from control_write import app as control_write
+    from predict import app as predict
+
+    kept = [clients.s3, clients.dynamodb, clients.stepfunctions, clients.sagemaker_runtime]
+    kept += [control_read._runs, control_read._policies, control_write._runs, predict._predictor]
+    for one in kept:
+        one.cache_clear()
