@@ -27,14 +27,14 @@ def test_the_record_says_what_is_wrong_and_what_to_do(cloud, dropped, policy: st
     assert re.search(cause, failure["cause"], re.IGNORECASE), failure
     assert len(failure["remedy"]) > 20
     assert "Traceback" not in failure["cause"]
-    assert run["endpoint"] is None
+    assert "endpoint" not in run
     assert run["history"][-1]["state"] == "FinishRun"
 
 
 @pytest.mark.parametrize("policy", ["no-zip", "no-executable", "bad-options"])
 def test_nothing_is_paid_for_a_build_that_cannot_be_trained_on(cloud, dropped, policy: str):
     run = cloud.finished(cloud.first_run(policy))
-    assert run["training_job"] is None
+    assert "training_job" not in run
 
 
 @pytest.mark.parametrize("policy", ["dies", "never-connects"])
