@@ -14,7 +14,11 @@ from pathlib import Path
 
 from rl_src.envs import supervisor
 
-LOG_TAIL_LINES = 12
+LOG_TAIL_LINES = 8
+LOG_TAIL_CHARACTERS = 500
+"""SageMaker keeps 1,024 characters of a job's failure; the remedy has to fit in behind the log."""
+
+_LOG_LINE_CHARACTERS = 160
 _LOG_TAIL_BYTES = 16 * 1024
 
 # What a game may know of its surroundings. Everything else, above all credentials, stays with the trainer.
@@ -162,4 +166,6 @@ def _tail(path: Path) -> str:
             text = file.read().decode("utf-8", "replace")
     except OSError:
         return ""
-    return "\n".join([line for line in text.splitlines() if line.strip()][-LOG_TAIL_LINES:])
+    lines = [line.strip()[:_LOG_LINE_CHARACTERS] for line in text.splitlines() if line.strip()]
+    tail = "\n".join(lines[-LOG_TAIL_LINES:])
+    return tail[-LOG_TAIL_CHARACTERS:]

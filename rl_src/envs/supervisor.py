@@ -4,8 +4,9 @@
 
 It stands between trainer and player so that whatever happens to the trainer, SIGKILL included, nothing of the player
 is left: its standard input is a pipe that the trainer holds; when that ends, or the trainer is no longer the parent,
-the player's whole process group is killed and its temporary folder removed. It has one thread, which PR_SET_PDEATHSIG wants (that signal comes when the
-parent's *thread* ends, prctl(2)), and it stays privileged while the player may be dropped to another user.
+the player's whole process group is killed and its temporary folder removed. It has one thread, which PR_SET_PDEATHSIG
+wants (that signal comes when the parent's *thread* ends, prctl(2)), and it stays privileged while the player may be
+dropped to another user.
 
 One line on standard output tells how the player ended: `exited <code>`, `signalled <number>` or `refused <errno>`.
 """

@@ -12,7 +12,7 @@ from sample_builds.player.command_line import option
 from sample_builds.player.scene import World, float_observation, observation_field
 from sample_builds.scenes.basic import BEHAVIOR, FIELDS, BasicScene
 
-AT_START = ("crash-at-start", "exit-at-start", "hang-at-start", "wrong-version")
+AT_START = ("crash-at-start", "exit-at-start", "never-connect", "wrong-version")
 IN_THE_MIDDLE = (
     "crash",
     "segfault",
@@ -44,7 +44,7 @@ class FaultyScene(BasicScene):
                 _crash(log)
             case "exit-at-start":
                 sys.exit(0)
-            case "hang-at-start":
+            case "never-connect":
                 _hang()
 
     @classmethod
