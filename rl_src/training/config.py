@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from rl_src.envs.player import PlayerUser
 from rl_src.training.errors import InvalidTrainingConfigError
 
 Activation = Literal["tanh", "relu", "silu"]
@@ -59,7 +60,7 @@ class EnvironmentSettings:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """One training. `executable` is the unpacked build's program."""
+    """One training. `executable` is the unpacked build's program; `run_as` the user that it is dropped to."""
 
     executable: Path
     algorithm: Literal["PPO"] = "PPO"
@@ -69,9 +70,12 @@ class TrainingConfig:
     environment: EnvironmentSettings = EnvironmentSettings()
     seed: int = 0
     checkpoint_interval_seconds: float = 60.0
+    run_as: PlayerUser | None = None  # the user that the build is dropped to; needs root
 
     @classmethod
-    def from_document(cls, executable: Path, document: Mapping[str, Any]) -> "TrainingConfig":
+    def from_document(
+        cls, executable: Path, document: Mapping[str, Any], *, run_as: PlayerUser | None = None
+    ) -> "TrainingConfig":
         """Read the JSON form (`contracts.job.TrainingJobConfig`); `executable` was resolved by the caller.
 
         Raises:
@@ -91,7 +95,7 @@ class TrainingConfig:
                 values[name] = value
             else:
                 raise InvalidTrainingConfigError(f"unknown setting {name!r}.")
-        return cls(executable=executable, **values)
+        return cls(executable=executable, run_as=run_as, **values)
 
 
 @dataclass(frozen=True)

@@ -130,6 +130,7 @@ def _start_client(config: TrainingConfig, index: int, work_dir: Path) -> SceneCl
         startup_timeout_seconds=settings.startup_timeout_seconds,
         step_timeout_seconds=settings.step_timeout_seconds,
         log_file=work_dir / f"player-{index}.log",
+        run_as=config.run_as,
     )
 
 

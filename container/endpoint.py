@@ -1,0 +1,25 @@
+"""`serve`: answer /ping and /invocations with the policies in /opt/ml/model."""
+
+import logging
+import os
+import sys
+
+from container.opt_ml import OptMl
+from rl_src.serving.errors import ServingError
+from rl_src.serving.server import ModelServer
+
+log = logging.getLogger(__name__)
+
+
+def main() -> int:
+    """The entry point; returns the exit code: 0 after SIGTERM, 1 when the artifact cannot be served."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    host = os.environ.get("GAMEDOJO_SERVE_HOST") or "127.0.0.1"
+    port = int(os.environ.get("SAGEMAKER_BIND_TO_PORT") or 8080)
+    threads = int(os.environ.get("GAMEDOJO_SERVE_THREADS") or 1)
+    try:
+        ModelServer(OptMl.from_environment().model, host, port, threads).run()
+    except ServingError:
+        log.exception("the artifact cannot be served")
+        return 1
+    return 0

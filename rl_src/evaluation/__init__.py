@@ -1,0 +1,7 @@
+"""Judging a policy: the exported ONNX files play the build, with neither ray nor torch.
+
+- `rollouts`: episodes of every behavior, played to their ends
+- `statistics`: returns as mean, spread and confidence interval
+- `parity`: observations met and actions taken, to compare an endpoint with
+- `evaluate`: the whole, as the report that the pipeline reads
+"""

@@ -1,0 +1,114 @@
+"""Episodes, played to their ends.
+
+Which episodes count is settled when they begin: the first N that begin, of each behavior. Counting the first N that
+*end* would favour short ones, because many agents play side by side and the long episodes are the ones still running.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from rl_src.envs.batches import Actions, BehaviorStep, DecisionBatch
+from rl_src.envs.client import UnityClient
+from rl_src.evaluation.errors import EvaluationError
+from rl_src.serving.onnx_policy import OnnxPolicy
+
+MAX_DECISIONS = 10_000_000
+"""A bound on one evaluation, for scenes whose episodes never end."""
+
+
+@dataclass
+class _Episode:
+    counts: bool
+    total: float = 0.0
+    length: int = 0
+
+
+@dataclass
+class BehaviorEpisodes:
+    """The counted episodes of one behavior, in the order in which they ended."""
+
+    returns: list[float] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+    _running: dict[int, _Episode] = field(default_factory=dict)
+    _begun: int = 0
+
+    def record(self, step: BehaviorStep, wanted: int) -> None:
+        """Take in one exchange: rewards of episodes that ended and of those that go on."""
+        ended, waiting = step.terminals, step.decisions
+        for agent, reward in zip(ended.agent_ids.tolist(), ended.rewards.tolist(), strict=True):
+            episode = self._episode(agent, wanted)
+            episode.total += reward
+            del self._running[agent]
+            if episode.counts:
+                self.returns.append(episode.total)
+                self.lengths.append(episode.length)
+        for agent, reward in zip(waiting.agent_ids.tolist(), waiting.rewards.tolist(), strict=True):
+            episode = self._episode(agent, wanted)
+            # The first reward of an id was earned before its episode began to be seen: Unity sends 0 there.
+            episode.total += reward
+            episode.length += 1
+
+    def _episode(self, agent: int, wanted: int) -> _Episode:
+        if agent not in self._running:
+            self._running[agent] = _Episode(counts=self._begun < wanted)
+            self._begun += 1
+        return self._running[agent]
+
+
+def play(
+    client: UnityClient,
+    policies: Mapping[str, OnnxPolicy],
+    episodes: int,
+    deterministic: bool,
+    watch: Callable[[str, DecisionBatch], None],
+    stop_requested: Callable[[], bool],
+) -> dict[str, BehaviorEpisodes]:
+    """Play until the first `episodes` episodes of every policy's behavior have ended.
+
+    Args:
+        client: the build; it is reset first.
+        policies: by behavior name, without team.
+        episodes: for each behavior; the teams of one behavior count together.
+        deterministic: the likeliest actions, or sampled ones.
+        watch: shown every batch before it is decided.
+        stop_requested: asked in every step.
+
+    Raises:
+        EvaluationError: a behavior without a policy, episodes that do not end, or a stop.
+        UnityEnvironmentError: the build failed.
+    """
+    found = {name: BehaviorEpisodes() for name in policies}
+    steps = client.reset()
+    decisions = 0
+    while True:
+        actions: dict[str, Actions] = {}
+        for qualified, step in steps.items():
+            name = client.specs[qualified].behavior_name
+            if name not in policies:
+                raise EvaluationError(
+                    f"The build has agents of behavior {name}, for which the artifact holds no policy.",
+                    "Train and evaluate on the same build.",
+                )
+            found[name].record(step, episodes)
+            if len(step.decisions.agent_ids):
+                watch(name, step.decisions)
+                actions[qualified] = _act(policies[name], step.decisions, deterministic)
+                decisions += len(step.decisions.agent_ids)
+        if all(len(behavior.returns) >= episodes for behavior in found.values()):
+            return found
+        if stop_requested():
+            raise EvaluationError("The evaluation was stopped.", "Start it again.", code="Stopped")
+        if decisions > MAX_DECISIONS:
+            raise EvaluationError(
+                f"After {decisions} decisions {episodes} episodes of every behavior had not ended.",
+                "Set Max Step on the agents, or end their episodes in the scene.",
+            )
+        steps = client.step(actions)
+
+
+def _act(policy: OnnxPolicy, decisions: DecisionBatch, deterministic: bool) -> Actions:
+    mask = None if decisions.action_mask is None else decisions.action_mask.astype(np.float32)
+    continuous, discrete = policy.act(decisions.observations, mask, deterministic)
+    return Actions(continuous=continuous, discrete=discrete.astype(np.int32))
