@@ -10,6 +10,7 @@ import math
 import os
 import random
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -216,7 +217,7 @@ def torch_threads(config: ResolvedConfig, behavior: BehaviorSpec) -> int:
     """One for small networks, whose layers take less time than waking a second thread does."""
     size = sum(math.prod(item.shape) for item in behavior.observations)
     widths = (size, *config.network.hidden_sizes)
-    products = sum(inputs * outputs for inputs, outputs in zip(widths[:-1], widths[1:], strict=True))
+    products = sum(inputs * outputs for inputs, outputs in pairwise(widths))
     images = any(item.is_image for item in behavior.observations)
     if not images and products * config.hyperparameters.minibatch_size < PRODUCTS_WORTH_THREADS:
         return 1

@@ -64,7 +64,7 @@ def write_checkpoint(place: Path, checkpoint: Checkpoint) -> None:
         _save(checkpoint.best, place / "best.safetensors")
     (place / "progress.jsonl").write_text("".join(json.dumps(line) + "\n" for line in checkpoint.progress))
     document = {"format_version": FORMAT_VERSION, **checkpoint.state}
-    (place / "state.json").write_text(json.dumps(document, indent=1))
+    (place / "state.json").write_text(json.dumps(document))
 
 
 def load_latest(directory: Path) -> Checkpoint | None:

@@ -60,7 +60,7 @@ class EnvironmentSettings:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """One training. `executable` is the unpacked build's program; `run_as` the user that it is dropped to."""
+    """One training. `executable` is the unpacked build's program; `run_as` the user that it is dropped to (needs root)."""
 
     executable: Path
     algorithm: Literal["PPO"] = "PPO"
@@ -70,7 +70,7 @@ class TrainingConfig:
     environment: EnvironmentSettings = EnvironmentSettings()
     seed: int = 0
     checkpoint_interval_seconds: float = 60.0
-    run_as: PlayerUser | None = None  # the user that the build is dropped to; needs root
+    run_as: PlayerUser | None = None
 
     @classmethod
     def from_document(

@@ -102,5 +102,5 @@ def draw_learning_curve(lines: Sequence[dict[str, Any]], path: Path, *, title: s
     entropy.set_ylabel("policy entropy (nats)")
     handles, labels = axes.get_legend_handles_labels()
     more, names = entropy.get_legend_handles_labels()
-    axes.legend(handles + more, labels + names, loc="center right", framealpha=0.9)
+    figure.legend(handles + more, labels + names, loc="outside lower center", ncols=4, frameon=False)
     figure.savefig(path)

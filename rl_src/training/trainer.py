@@ -163,7 +163,7 @@ class _Run:
         line = {
             "iteration": self._iteration,
             "env_steps": self._env_steps,
-            "env_steps_limit": self._resolved.stop.env_steps or 0,
+            "env_steps_limit": self._resolved.stop.env_steps,
             "episodes": self._episodes,
             **self._recent.summary(),
             "best_mean_return": self._best.best.mean_return if self._best.best else None,
