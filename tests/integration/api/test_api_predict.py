@@ -1,0 +1,221 @@
+"""The Predict handler between an emulated bucket and a runtime endpoint on a real socket."""
+
+import json
+import subprocess
+import sys
+from base64 import b64encode
+
+import pytest
+
+from pipeline.api.predictor import MAX_REQUEST_BYTES, Predictor
+from pipeline.contracts.policy import ActionSpec, BehaviorSpec, CurrentPolicy, ObservationSpec, PolicySpec
+from pipeline.contracts.predict import InvocationRequest, PredictResponse
+from pipeline.contracts.problem import Problem
+from predict.app import handler
+from tests.fakes.control_stack import BUCKET, LambdaContext, control_stack, sample_event, sample_events
+from tests.fakes.expanded_template import ROOT
+from tests.fakes.runtime_endpoint import Answer, runtime_endpoint
+
+ENDPOINT = "gamedojo-test-basic"
+ONE_HOT = [0.0] * 10 + [1.0] + [0.0] * 9
+
+
+def basic_spec(version: str, size: int = 20) -> PolicySpec:
+    sensor = ObservationSpec(name="BasicSensor", shape=(size,))
+    actions = ActionSpec(discrete_branches=(3,))
+    behavior = BehaviorSpec(name="Basic", onnx="policies/Basic.onnx", observations=(sensor,), actions=actions)
+    return PolicySpec(policy="basic", version=version, behaviors=(behavior,))
+
+
+def serve(stack, version: str, size: int = 20) -> None:
+    key = f"policies/basic/{version}/policy_spec.json"
+    stack.put_document(key, basic_spec(version, size))
+    stack.put_document(
+        "policies/basic/current.json",
+        CurrentPolicy(policy="basic", version=version, endpoint_name=ENDPOINT, spec_key=key),
+    )
+
+
+def go_right(version="basic-0001"):
+    """A container that answers 2 to every observation, and knows its contract."""
+
+    def respond(name, body):
+        request = InvocationRequest.model_validate(body)
+        count = len(request.observations[0])
+        return Answer(
+            {"version": version, "behavior": request.behavior, "continuous": [[]] * count, "discrete": [[2]] * count}
+        )
+
+    return respond
+
+
+@pytest.fixture
+def endpoint(monkeypatch):
+    with runtime_endpoint() as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", server.url)
+        server.respond = go_right()
+        yield server
+
+
+@pytest.fixture
+def stack(endpoint):
+    with control_stack() as made:
+        serve(made, "basic-0001")
+        yield made
+
+
+def call(body, policy="basic", **more):
+    event = sample_event("predict/post_predict")
+    event["pathParameters"] = {"policy": policy}
+    event["path"] = f"/policies/{policy}/predict"
+    event["body"] = body if body is None or isinstance(body, str) else json.dumps(body)
+    return handler(event | more, LambdaContext())
+
+
+def actions(answer) -> PredictResponse:
+    assert answer["statusCode"] == 200, answer["body"]
+    return PredictResponse.model_validate_json(answer["body"])
+
+
+def problem(answer, status) -> Problem:
+    assert answer["statusCode"] == status, answer["body"]
+    assert answer["headers"]["Content-Type"] == "application/problem+json"
+    return Problem.model_validate_json(answer["body"], strict=True)
+
+
+def test_one_observation_gets_one_action(stack, endpoint):
+    answer = actions(call({"observations": [ONE_HOT]}))
+    assert answer.action is not None
+    assert (answer.action.discrete, answer.actions) == ((2,), None)
+    assert (answer.policy, answer.version, answer.behavior) == ("basic", "basic-0001", "Basic")
+    assert endpoint.requests[0][0] == ENDPOINT
+
+
+def test_a_batch_gets_as_many_actions_in_one_request(stack, endpoint):
+    answer = actions(call({"observations": {"BasicSensor": [ONE_HOT] * 7}}))
+    assert answer.actions is not None
+    assert len(answer.actions) == 7
+    assert len(endpoint.requests) == 1
+
+
+def test_the_warm_path_reads_no_bucket_and_keeps_its_connection(stack, endpoint):
+    call({"observations": [ONE_HOT]})
+    stack.s3.delete_object(Bucket=BUCKET, Key="policies/basic/current.json")
+    for _ in range(4):
+        actions(call({"observations": [ONE_HOT]}))
+    assert len(endpoint.requests) == 5
+    assert len(endpoint.connections) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"observations": [ONE_HOT[:-1]]}, "shape [20], or [N, 20] for a batch expected, [19] given"),
+        ({"observations": [[*ONE_HOT[:-1], float("nan")]]}, "holds nan at [19]"),
+        ({"observations": [[*ONE_HOT[:-1], float("inf")]]}, "holds inf at [19]"),
+        ({"observations": {"Camera": ONE_HOT}}, "Unknown sensors: 'Camera'"),
+        ({"observations": []}, "1 sensors expected, 0 given"),
+        ({"observations": [ONE_HOT], "behavior": "Goalie"}, "'Goalie'"),
+        ({"observations": [ONE_HOT], "action_masks": [0, 0, 0]}, "no choice in branch 0"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_the_endpoint_is_asked(stack, endpoint, body, said):
+    found = problem(call(body), 400)
+    assert found.code == "InvalidObservation"
+    assert said in found.detail
+    assert endpoint.requests == []
+
+
+@pytest.mark.parametrize(
+    "body", [None, "", "{", "[]", "null", "1", "{}", '{"observations": 1}', '{"observation": [[0]]}', "[" * 5000]
+)
+def test_what_is_no_predict_request_is_refused(stack, endpoint, body):
+    assert problem(call(body), 400).code == "InvalidRequest"
+    assert endpoint.requests == []
+
+
+def test_an_unknown_policy_is_not_found(stack):
+    assert problem(call({"observations": [ONE_HOT]}, policy="crawler"), 404).code == "PolicyNotFound"
+
+
+def test_the_limit_is_taken_and_one_byte_more_is_not(stack):
+    body = json.dumps({"observations": [ONE_HOT]})
+    assert call(body.ljust(MAX_REQUEST_BYTES))["statusCode"] == 200
+    found = problem(call(body.ljust(MAX_REQUEST_BYTES + 1)), 413)
+    assert str(MAX_REQUEST_BYTES) in found.detail
+
+
+def test_a_body_in_base64_is_read(stack):
+    body = b64encode(json.dumps({"observations": [ONE_HOT]}).encode()).decode()
+    actions(call(body, isBase64Encoded=True))
+    assert problem(call("%", isBase64Encoded=True), 400).code == "InvalidRequest"
+
+
+@pytest.mark.parametrize(
+    ("error", "service_status", "body", "status", "code", "retry"),
+    [
+        ("ModelNotReadyException", 429, {"Message": "loading"}, 503, "ModelNotReady", True),
+        ("ModelError", 424, {"OriginalStatusCode": 500, "OriginalMessage": "oom"}, 502, "ModelError", False),
+        ("ThrottlingException", 400, {"message": "slow down"}, 429, "Throttled", True),
+        ("ServiceUnavailable", 503, {"Message": "down"}, 503, "ServiceUnavailable", True),
+        ("ValidationError", 400, {"Message": "not found"}, 503, "NotYetConsistent", True),
+    ],
+)
+def test_the_endpoints_errors_have_a_status_of_their_own(
+    stack, endpoint, error, service_status, body, status, code, retry
+):
+    endpoint.respond = lambda *_: Answer(body, status=service_status, error=error)
+    answer = call({"observations": [ONE_HOT]})
+    found = problem(answer, status)
+    assert found.code in {code, code.removesuffix("Error")}
+    assert ("Retry-After" in answer["headers"]) is retry
+
+
+def test_an_endpoint_that_failed_once_is_asked_a_second_time(stack, endpoint):
+    answers = [Answer({"Message": "down"}, status=503, error="ServiceUnavailable")]
+    endpoint.respond = lambda name, body: answers.pop() if answers else go_right()(name, body)
+    actions(call({"observations": [ONE_HOT]}))
+    assert len(endpoint.requests) == 2
+
+
+def test_after_an_update_the_new_specs_observations_are_taken(stack, endpoint, monkeypatch):
+    actions(call({"observations": [ONE_HOT]}))
+    serve(stack, "basic-0002", size=3)
+    endpoint.respond = go_right("basic-0002")
+    monkeypatch.setattr("pipeline.api.predictor.MIN_AGE_SECONDS", 0.0)
+    assert actions(call({"observations": [[0.0, 1.0, 0.0]]})).version == "basic-0002"
+    assert "[3]" in problem(call({"observations": [ONE_HOT]}), 400).detail
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/policies/basic/predict"), ("POST", "/nope")])
+def test_any_other_route_is_a_problem(stack, method, path):
+    event = sample_event("predict/post_predict") | {"resource": "/{proxy+}", "httpMethod": method, "path": path}
+    assert problem(handler(event, LambdaContext()), 404).code == "RouteNotFound"
+
+
+@pytest.mark.parametrize("name", sample_events("predict"))
+def test_every_sample_event_is_answered(stack, name):
+    assert handler(sample_event(name), LambdaContext())["statusCode"] == 200
+
+
+def test_what_nobody_foresaw_is_logged_and_not_shown(stack, monkeypatch, caplog):
+    def explode(*_):
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(Predictor, "predict", explode)
+    found = problem(call({"observations": [ONE_HOT]}), 500)
+    assert "secret" not in found.model_dump_json()
+    assert "secret detail" in caplog.text
+
+
+def test_nothing_is_imported_that_predict_does_not_use():
+    unused = {
+        "aws_xray_sdk",
+        "aws_lambda_powertools.event_handler",
+        "pipeline.observability",
+        "pipeline.aws.runs_table",
+        "numpy",
+    }
+    program = "import sys; sys.path.insert(0, 'functions'); import predict.app; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert unused & set(done.stdout.split()) == set()
