@@ -84,7 +84,7 @@ class BehaviorDecoder:
 
     def _rewards(self, field: str, agents: Sequence[Any]) -> FloatArray:
         rewards = np.array([getattr(agent, field) for agent in agents], np.float32)
-        if not _all_finite(rewards):
+        if not np.isfinite(rewards).all():
             row = int(np.flatnonzero(~np.isfinite(rewards))[0])
             kind = "group reward" if field == "group_reward" else "reward"
             raise NonFiniteRewardError(
@@ -121,10 +121,9 @@ class BehaviorDecoder:
 
     def _sensor(self, sensor: ObservationSpec, protos: list[Any]) -> FloatArray:
         if sensor.is_image and any(proto.compression_type != COMPRESSION_NONE for proto in protos):
-            batch = self._images(sensor, protos)
-        else:
-            batch = self._floats(sensor, protos)
-        if not _all_finite(batch):
+            return self._images(sensor, protos)  # bytes cannot be NaN
+        batch = self._floats(sensor, protos)
+        if not np.isfinite(batch).all():
             raise NonFiniteObservationError(
                 f"Behavior {self.spec.name}: sensor {sensor.name} observed NaN or an infinity."
             )
@@ -143,7 +142,7 @@ class BehaviorDecoder:
         if any(len(row) != len(rows[0]) for row in rows) or len(rows[0]) != _packed_length(size):
             self._raise_wrong_size(sensor, protos)
         table = np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), -1)
-        flat = np.ascontiguousarray(table[:, -4 * size :]).view("<f4").astype(np.float32, copy=False)
+        flat = table[:, -4 * size :].copy().view("<f4").astype(np.float32, copy=False)
         if self._channels_last and sensor.is_image:
             channels, height, width = sensor.shape
             # [N, H, W, C] -> [N, C, H, W]
@@ -171,8 +170,3 @@ class BehaviorDecoder:
 def _packed_length(size: int) -> int:
     """Bytes of a serialized FloatData with `size` values: a tag, the length as a varint, the values."""
     return 1 + max(1, -(-(4 * size).bit_length() // 7)) + 4 * size
-
-
-def _all_finite(values: FloatArray) -> bool:
-    # The sum is finite unless a value is not (or the sum overflows, which the exact check settles).
-    return math.isfinite(np.add.reduce(values, axis=None)) or bool(np.isfinite(values).all())

@@ -25,10 +25,10 @@ def decode_png(data: bytes, mapping: tuple[int, ...], sensor: str, out: FloatArr
     """
     planes = [plane for picture in _pictures(data, sensor) for plane in picture]
     channels, height, width = out.shape
-    if not planes or planes[0].shape != (height, width):
-        found = planes[0].shape if planes else "nothing"
+    wrong = next((plane.shape for plane in planes if plane.shape != (height, width)), None)
+    if wrong is not None:
         raise ProtocolError(
-            f"Sensor {sensor} sent an image of {found} pixels (height, width); its shape is {out.shape}."
+            f"Sensor {sensor} sent an image of {wrong} pixels (height, width); its shape is {out.shape}."
         )
     if mapping:
         _apply_mapping(planes, mapping, sensor, out)

@@ -122,8 +122,11 @@ class Player:
 
     def kill(self) -> None:
         """End the player and everything that it started. Does nothing when they are gone."""
+        assert self._process.stdout is not None
         self.poll()
         self._finalizer()
+        self.poll()
+        self._process.stdout.close()
 
     def log_tail(self) -> str:
         """The last lines of the player's log, or of its output where the log is empty."""
@@ -139,11 +142,9 @@ def player_environment(environment: Mapping[str, str], home: str) -> dict[str, s
 def _end(process: "subprocess.Popen[bytes]") -> None:
     """Close the pipe, on which the supervisor kills the player, and wait for both."""
     assert process.stdin is not None
-    assert process.stdout is not None
     with contextlib.suppress(OSError):
         process.stdin.close()
     process.wait()
-    process.stdout.close()
 
 
 def _parse_exit(status: bytes, supervisor_code: int) -> PlayerExit:

@@ -80,15 +80,12 @@ def _wait(player: int, parent: int) -> int | None:
 
 
 def _kill_everything(player: int) -> None:
-    """The player's group, and then whatever it left to us as its subreaper, until no child is left."""
+    """The player's group, and then whatever falls to us as its subreaper, until no child is left."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(player, signal.SIGKILL)
-    while True:
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(-1, 0 if not _children() else os.WNOHANG)
-        children = _children()
-        if not children:
-            return
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(player, 0)
+    while children := _children():
         for child in children:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(child, signal.SIGKILL)

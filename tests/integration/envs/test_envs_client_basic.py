@@ -33,9 +33,7 @@ def test_the_spec_comes_from_the_handshake(basic: Path) -> None:
     with UnityClient(basic) as client:
         assert client.specs == {}
         client.reset()
-        assert client.specs == {
-            NAME: BehaviorSpec(NAME, (ObservationSpec("BasicSensor", (20,)),), ActionSpec(0, (3,)))
-        }
+        assert client.specs == {NAME: BehaviorSpec(NAME, (ObservationSpec("BasicSensor", (20,)),), ActionSpec(0, (3,)))}
 
 
 @pytest.mark.parametrize(("move", "steps", "expected"), [(RIGHT, 7, 0.93), (LEFT, 3, 0.07)])

@@ -23,7 +23,9 @@ def play(program: Path, *arguments: str, log_file: Path | None = None) -> None:
 
 
 def assert_nothing_runs() -> None:
-    assert [child for child in psutil.Process().children(recursive=True) if "supervisor.py" in str(child.cmdline())] == []
+    assert [
+        child for child in psutil.Process().children(recursive=True) if "supervisor.py" in str(child.cmdline())
+    ] == []
 
 
 @pytest.mark.parametrize(

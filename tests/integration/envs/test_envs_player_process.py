@@ -1,0 +1,171 @@
+"""The player's process: its end after any end of ours, its user, its surroundings."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from rl_src.envs.player import Player, PlayerExit, PlayerUser, player_environment
+
+NOBODY = 65534
+PARENT = """
+import os, sys
+from pathlib import Path
+from rl_src.envs.client import UnityClient
+client = UnityClient(Path(sys.argv[1]), log_file=Path(sys.argv[2]))
+client.reset()
+print(client._player.supervisor_pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def script(folder: Path, text: str) -> Path:
+    program = folder / "Game.x86_64"
+    program.write_text("#!/bin/sh\n" + text)
+    program.chmod(0o755)
+    return program
+
+
+def start(program: Path, folder: Path, run_as: PlayerUser | None = None) -> Player:
+    return Player([str(program)], folder / "player.log", run_as)
+
+
+def eventually(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.02)
+
+
+def family(supervisor: int) -> list[psutil.Process]:
+    process = psutil.Process(supervisor)
+    return [process, *process.children(recursive=True)]
+
+
+def all_gone(processes: list[psutil.Process]) -> bool:
+    return not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_no_end_of_the_trainer_leaves_an_orphan(basic: Path, tmp_path: Path, number: signal.Signals) -> None:
+    command = [sys.executable, "-c", PARENT, str(basic), str(tmp_path / "player.log")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as parent:
+        assert parent.stdout is not None
+        processes = family(int(parent.stdout.readline()))
+        home = Path(processes[1].environ()["HOME"])
+        assert len(processes) == 2
+        assert home.is_dir()
+        parent.send_signal(number)
+        eventually(lambda: all_gone(processes))
+        eventually(lambda: not home.exists())
+
+
+def test_a_hung_player_does_not_outlive_a_killed_trainer(faulty: Path, tmp_path: Path) -> None:
+    text = PARENT.replace("client.reset()", "").replace("log_file", "arguments=['--fault', 'hang'], log_file")
+    command = [sys.executable, "-c", text, str(faulty), str(tmp_path / "player.log")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        processes = family(int(parent.stdout.readline()))
+        parent.kill()
+        eventually(lambda: all_gone(processes))
+
+
+def test_the_player_does_not_outlive_its_supervisor(tmp_path: Path) -> None:
+    player = start(script(tmp_path, "sleep 600\n"), tmp_path)
+    eventually(lambda: len(family(player.supervisor_pid)) > 1)
+    processes = family(player.supervisor_pid)
+    processes[0].kill()
+    eventually(lambda: not processes[1].is_running() or processes[1].status() == psutil.STATUS_ZOMBIE)
+    assert player.wait(10) == PlayerExit(signal_number=signal.SIGKILL)
+    player.kill()
+
+
+def test_what_the_player_started_ends_with_it(tmp_path: Path) -> None:
+    """Also a helper in a session of its own, as a crash handler is, and when the player has ended before."""
+    text = "setsid sleep 601 & sleep 602 & exit 3\n"
+    player = start(script(tmp_path, text), tmp_path)
+    assert player.wait(30) == PlayerExit(code=3)
+    player.kill()
+    sleepers = [process for process in psutil.process_iter() if process.name() == "sleep"]
+    assert not [process for process in sleepers if process.cmdline()[1] in ("601", "602")]
+
+
+def test_kill_ends_a_player_that_ignores_signals(tmp_path: Path) -> None:
+    player = start(script(tmp_path, "trap '' TERM INT HUP\nsleep 600\nsleep 600\n"), tmp_path)
+    eventually(lambda: len(family(player.supervisor_pid)) > 2)
+    processes = family(player.supervisor_pid)
+    player.kill()
+    assert all_gone(processes)
+    player.kill()
+
+
+def test_credentials_stay_with_the_trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("GAMEDOJO_RUN_ID", "run")
+    player = start(script(tmp_path, "env\n"), tmp_path)
+    player.wait(30)
+    player.kill()
+    seen = dict(line.split("=", 1) for line in player.output_file.read_text().splitlines())
+    assert "PATH" in seen
+    assert "secret" not in seen.values()
+    assert set(seen) <= {
+        "PATH",
+        "HOME",
+        "PWD",
+        "LANG",
+        "LANGUAGE",
+        "TZ",
+        "DISPLAY",
+        "LD_LIBRARY_PATH",
+        "_",
+        "SHLVL",
+        "OLDPWD",
+    } | {name for name in seen if name.startswith("LC_")}
+
+
+def test_the_environment_of_a_player() -> None:
+    mine = {
+        "PATH": "/bin",
+        "LC_ALL": "C",
+        "DISPLAY": ":1",
+        "HOME": "/root",
+        "AWS_SESSION_TOKEN": "x",
+        "SM_CHANNELS": "y",
+    }
+    assert player_environment(mine, "/home/player") == {
+        "PATH": "/bin",
+        "LC_ALL": "C",
+        "DISPLAY": ":1",
+        "HOME": "/home/player",
+    }
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can drop a process to another user")
+def test_the_player_is_dropped_to_its_user(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("of the trainer")
+    secret.chmod(0o600)
+    shared = tmp_path / "build"
+    home = tmp_path / "home"
+    for folder in (shared, home):
+        folder.mkdir()
+    os.chown(home, NOBODY, NOBODY)
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == os.geteuid() and str(folder).startswith("/tmp/"):
+            folder.chmod(0o755)
+    text = f"id -u; id -G; cat {secret}; cat /proc/$PPID/environ; echo mine > $HOME/save && cat $HOME/save; touch {shared}/x\n"
+    player = start(script(shared, text), tmp_path, PlayerUser(NOBODY, NOBODY, home))
+    assert player.wait(30) == PlayerExit(code=1)
+    player.kill()
+    lines = player.output_file.read_text().splitlines()
+    assert lines[:2] == [str(NOBODY), str(NOBODY)]
+    assert len([line for line in lines if "Permission denied" in line]) == 3
+    assert "mine" in lines
+    assert "of the trainer" not in lines
+    assert home.is_dir()
