@@ -5,8 +5,8 @@ import re
 
 import pytest
 from cfnlint.api import ManualArgs, lint
-from pipeline.api.proxy import CONTROL_ROUTES
 
+from pipeline.api.proxy import CONTROL_ROUTES
 from tests.fakes.expanded_template import ROOT, as_list, expanded, resources, source, statements
 
 STATES = [

@@ -34,11 +34,18 @@ def read_document(model: type[Model], document: str | bytes | Mapping[str, Any])
     try:
         return model.model_validate_json(text, strict=True)
     except ValidationError as error:
-        raise InvalidDocumentError(_problem(model, detail) for detail in error.errors()) from error
+        raise InvalidDocumentError(_most_precise([_problem(model, detail) for detail in error.errors()])) from error
+
+
+def _most_precise(problems: list[FieldProblem]) -> list[FieldProblem]:
+    """Without those that call a whole wrong of which a part is named too: they speak of a form that was not meant."""
+    fields = [problem.field for problem in problems]
+    return [p for p in problems if not any(other.startswith(f"{p.field}.") for other in fields)]
 
 
 def _problem(model: type[BaseModel], detail: ErrorDetails) -> FieldProblem:
-    location = detail["loc"]
+    # Where a field may have several forms, pydantic puts the form into the path: `observations.list[list[any]].0`
+    location = tuple(part for part in detail["loc"] if not str(part).startswith(("list[", "dict[")))
     field = ".".join(str(part) for part in location)
     if detail["type"] == "extra_forbidden":
         return _unknown_field(model, location, field)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 import pytest
+
 from pipeline.api.predictor import MAX_AGE_SECONDS, MIN_AGE_SECONDS, Predictor
 from pipeline.contracts.policy import ActionSpec, BehaviorSpec, CurrentPolicy, ObservationSpec, PolicySpec
 from pipeline.contracts.predict import InvocationRequest, InvocationResponse, PredictRequest

@@ -3,8 +3,10 @@
 import json
 
 import pytest
+
 from pipeline import errors
 from pipeline.api import problems
+from pipeline.contracts.predict import PredictRequest
 from pipeline.contracts.problem import Problem
 from pipeline.contracts.request import TrainingRequest
 from pipeline.contracts.validation import InvalidDocumentError, read_document
@@ -58,3 +60,13 @@ def test_an_unforeseen_error_shows_nothing_but_its_request_id():
     problem = problems.internal("req-1")
     assert problem.status == 500
     assert "req-1" in problem.detail
+
+
+@pytest.mark.parametrize(
+    ("observations", "fields"),
+    [(1, {"observations"}), ({"eye": 1}, {"observations.eye"}), ([[0], 1], {"observations.1"})],
+)
+def test_a_field_of_several_forms_is_named_without_pydantics_own_words(observations, fields):
+    with pytest.raises(InvalidDocumentError) as caught:
+        read_document(PredictRequest, json.dumps({"observations": observations}))
+    assert {entry.field for entry in caught.value.problems} == fields

@@ -6,6 +6,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from pipeline.contracts.policy import ActionSpec, BehaviorSpec, ObservationSpec, PolicySpec
 from pipeline.contracts.predict import InvocationRequest, InvocationResponse, PredictRequest
 from pipeline.contracts.validation import read_document
