@@ -1,5 +1,6 @@
 """Objects in the stack's bucket."""
 
+import errno
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -123,7 +124,8 @@ class _RangedObject(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         if origin + offset < 0:
-            raise ValueError("a position before the beginning")  # as io.BytesIO does
+            # as a file on disk does; zipfile takes it for "too short to be a zip"
+            raise OSError(errno.EINVAL, "a position before the beginning")
         self._position = origin + offset
         return self._position
 
