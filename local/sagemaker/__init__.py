@@ -1,0 +1,17 @@
+"""A SageMaker of one machine: the real API over HTTP, jobs and endpoints as processes instead of containers.
+
+Start reading at `service.py`. A boto3 client with `endpoint_url` cannot tell it from SageMaker; whatever it does not do
+yet it refuses by name, as "not implemented by the local service".
+
+| module | what |
+|---|---|
+| `service` | puts everything together; start, stop |
+| `server`, `control_plane`, `runtime` | HTTP; the JSON 1.1 operations; InvokeEndpoint |
+| `validation`, `errors`, `listing` | requests against botocore's model; errors as AWS words them; List* |
+| `training_api`, `models_api`, `endpoints_api`, `tags_api` | the operations of one resource |
+| `training_run`, `job_folder`, `checkpoints` | the life of one training job |
+| `endpoint_life`, `deployment`, `upstream` | the life of one endpoint; its process; connections to it |
+| `processes`, `supervisor`, `isolation` | processes that cannot outlive the service, with or without a network |
+| `objects`, `logs`, `metrics` | what goes to the emulator: S3, CloudWatch Logs, CloudWatch |
+| `resources`, `store` | what is remembered, and where |
+"""

@@ -1,0 +1,63 @@
+"""The control plane: an operation's name and JSON document in, a JSON document out."""
+
+from collections.abc import Callable
+from typing import Any
+
+from local.sagemaker.endpoints_api import Endpoints
+from local.sagemaker.errors import NotImplementedLocallyError
+from local.sagemaker.models_api import EndpointConfigs, Models
+from local.sagemaker.platform import Platform
+from local.sagemaker.tags_api import Tags
+from local.sagemaker.training_api import TrainingJobs
+from local.sagemaker.validation import check_request, operation_model
+
+Operation = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class ControlPlane:
+    """All operations that are implemented, by name."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._jobs = TrainingJobs(platform)
+        models, configs, tags = Models(platform), EndpointConfigs(platform), Tags(platform.store)
+        self.endpoints = Endpoints(platform, configs)
+        self.operations: dict[str, Operation] = {
+            "CreateTrainingJob": self._jobs.create,
+            "DescribeTrainingJob": self._jobs.describe,
+            "ListTrainingJobs": self._jobs.list,
+            "StopTrainingJob": self._jobs.stop,
+            "CreateModel": models.create,
+            "DescribeModel": models.describe,
+            "ListModels": models.list,
+            "DeleteModel": models.delete,
+            "CreateEndpointConfig": configs.create,
+            "DescribeEndpointConfig": configs.describe,
+            "ListEndpointConfigs": configs.list,
+            "DeleteEndpointConfig": configs.delete,
+            "CreateEndpoint": self.endpoints.create,
+            "DescribeEndpoint": self.endpoints.describe,
+            "ListEndpoints": self.endpoints.list,
+            "UpdateEndpoint": self.endpoints.update,
+            "DeleteEndpoint": self.endpoints.delete,
+            "AddTags": tags.add,
+            "ListTags": tags.list,
+            "DeleteTags": tags.delete,
+        }
+
+    def call(self, operation: str, document: Any) -> dict[str, Any]:
+        """Run one operation.
+
+        Raises:
+            ApiError: as SageMaker answers it; NotImplementedLocallyError for what is not here.
+        """
+        model = operation_model(operation)
+        implementation = self.operations.get(operation)
+        if implementation is None:
+            raise NotImplementedLocallyError(operation)
+        check_request(model, document)
+        return implementation({name: value for name, value in document.items() if value is not None})
+
+    def close(self) -> None:
+        """End every job and endpoint."""
+        self.endpoints.close()
+        self._jobs.close()

@@ -1,0 +1,93 @@
+"""What jobs and endpoints share: the config, what is remembered, and the ways to the emulator."""
+
+import logging
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.sagemaker.config import Image, ServiceConfig, repository_name
+from local.sagemaker.errors import ValidationError
+from local.sagemaker.job_folder import ContainerFolder
+from local.sagemaker.logs import Logs
+from local.sagemaker.metrics import Metrics
+from local.sagemaker.objects import Objects, emulator_client
+from local.sagemaker.processes import isolation_is_possible, kill_container
+from local.sagemaker.store import Store
+
+NOT_ISOLATED = (
+    "EnableNetworkIsolation has NO effect on this machine: it allows no network namespaces. Containers can reach the "
+    "network. (Run as root, or allow unprivileged user namespaces.)"
+)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Platform:
+    """The parts that every operation works with."""
+
+    config: ServiceConfig
+    store: Store
+    objects: Objects
+    logs: Logs
+    metrics: Metrics
+    can_isolate: bool
+
+    @classmethod
+    def build(cls, config: ServiceConfig) -> "Platform":
+        """Open the store, clear what a killed service left, and connect to the emulator."""
+        config.state_dir.mkdir(parents=True, exist_ok=True)
+        _clear_scratch(config.state_dir / "scratch")
+        can_isolate = isolation_is_possible()
+        if not can_isolate:
+            _log.warning(NOT_ISOLATED)
+        interval_seconds = config.timing.publish_seconds
+        return cls(
+            config=config,
+            store=Store(config.state_dir / "state.json"),
+            objects=Objects(config),
+            logs=Logs(emulator_client(config, "logs"), interval_seconds=interval_seconds),
+            metrics=Metrics(emulator_client(config, "cloudwatch"), interval_seconds=interval_seconds),
+            can_isolate=can_isolate,
+        )
+
+    def image(self, uri: str) -> Image:
+        """What an image stands for.
+
+        Raises:
+            ValidationError: the config has none of this name.
+        """
+        name = repository_name(uri)
+        image = self.config.images.get(name)
+        if image is None:
+            known = ", ".join(sorted(self.config.images)) or "none"
+            raise ValidationError(
+                f"The local service has no image for the repository {name!r} of {uri!r}; it has: {known}"
+            )
+        return image
+
+    def new_folder(self, name: str) -> ContainerFolder:
+        """Folders for one container."""
+        parent = self.config.state_dir / "scratch"
+        parent.mkdir(exist_ok=True)
+        return ContainerFolder(Path(tempfile.mkdtemp(prefix=f"{name[:30]}-", dir=parent)))
+
+    def close(self) -> None:
+        """Send what waits and let go of the emulator."""
+        self.logs.close()
+        self.metrics.close()
+
+
+def image_environment(folder: ContainerFolder, image: Image) -> dict[str, str]:
+    """A container's environment as its image gives it."""
+    return folder.environment(os.pathsep.join(image.path), image.environment)
+
+
+def _clear_scratch(scratch: Path) -> None:
+    """What a killed service left: processes first, then folders."""
+    if scratch.is_dir():
+        for folder in scratch.iterdir():
+            kill_container(str(folder / "ml"))
+        shutil.rmtree(scratch)

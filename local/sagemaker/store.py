@@ -1,0 +1,70 @@
+"""What the service remembers: in memory, and in a JSON file that is replaced as a whole after each change."""
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from local.sagemaker.resources import Endpoint, EndpointConfig, Model, Served, TrainingJob
+
+_FORMAT = 1
+
+
+class Store:
+    """All resources. Read and write below `lock`; change within `change()`, which also saves."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.lock = threading.RLock()
+        self.training_jobs: dict[str, TrainingJob] = {}
+        self.models: dict[str, Model] = {}
+        self.endpoint_configs: dict[str, EndpointConfig] = {}
+        self.endpoints: dict[str, Endpoint] = {}
+        self.tags: dict[str, dict[str, str]] = {}
+        self._load()
+
+    @contextmanager
+    def change(self) -> Iterator[None]:
+        """Hold the lock, and save what was changed; nothing is saved if the block raises."""
+        with self.lock:
+            yield
+            self.save()
+
+    def save(self) -> None:
+        """Write the state file."""
+        with self.lock:
+            document = {
+                "format": _FORMAT,
+                "training_jobs": [asdict(job) for job in self.training_jobs.values()],
+                "models": [asdict(model) for model in self.models.values()],
+                "endpoint_configs": [asdict(config) for config in self.endpoint_configs.values()],
+                "endpoints": [asdict(endpoint) for endpoint in self.endpoints.values()],
+                "tags": self.tags,
+            }
+            fresh = self._path.with_suffix(".new")
+            fresh.write_text(json.dumps(document))
+            os.replace(fresh, self._path)  # noqa: PTH105
+
+    def _load(self) -> None:
+        try:
+            document = json.loads(self._path.read_text())
+        except FileNotFoundError:
+            return
+        if document.get("format") != _FORMAT:
+            raise ValueError(f"{self._path} was written by another version of this service; remove it to start anew.")
+        self.training_jobs = {each["name"]: TrainingJob(**each) for each in document["training_jobs"]}
+        self.models = {each["name"]: Model(**each) for each in document["models"]}
+        self.endpoint_configs = {each["name"]: EndpointConfig(**each) for each in document["endpoint_configs"]}
+        self.endpoints = {each["name"]: _endpoint(each) for each in document["endpoints"]}
+        self.tags = document["tags"]
+
+
+def _endpoint(document: dict[str, Any]) -> Endpoint:
+    for name in ("served", "pending"):
+        if document[name] is not None:
+            document[name] = Served(**document[name])
+    return Endpoint(**document)
