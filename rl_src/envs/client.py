@@ -197,7 +197,7 @@ class UnityClient:
         greeting.communication_version, greeting.package_version = API_VERSION, PACKAGE_VERSION
         for capability, value in _CAPABILITIES.items():
             setattr(greeting.capabilities, capability, value)
-        self._server.reply(reply.SerializeToString())
+        self._reply(reply)
         self._receive(timeout_seconds)
 
     def _command(self, command: int, actions: Mapping[str, Actions]) -> Mapping[str, BehaviorStep]:
@@ -211,7 +211,7 @@ class UnityClient:
         for name, own in actions.items():
             encode_actions(own, rl_input, self._specs[name], self._hybrid_actions)
         try:
-            self._server.reply(message.SerializeToString())
+            self._reply(message)
             return self._read(self._receive(self._step_timeout_seconds).unity_output)
         except BaseException:
             self.close()
@@ -238,10 +238,13 @@ class UnityClient:
         self._deciding = {name: len(step.decisions) for name, step in steps.items()}
         return steps
 
+    def _reply(self, message: Any) -> None:
+        self._listening = False
+        self._server.reply(message.SerializeToString())
+
     def _receive(self, timeout_seconds: float) -> Any:
         """The build's next message; an error that names the cause when there is none."""
         assert self._player is not None
-        self._listening = False
         try:
             request = self._server.receive(timeout_seconds, self._player.is_alive)
         except NoMessageError as error:

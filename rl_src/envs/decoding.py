@@ -121,13 +121,8 @@ class BehaviorDecoder:
 
     def _sensor(self, sensor: ObservationSpec, protos: list[Any]) -> FloatArray:
         if sensor.is_image and any(proto.compression_type != COMPRESSION_NONE for proto in protos):
-            return self._images(sensor, protos)  # bytes cannot be NaN
-        batch = self._floats(sensor, protos)
-        if not np.isfinite(batch).all():
-            raise NonFiniteObservationError(
-                f"Behavior {self.spec.name}: sensor {sensor.name} observed NaN or an infinity."
-            )
-        return batch
+            return self._images(sensor, protos)
+        return self._floats(sensor, protos)
 
     def _floats(self, sensor: ObservationSpec, protos: list[Any]) -> FloatArray:
         """Uncompressed values -> [N, *shape].
@@ -143,6 +138,10 @@ class BehaviorDecoder:
             self._raise_wrong_size(sensor, protos)
         table = np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), -1)
         flat = table[:, -4 * size :].copy().view("<f4").astype(np.float32, copy=False)
+        if not np.isfinite(flat).all():
+            raise NonFiniteObservationError(
+                f"Behavior {self.spec.name}: sensor {sensor.name} observed NaN or an infinity."
+            )
         if self._channels_last and sensor.is_image:
             channels, height, width = sensor.shape
             # [N, H, W, C] -> [N, C, H, W]

@@ -77,6 +77,7 @@ class GrpcConnection:
         self._initial_window = _DEFAULT_WINDOW
         self._frame_bytes = _DEFAULT_FRAME_BYTES
         self._unacknowledged = 0
+        self._answers = bytearray()
         self._send(_GREETING)
 
     def fileno(self) -> int:
@@ -164,6 +165,10 @@ class GrpcConnection:
             position = start + length
             self._handle_frame(kind, flags, stream_id & _MAX_WINDOW, received[start:position])
         del received[:position]
+        if self._answers:
+            # Together, and last: a peer that has closed its end already gets no answer, but was heard.
+            answers, self._answers = bytes(self._answers), bytearray()
+            self._send(answers)
 
     def _handle_frame(self, kind: int, flags: int, stream_id: int, payload: bytearray) -> None:
         if kind == _DATA:
@@ -176,7 +181,7 @@ class GrpcConnection:
         elif kind == _WINDOW_UPDATE:
             self._handle_window_update(stream_id, int.from_bytes(payload, "big") & _MAX_WINDOW)
         elif kind == _PING and not flags & _ACK:
-            self._send(_frame(_PING, _ACK, 0, bytes(payload)))
+            self._answers += _frame(_PING, _ACK, 0, bytes(payload))
         elif kind == _SETTINGS and not flags & _ACK:
             self._handle_settings(payload)
         elif kind == _RST_STREAM:
@@ -188,7 +193,7 @@ class GrpcConnection:
     def _handle_data(self, flags: int, stream_id: int, payload: bytearray) -> None:
         self._unacknowledged += len(payload)
         if self._unacknowledged > _MAX_WINDOW // 2:
-            self._send(_frame(_WINDOW_UPDATE, 0, 0, struct.pack(">I", self._unacknowledged)))
+            self._answers += _frame(_WINDOW_UPDATE, 0, 0, struct.pack(">I", self._unacknowledged))
             self._unacknowledged = 0
         stream = self._streams.get(stream_id)
         if stream is None:
@@ -217,7 +222,7 @@ class GrpcConnection:
                 self._initial_window = value
             elif name == _SETTING_MAX_FRAME:
                 self._frame_bytes = value
-        self._send(_frame(_SETTINGS, _ACK, 0, b""))
+        self._answers += _frame(_SETTINGS, _ACK, 0, b"")
 
 
 def _message(body: bytearray) -> bytes:

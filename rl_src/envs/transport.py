@@ -55,14 +55,14 @@ class ExchangeServer:
         deadline = time.monotonic() + timeout_seconds
         with self._lock:
             while not self._ending.is_set():
-                message = self._poll(min(_LIVENESS_SECONDS, max(0.0, deadline - time.monotonic())))
-                if message is not None:
-                    return message
-                if not is_alive():
-                    # What it sent before it ended still counts.
-                    message = self._poll(0.0)
-                    if message is not None:
-                        return message
+                came = self._pump(min(_LIVENESS_SECONDS, max(0.0, deadline - time.monotonic())))
+                if self._inbox:
+                    return self._take()
+                if not came and not is_alive():
+                    while self._pump(0.0):
+                        pass  # what it sent before it ended still counts
+                    if self._inbox:
+                        return self._take()
                     raise NoMessageError(gone=True)
                 if time.monotonic() >= deadline:
                     break
@@ -80,7 +80,9 @@ class ExchangeServer:
         with self._lock:
             self._answer(message)
             while not has_ended() and time.monotonic() < deadline:
-                if self._poll(_GOODBYE_SECONDS) is not None:
+                self._pump(_GOODBYE_SECONDS)
+                while self._inbox:
+                    self._take()
                     self._answer(message)
 
     def close(self) -> None:
@@ -110,25 +112,25 @@ class ExchangeServer:
         except ConnectionLostError:
             self._drop(connection)
 
-    def _poll(self, timeout_seconds: float) -> bytes | None:
-        """One wait for whatever comes; a message when one is complete."""
-        # The usual case, one connection, spares the call of select.
-        if not self._inbox and not (len(self._connections) == 1 and self._read(self._connections[0], timeout_seconds)):
-            self._select(0.0 if self._connections else timeout_seconds)
-        if not self._inbox:
-            return None
+    def _take(self) -> bytes:
         connection, stream_id, message = self._inbox.popleft()
         self._pending = (connection, stream_id)
         return message
 
-    def _select(self, timeout_seconds: float) -> None:
+    def _pump(self, timeout_seconds: float) -> bool:
+        """Wait for whatever comes, and handle it; False when nothing came in time."""
+        # The usual case, one connection, spares the call of select.
+        if len(self._connections) == 1 and self._read(self._connections[0], timeout_seconds):
+            return True
         by_descriptor = {connection.fileno(): connection for connection in self._connections}
-        ready, _, _ = select.select([self._listener.fileno(), *by_descriptor], [], [], timeout_seconds)
+        patience_seconds = 0.0 if len(by_descriptor) == 1 else timeout_seconds
+        ready, _, _ = select.select([self._listener.fileno(), *by_descriptor], [], [], patience_seconds)
         for descriptor in ready:
             if descriptor in by_descriptor:
                 self._read(by_descriptor[descriptor], 0.0)
             else:
                 self._accept()
+        return bool(ready)
 
     def _accept(self) -> None:
         sock, _ = self._listener.accept()

@@ -92,7 +92,7 @@ def script(folder: Path, text: str) -> Path:
         ("#!/bin/sh\necho cannot open display >&2; exit 1\n", errors.BuildCrashedError, ["cannot open display"]),
         ("#!/bin/sh\nkill -9 $$\n", errors.BuildCrashedError, ["SIGKILL"]),
         (
-            "#!/bin/sh\necho 'error while loading shared libraries: libGL.so.1: cannot open shared object file'; exit 127",
+            "#!/bin/sh\necho 'error while loading shared libraries: libGL.so.1: cannot open'; exit 127",
             errors.BuildCrashedError,
             ["The library libGL.so.1 is missing"],
         ),

@@ -159,7 +159,8 @@ def test_the_player_is_dropped_to_its_user(tmp_path: Path) -> None:
     for folder in (tmp_path, *tmp_path.parents):
         if folder.stat().st_uid == os.geteuid() and str(folder).startswith("/tmp/"):
             folder.chmod(0o755)
-    text = f"id -u; id -G; cat {secret}; cat /proc/$PPID/environ; echo mine > $HOME/save && cat $HOME/save; touch {shared}/x\n"
+    text = f"id -u; id -G; cat {secret}; cat /proc/$PPID/environ\n"
+    text += f"echo mine > $HOME/save && cat $HOME/save; touch {shared}/x\n"
     player = start(script(shared, text), tmp_path, PlayerUser(NOBODY, NOBODY, home))
     assert player.wait(30) == PlayerExit(code=1)
     player.kill()
