@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rl_src.envs.batches import DecisionBatch
 from rl_src.envs.client import PlayerUser, UnityClient
 from rl_src.evaluation.parity import ParityRecorder
 from rl_src.evaluation.rollouts import BehaviorEpisodes, play
@@ -42,16 +43,20 @@ def evaluate(
     """
     started = time.monotonic()
     recorders = {name: ParityRecorder(name, policy) for name, policy in policies.items()}
+
+    def watch(name: str, decisions: DecisionBatch) -> None:
+        recorders[name].see(decisions)
+
     with _start(config) as client:
         deterministic = play(
             client,
             policies,
             config.episodes,
             True,
-            lambda name, decisions: recorders[name].see(decisions),
+            watch,
             stop_requested,
         )
-        stochastic = play(client, policies, config.episodes, False, lambda *_: None, stop_requested)
+        stochastic = play(client, policies, config.episodes, False, watch, stop_requested)
     behaviors: list[dict[str, Any]] = [
         {"behavior": name, "deterministic": _figures(deterministic[name]), "stochastic": _figures(stochastic[name])}
         for name in policies

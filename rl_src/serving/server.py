@@ -1,7 +1,6 @@
 """uvicorn around the application; the models are loaded while the port is open already."""
 
 import logging
-import os
 import signal
 import threading
 from pathlib import Path
@@ -44,6 +43,9 @@ class ModelServer:
         Raises:
             InvalidArtifactError: the model cannot be served.
         """
+        # uvicorn drains on SIGTERM and then raises the signal again for whoever handled it before. That is nobody here,
+        # and exit code 143 would look like a crash.
+        signal.signal(signal.SIGTERM, lambda *_: None)
         threading.Thread(target=self._load, name="load-models", daemon=True).start()
         self._server.run()
         if self._error is not None:
@@ -54,6 +56,6 @@ class ModelServer:
             self._served = load_artifact(self._folder, self._threads)
         except Exception as error:
             self._error = error
-            os.kill(os.getpid(), signal.SIGTERM)
+            self._server.should_exit = True
             return
         log.info("serving version %s: %s", self._served.version, ", ".join(self._served.policies))
