@@ -60,7 +60,10 @@ class EnvironmentSettings:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """One training. `executable` is the unpacked build's program; `run_as` the user that it is dropped to (needs root)."""
+    """One training.
+
+    `executable` is the unpacked build's program; `run_as` the user that it is dropped to, which needs root.
+    """
 
     executable: Path
     algorithm: Literal["PPO"] = "PPO"

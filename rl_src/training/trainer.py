@@ -75,15 +75,39 @@ def train(
         TrainingError: the training failed.
     """
     started = time.monotonic()
-    for directory in (model_dir, checkpoint_dir, work_dir):
+    work_dir.mkdir(parents=True, exist_ok=True)
+    with _start_scenes(config, work_dir) as scenes:
+        return train_on(
+            scenes,
+            config,
+            model_dir=model_dir,
+            checkpoint_dir=checkpoint_dir,
+            report=report,
+            stop_requested=stop_requested,
+            started=started,
+        )
+
+
+def train_on(
+    scenes: Scenes,
+    config: TrainingConfig,
+    *,
+    model_dir: Path,
+    checkpoint_dir: Path,
+    report: Report,
+    stop_requested: Callable[[], bool],
+    started: float | None = None,
+) -> TrainingResult:
+    """`train` on scenes that run already; they are closed at the end. `started` (monotonic) begins the wall time."""
+    for directory in (model_dir, checkpoint_dir):
         directory.mkdir(parents=True, exist_ok=True)
-    scenes = _start_scenes(config, work_dir)
     with scenes:
         first = scenes.reset()
         behavior = scenes.behavior()
         resolved = resolve(config, behavior, _agents(first))
         _write_json(model_dir / "config.json", resolved.to_document())
-        run = _Run(config, resolved, behavior, scenes, started, model_dir, checkpoint_dir, report, stop_requested)
+        begun = time.monotonic() if started is None else started
+        run = _Run(config, resolved, behavior, scenes, begun, model_dir, checkpoint_dir, report, stop_requested)
         return run.play(first)
 
 

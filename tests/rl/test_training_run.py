@@ -1,0 +1,191 @@
+"""The training loop: what it leaves, when it stops, how it goes on, and what ends it badly."""
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from rl_src.envs.specs import ActionSpec, BehaviorSpec, ObservationSpec
+from rl_src.training.config import Hyperparameters, Network, StopRule, TrainingConfig
+from rl_src.training.errors import InvalidCheckpointError, TrainingDivergedError, UnsupportedBehaviorError
+from rl_src.training.scenes import Scenes
+from rl_src.training.trainer import TrainingResult, train_on
+from tests.fakes.unity_scenes import BasicScene, EndlessScene, FailingScene, FakeScene, TargetScene
+
+SMALL = Hyperparameters(train_batch_size=128, minibatch_size=32)
+TIMES = ("env_steps_per_second", "sampling_seconds", "learning_seconds", "wall_time_seconds")
+
+
+class Run:
+    """One call of the trainer, with what it reported."""
+
+    def __init__(self, place, scenes: list[FakeScene] | None = None, stop_after: int | None = None, **settings) -> None:
+        self.place, self.scenes, self.lines = place, scenes or [BasicScene()], []
+        self.stop_requested = lambda: stop_after is not None and len(self.lines) >= stop_after
+        settings.setdefault("hyperparameters", SMALL)
+        settings.setdefault("stop", StopRule(env_steps=1000))
+        self.config = TrainingConfig(place / "Game.x86_64", **settings)
+
+    def play(self) -> TrainingResult:
+        return train_on(
+            Scenes(self.scenes),
+            self.config,
+            model_dir=self.place / "model",
+            checkpoint_dir=self.place / "checkpoints",
+            report=self.lines.append,
+            stop_requested=self.stop_requested,
+        )
+
+    def numbers(self) -> list[dict]:
+        return [{name: value for name, value in line.items() if name not in TIMES} for line in self.lines]
+
+
+def test_it_leaves_the_artifacts_files_and_says_how_it_went(tmp_path):
+    run = Run(tmp_path)
+    result = run.play()
+    model = tmp_path / "model"
+    files = {str(item.relative_to(model)) for item in model.rglob("*") if item.is_file()}
+    assert files == {
+        "config.json",
+        "progress.jsonl",
+        "learning_curve.png",
+        "policies/Basic.onnx",
+        *(f"checkpoint/{name}" for name in ("state.json", "progress.jsonl")),
+        *(f"checkpoint/{name}.safetensors" for name in ("weights", "optimizer", "best")),
+    }
+    assert [json.loads(line) for line in (model / "progress.jsonl").read_text().splitlines()] == run.lines
+    assert result.summary() == {
+        "stop_reason": "env_steps",
+        "iterations": 8,
+        "env_steps": 1000,
+        "episodes": run.lines[-1]["episodes"],
+        "best_mean_return": result.best_mean_return,
+        "best_iteration": result.best_iteration,
+        "wall_time_seconds": result.wall_time_seconds,
+        "env_steps_per_second": result.env_steps_per_second,
+    }
+    config = json.loads((model / "config.json").read_text())
+    assert config["hyperparameters"]["train_batch_size"] == 128
+    assert config["hyperparameters"]["gamma"] == 0.9  # of the preset
+    assert result.behaviors[0].behavior_name == "Basic"
+    assert run.scenes[0].closed
+
+
+def test_each_line_is_flat_json_with_the_metrics_numbers(tmp_path):
+    run = Run(tmp_path)
+    run.play()
+    for iteration, line in enumerate(run.lines, 1):
+        assert json.loads(json.dumps(line, allow_nan=False)) == line
+        assert (line["iteration"], line["env_steps"]) == (iteration, min(1000, 128 * iteration))
+        assert line["env_steps_limit"] == 1000
+        assert line["env_steps_per_second"] > 0
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(tmp_path):
+    runs = [Run(tmp_path / str(i), [BasicScene(agents=2)], seed=seed) for i, seed in enumerate((4, 4, 5))]
+    for run in runs:
+        run.play()
+    assert runs[0].numbers() == runs[1].numbers()
+    assert runs[0].numbers() != runs[2].numbers()
+
+
+def test_asked_to_stop_it_saves_and_a_second_call_goes_on_to_the_same_limit(tmp_path):
+    first = Run(tmp_path, stop_after=3)
+    stopped = first.play()
+    assert stopped.stop_reason == "stopped"
+    assert (stopped.iterations, stopped.env_steps) == (3, 384)
+    assert (tmp_path / "model/policies/Basic.onnx").exists()
+    second = Run(tmp_path)
+    finished = second.play()
+    assert finished.stop_reason == "env_steps"
+    assert finished.env_steps == 1000
+    assert [line["iteration"] for line in second.lines] == [4, 5, 6, 7, 8]
+    assert finished.episodes > stopped.episodes
+    assert finished.wall_time_seconds > stopped.wall_time_seconds
+    lines = [json.loads(line) for line in (tmp_path / "model/progress.jsonl").read_text().splitlines()]
+    assert lines == first.lines + second.lines
+
+
+def test_what_is_restored_is_what_was_saved(tmp_path):
+    Run(tmp_path, stop_after=7).play()
+    before = tmp_path / "checkpoints/00000007"
+    Run(tmp_path, stop_after=0).play()  # restores and saves again
+    after = tmp_path / "model/checkpoint"
+    for name in ("weights", "optimizer", "best"):
+        ours, theirs = load_file(before / f"{name}.safetensors"), load_file(after / f"{name}.safetensors")
+        assert ours.keys() == theirs.keys()
+        assert all(np.array_equal(ours[key], theirs[key]) for key in ours)
+    states = [json.loads((place / "state.json").read_text()) for place in (before, after)]
+    assert all(state.pop("wall_time_seconds") > 0 for state in states)
+    assert states[0] == states[1]
+
+
+def test_stopping_does_not_wait_for_the_batch_to_fill(tmp_path):
+    scene = BasicScene()
+    run = Run(tmp_path, [scene], hyperparameters=Hyperparameters(train_batch_size=100_000))
+    run.stop_requested = lambda: scene.steps >= 50
+    result = run.play()
+    assert (result.stop_reason, result.env_steps, scene.steps) == ("stopped", 50, 50)
+
+
+@pytest.mark.parametrize(
+    ("stop", "reason"),
+    [
+        (StopRule(env_steps=100_000, mean_return=-5.0), "mean_return"),
+        (StopRule(wall_time_seconds=1e-3), "wall_time_seconds"),
+        (StopRule(env_steps=70), "env_steps"),
+    ],
+)
+def test_whichever_limit_comes_first_stops_it(tmp_path, stop, reason):
+    assert Run(tmp_path, stop=stop).play().stop_reason == reason
+
+
+def test_without_any_ended_episode_there_is_a_policy_and_no_return(tmp_path):
+    result = Run(tmp_path, stop=StopRule(env_steps=4)).play()
+    assert result.best_mean_return is None
+    assert (tmp_path / "model/policies/Basic.onnx").exists()
+
+
+def test_truncated_episodes_are_worth_what_would_follow(tmp_path):
+    """Reward 1 for ever is worth 1 / (1 - 0.9) = 10; were truncation taken for an end, it would be below 4.1."""
+    fast = Hyperparameters(lr=0.01, gamma=0.9, train_batch_size=256, minibatch_size=64, num_epochs=8)
+    Run(tmp_path, [EndlessScene(agents=4)], hyperparameters=fast, stop=StopRule(env_steps=12_000)).play()
+    weights = load_file(tmp_path / "model/checkpoint/weights.safetensors")
+    assert weights["network.critic.mean"][0] == pytest.approx(10.0, abs=0.7)
+
+
+def test_a_checkpoint_of_another_network_is_refused_by_cause(tmp_path):
+    Run(tmp_path, stop_after=1).play()
+    with pytest.raises(InvalidCheckpointError, match="another network"):
+        Run(tmp_path, network=Network(hidden_sizes=(8, 8))).play()
+
+
+def test_a_checkpoint_of_another_behavior_is_refused_by_name(tmp_path):
+    Run(tmp_path, stop_after=1).play()
+    with pytest.raises(InvalidCheckpointError, match="of behavior Basic, the build's is Target"):
+        Run(tmp_path, [TargetScene()]).play()
+
+
+def test_a_failing_build_ends_it_and_all_builds_are_closed(tmp_path):
+    scenes = [BasicScene(), FailingScene(RuntimeError("the build is gone"), after=20)]
+    with pytest.raises(RuntimeError, match="the build is gone"):
+        Run(tmp_path, scenes).play()
+    assert all(scene.closed for scene in scenes)
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_rewards_beyond_float32_end_with_a_clear_error(tmp_path):
+    scene = TargetScene(agents=4)
+    scene.scale = 1e30
+    with pytest.raises(TrainingDivergedError, match=r"not finite.*Remedy: .*rewards"):
+        Run(tmp_path, [scene]).play()
+
+
+def test_several_behaviors_are_refused_by_name(tmp_path):
+    scene = BasicScene()
+    other = BehaviorSpec("Guard?team=1", (ObservationSpec("x", (1,)),), ActionSpec(1, ()))
+    scene.specs = {**scene.specs, other.name: other}
+    with pytest.raises(UnsupportedBehaviorError, match="2 behaviors \\(Basic, Guard\\)"):
+        Run(tmp_path, [scene]).play()
+    assert scene.closed
