@@ -123,9 +123,11 @@ class ExchangeServer:
         if len(self._connections) == 1 and self._read(self._connections[0], timeout_seconds):
             return True
         by_descriptor = {connection.fileno(): connection for connection in self._connections}
-        patience_seconds = 0.0 if len(by_descriptor) == 1 else timeout_seconds
-        ready, _, _ = select.select([self._listener.fileno(), *by_descriptor], [], [], patience_seconds)
-        for descriptor in ready:
+        poll = select.poll()  # not select(): a trainer may have more than 1,024 descriptors open
+        for descriptor in (self._listener.fileno(), *by_descriptor):
+            poll.register(descriptor, select.POLLIN)
+        ready = poll.poll(0 if len(by_descriptor) == 1 else timeout_seconds * 1000)
+        for descriptor, _ in ready:
             if descriptor in by_descriptor:
                 self._read(by_descriptor[descriptor], 0.0)
             else:
