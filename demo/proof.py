@@ -57,17 +57,21 @@ def prove(connection: Connection, build: Path, seed: int, output: Path, console:
         known = runs_of(client, POLICY)
         began = time.monotonic()
         zip_path = with_request(build, {"seed": seed}, Path(directory))
-        console.print(f"Dropping {build.name} (seed {seed}) into s3://{connection.bucket}/builds/{POLICY}.zip")
+        where = f"s3://{connection.bucket}/builds/{POLICY}.zip"
+        console.print(f"Dropping {build.name} (seed {seed}) into {where}", highlight=False, soft_wrap=True)
         drop_build(connection, zip_path, f"builds/{POLICY}.zip")
         run_id = wait_for_new_run(client, POLICY, known)
         run = watch_run(client.run, run_id, view_for(console), Patience(poll_seconds=POLL_SECONDS))
         if run.has_failed or run.evaluation is None:
             raise DemoError(f"The run {run_id} ended as {run.status}.")
+        if (used := run.document.get("options", {}).get("seed", 0)) != seed:
+            raise DemoError(f"The run {run_id} went by seed {used}, though gamedojo.json in the zip says {seed}.")
         actions, milliseconds = ask_everywhere(client)
         path = walk(actions)
         console.print()
         console.print(picture(actions))
-        console.print(f"{words(path)} {CELLS} predictions, {milliseconds:.0f} ms each (median).", highlight=False)
+        console.print(words(path), highlight=False, soft_wrap=True)
+        console.print(f"{CELLS} predictions, {milliseconds:.0f} ms each (median).", highlight=False)
         files = fetch(client, run_id, output)
         seconds = time.monotonic() - began
     return Proof(seed, run, seconds, run.evaluation.mean_return, path, milliseconds, files)

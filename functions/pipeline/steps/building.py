@@ -5,6 +5,7 @@ from zipfile import BadZipFile, ZipFile
 from pipeline.aws.objects import ObjectStore
 from pipeline.aws.runs_table import RunsTable
 from pipeline.contracts.build import BuildManifest
+from pipeline.contracts.request import RunOptions
 from pipeline.contracts.run import RunRecord
 from pipeline.contracts.states import InspectedBuild, RunReference
 from pipeline.errors import BuildRejectedError
@@ -45,4 +46,6 @@ def _read(key: str, record: RunRecord, objects: ObjectStore) -> BuildManifest:
 
 
 def _was_dropped(record: RunRecord) -> bool:
-    return record.source_key.startswith(names.BUILDS_PREFIX) and record.options.model_fields_set == set()
+    """No request chose anything."""
+    # Not by model_fields_set: a record that was read back from its table has them all.
+    return record.source_key.startswith(names.BUILDS_PREFIX) and record.options == RunOptions()

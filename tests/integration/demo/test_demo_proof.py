@@ -59,7 +59,7 @@ FILES = ("learning_curve.png", "evaluation_report.json", "policies/Basic.onnx", 
 
 
 def test_one_seed_from_drop_to_files(api: FakeApi, connection: Connection, build: Path, tmp_path: Path) -> None:
-    script(api, succeeded(), artifacts=FILES)
+    script(api, succeeded() | {"options": {"seed": 5}}, artifacts=FILES)
     text = io.StringIO()
     proof = prove(connection, build, 5, tmp_path / "out", Console(file=text, width=100))
     assert proof.shortfall(0.90) == ""
@@ -81,6 +81,14 @@ def test_a_failed_run_fails_the_demo_and_asks_nothing(
         prove(connection, build, 0, tmp_path / "out", Console(file=text, width=100))
     assert "Remedy: Build for Linux" in text.getvalue()
     assert not api.calls("POST", "/policies/basic/predict")
+
+
+def test_a_run_that_went_by_another_seed_proves_nothing(
+    api: FakeApi, connection: Connection, build: Path, tmp_path: Path
+) -> None:
+    script(api, succeeded() | {"options": {"seed": 0}}, artifacts=FILES)
+    with pytest.raises(DemoError, match="went by seed 0"):
+        prove(connection, build, 5, tmp_path / "out", Console(file=io.StringIO()))
 
 
 def test_missing_files_are_named(api: FakeApi, connection: Connection, build: Path, tmp_path: Path) -> None:
