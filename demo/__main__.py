@@ -8,7 +8,6 @@ from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
-from gamedojo import GamedojoError
 from rich.console import Console
 from rich.table import Table
 
@@ -17,6 +16,7 @@ from demo.corridor import OPTIMAL_RETURN
 from demo.errors import DemoError
 from demo.proof import Proof, prove
 from demo.sample import pack_basic
+from gamedojo import GamedojoError
 
 REQUIRED_RETURN = 0.90
 EXIT_INTERRUPTED = 130

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from gamedojo import Connection
-
 from demo.errors import DemoError
+from gamedojo import Connection
 
 _LOCAL = (sys.executable, "-m", "gamedojo.cli", "local")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import boto3
 from botocore.config import Config
-from gamedojo import Connection, GamedojoClient
 
 from demo.errors import DemoError
+from gamedojo import Connection, GamedojoClient
 
 
 def drop_build(connection: Connection, build: Path, key: str) -> None:

@@ -8,15 +8,15 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from gamedojo import Connection, GamedojoClient, Run
-from gamedojo.following import Patience
-from gamedojo.views import view_for, watch_run
 from rich.console import Console
 
 from demo.corridor import CELLS, STEP_OF_ACTION, Walk, one_hot, picture, walk, words
 from demo.drop import drop_build, runs_of, wait_for_new_run
 from demo.errors import DemoError
 from demo.sample import with_request
+from gamedojo import Connection, GamedojoClient, Run
+from gamedojo.following import Patience
+from gamedojo.views import view_for, watch_run
 
 POLICY = "basic"
 REQUIRED_FILES = ("learning_curve.png", "evaluation_report.json", "Basic.onnx")

@@ -1,5 +1,6 @@
 """The arguments that Unity itself reads; the rest belongs to the scene."""
 
+import contextlib
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -38,8 +39,11 @@ def option(arguments: Sequence[str], name: str, default: str) -> str:
 
 
 def open_log(line: CommandLine) -> Callable[[str], None]:
-    """A function that writes one line to the player's log, at once."""
-    file = sys.stdout if line.log_file is None else line.log_file.open("a", encoding="utf-8")
+    """A function that writes one line to the player's log, at once; to standard output where it cannot be opened."""
+    file = sys.stdout
+    if line.log_file is not None:
+        with contextlib.suppress(OSError):
+            file = line.log_file.open("a", encoding="utf-8")
 
     def write(text: str) -> None:
         file.write(text + "\n")

@@ -5,14 +5,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
 from gamedojo import client, models
 from gamedojo.client import upload_name
 from gamedojo.errors import ApiError, api_error
 from gamedojo.reading import read
-from hypothesis import given
-from hypothesis import strategies as st
 from pipeline.contracts import api, policy, predict, problem, request, run
-from pydantic import BaseModel
 
 MOMENT = datetime(2025, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 

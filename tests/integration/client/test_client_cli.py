@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import typer
-from gamedojo.cli.app import app, build_app
-from gamedojo.cli.plugins import add_contributed_commands
 from typer.testing import CliRunner, Result
 
+from gamedojo.cli.app import app, build_app
+from gamedojo.cli.plugins import add_contributed_commands
 from tests.fakes.api_server import Answer, FakeApi, problem
 from tests.fakes.run_documents import RUN_ID, failed, kept, run_document, succeeded, training
 

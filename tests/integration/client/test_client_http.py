@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from gamedojo import (
     Action,
     ApiError,
@@ -17,7 +18,6 @@ from gamedojo import (
     UnreachableError,
 )
 from gamedojo.transport import Transport
-
 from tests.fakes.api_server import Answer, FakeApi, problem
 from tests.fakes.run_documents import RUN_ID, run_document, succeeded
 

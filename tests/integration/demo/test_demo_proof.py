@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from gamedojo import Connection, GamedojoClient
 from rich.console import Console
 
 from demo.drop import wait_for_new_run
 from demo.errors import DemoError
 from demo.proof import prove
+from gamedojo import Connection, GamedojoClient
 from tests.fakes.api_server import Answer, FakeApi
 from tests.fakes.run_documents import RUN_ID, failed, run_document, succeeded, training
 

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from gamedojo.connection import Connection, find_connection
 from gamedojo.errors import ConnectionSettingsError
 

@@ -1,11 +1,11 @@
 from collections.abc import Callable
 
 import pytest
+
 from gamedojo.errors import ApiError, GamedojoError, UnreachableError, WaitTimeoutError
 from gamedojo.following import Patience, follow_run
 from gamedojo.models import Run
 from gamedojo.reading import read
-
 from tests.fakes.run_documents import run_document, succeeded
 
 UNKNOWN = ApiError(404, "RunNotFound", "no such run")

@@ -2,12 +2,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import pytest
-from gamedojo.errors import UnexpectedAnswerError
-from gamedojo.models import Run, RunPage
-from gamedojo.reading import read
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gamedojo.errors import UnexpectedAnswerError
+from gamedojo.models import Run, RunPage
+from gamedojo.reading import read
 from tests.fakes.run_documents import run_document, succeeded
 
 json_values = st.recursive(

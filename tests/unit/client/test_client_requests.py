@@ -3,11 +3,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gamedojo.cli.request_options import apply_setting, read_json, training_request
 from gamedojo.errors import InputError
 from gamedojo.transport import RetryPolicy, is_loopback
-from hypothesis import given
-from hypothesis import strategies as st
 
 names = st.text(st.characters(categories=["L", "N"], include_characters="_"), min_size=1)
 leaves = st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text() | st.none()

@@ -3,7 +3,6 @@ from datetime import timedelta
 from gamedojo.models import Run
 from gamedojo.reading import read
 from gamedojo.steps import STEPS, Step, steps_of
-
 from tests.fakes.run_documents import BEGAN, CHAIN, at, failed, kept, run_document, succeeded, training
 
 

@@ -3,13 +3,13 @@ import json
 from datetime import timedelta
 
 import pytest
+from rich.console import Console
+
 from gamedojo.errors import UnreachableError
 from gamedojo.models import Run
 from gamedojo.reading import read
 from gamedojo.texts import duration_text, outcome_text, seconds_left, size_text
 from gamedojo.views import JsonLinesView, PlainView, TerminalView, WatchView, view_for, watch_run
-from rich.console import Console
-
 from tests.fakes.run_documents import BEGAN, RUN_ID, failed, kept, run_document, succeeded, training
 
 

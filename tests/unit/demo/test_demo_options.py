@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 import typer
-from gamedojo.models import Run
 
 from demo.__main__ import _seeds
 from demo.corridor import CELLS, walk
 from demo.proof import Proof
 from demo.sample import with_request
+from gamedojo.models import Run
 
 RUN = Run(run_id="r", policy="basic", status="SUCCEEDED")
 

@@ -49,6 +49,14 @@ def test_terminal_and_next_decision_in_one_exchange_are_two_episodes():
     assert collector.take_finished() == []
 
 
+def test_an_id_that_is_used_again_after_its_end_is_another_episode():
+    collector = TrajectoryCollector()
+    for reward in (1.0, 2.0):
+        decide(collector, ids(1), seen(reward), 0)
+        collector.receive_terminals(ids(1), floats(reward), np.array([False]), seen(9))
+    assert [(item.rewards.tolist(), item.started_at) for item in collector.take(ids(), ())] == [([1], 0), ([2], 0)]
+
+
 def test_truncated_is_not_terminated():
     collector = TrajectoryCollector()
     decide(collector, ids(1), seen(1), 0)
