@@ -10,6 +10,7 @@ from local.sagemaker.config import ServiceConfig
 from local.sagemaker.errors import ConfigError
 from local.sagemaker.service import start
 
+_SWITCH_INTERVAL_SECONDS = 0.0005
 _SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
 
@@ -20,6 +21,8 @@ def main() -> int:
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
+    # An invocation must not wait 5 ms, the default, for a thread that publishes logs or metrics
+    sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
     # Blocked before any thread is there, so that the main thread alone gets them, by sigwait
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:

@@ -62,7 +62,6 @@ class ServiceConfig:
     region: str = "us-east-1"
     account_id: str = "000000000000"
     quotas: Mapping[str, int] = field(default_factory=dict)
-    http_threads: int = 64
     timing: Timing = Timing()
 
     @classmethod

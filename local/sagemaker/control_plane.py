@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from local.sagemaker.endpoints_api import Endpoints
-from local.sagemaker.errors import NotImplementedLocallyError
+from local.sagemaker.errors import NotImplementedLocallyError, ServiceUnavailableError
 from local.sagemaker.models_api import EndpointConfigs, Models
 from local.sagemaker.platform import Platform
 from local.sagemaker.tags_api import Tags
@@ -18,6 +18,7 @@ class ControlPlane:
     """All operations that are implemented, by name."""
 
     def __init__(self, platform: Platform) -> None:
+        self._closing = False
         self._jobs = TrainingJobs(platform)
         models, configs, tags = Models(platform), EndpointConfigs(platform), Tags(platform.store)
         self.endpoints = Endpoints(platform, configs)
@@ -50,6 +51,8 @@ class ControlPlane:
         Raises:
             ApiError: as SageMaker answers it; NotImplementedLocallyError for what is not here.
         """
+        if self._closing:
+            raise ServiceUnavailableError("The local service is ending.")
         model = operation_model(operation)
         implementation = self.operations.get(operation)
         if implementation is None:
@@ -58,6 +61,8 @@ class ControlPlane:
         return implementation({name: value for name, value in document.items() if value is not None})
 
     def close(self) -> None:
-        """End every job and endpoint."""
+        """End every job and endpoint; from now on every operation is refused."""
+        self._closing = True
+        self._jobs.end_all()
         self.endpoints.close()
-        self._jobs.close()
+        self._jobs.join()

@@ -7,11 +7,17 @@ import time
 from collections.abc import Callable, Mapping
 
 from local.ports import HOST, free_port
-from local.sagemaker.errors import DeploymentFailedError, JobFailedError, ModelError, ServiceUnavailableError
+from local.sagemaker.errors import (
+    DeploymentFailedError,
+    JobFailedError,
+    ModelError,
+    ServiceUnavailableError,
+    ThrottlingError,
+)
 from local.sagemaker.job_folder import ContainerFolder
 from local.sagemaker.objects import unpack
 from local.sagemaker.platform import NOT_ISOLATED, Platform, image_environment
-from local.sagemaker.processes import Command, ContainerProcess
+from local.sagemaker.processes import BASE_DIR_VARIABLE, Command, ContainerProcess
 from local.sagemaker.resources import Served
 from local.sagemaker.upstream import Answer, ConnectionPool
 
@@ -41,6 +47,7 @@ class Deployment:
         self._pool: ConnectionPool | None = None
         self._lock = threading.Condition()
         self._in_flight = 0
+        self._draining = False
         self._healthy = False
         self._stopping = threading.Event()
         self._restarter: threading.Thread | None = None
@@ -67,22 +74,34 @@ class Deployment:
             self.stop(grace_seconds=0)
             raise
 
-    def ask(self, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        """One invocation.
+    def admit(self) -> bool:
+        """Count an invocation in; False if this one is being replaced. After True, `ask` must follow.
 
         Raises:
-            ThrottlingError: not here; see `EndpointLife`.
+            ThrottlingError: a serverless endpoint beyond its MaxConcurrency.
+        """
+        with self._lock:
+            if self._draining:
+                return False
+            serverless = self.served.variant.get("ServerlessConfig")
+            if serverless is not None and self._in_flight >= serverless["MaxConcurrency"]:
+                raise ThrottlingError("Rate exceeded: the endpoint is answering MaxConcurrency requests already.")
+            self._in_flight += 1
+            return True
+
+    def ask(self, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """One invocation that was admitted.
+
+        Raises:
             ServiceUnavailableError: the container is down and being started again.
             ModelError: the container did not answer in time, or broke off.
         """
-        pool = self._pool
-        if not self._healthy or pool is None:
-            raise ServiceUnavailableError(
-                "A transient exception occurred while retrieving variant instances. Please try again later."
-            )
-        with self._lock:
-            self._in_flight += 1
         try:
+            pool = self._pool
+            if not self._healthy or pool is None:
+                raise ServiceUnavailableError(
+                    "A transient exception occurred while retrieving variant instances. Please try again later."
+                )
             return pool.ask("POST", path, headers, body, self._timing.invocation_timeout_seconds)
         except TimeoutError as error:
             raise ModelError(
@@ -100,14 +119,11 @@ class Deployment:
                 self._in_flight -= 1
                 self._lock.notify_all()
 
-    @property
-    def in_flight(self) -> int:
-        """Invocations that are being answered now."""
-        return self._in_flight
-
     def drain(self) -> None:
-        """Wait for the invocations that are being answered; none takes longer than SageMaker lets it."""
+        """Admit no more, and wait for the invocations that are being answered."""
         with self._lock:
+            self._draining = True
+            # none takes longer than SageMaker lets it
             self._lock.wait_for(lambda: self._in_flight == 0, self._timing.invocation_timeout_seconds)
 
     def stop(self, grace_seconds: float | None = None) -> None:
@@ -150,15 +166,19 @@ class Deployment:
         deadline = time.monotonic() + self._startup_timeout_seconds()
         while not self._pings(pool):
             if ended.is_set() or time.monotonic() > deadline or self._stopping.is_set():
-                pool.close()
-                process.stop(0)
-                raise DeploymentFailedError(
-                    f"The primary container for production variant {self.served.variant['VariantName']} did not pass "
-                    "the ping health check. Please check CloudWatch logs for this endpoint."
-                )
+                break
             ended.wait(_PING_PAUSE_SECONDS)
-        self._pool = pool
-        self._healthy = not ended.is_set()
+        else:
+            with self._lock:
+                self._pool = pool
+                self._healthy = not ended.is_set()
+        if not self._healthy:
+            pool.close()
+            process.stop(0)
+            raise DeploymentFailedError(
+                f"The primary container for production variant {self.served.variant['VariantName']} did not pass "
+                "the ping health check. Please check CloudWatch logs for this endpoint."
+            )
 
     def _command(self, folder: ContainerFolder, port: int) -> Command:
         container = self.served.container
@@ -171,6 +191,7 @@ class Deployment:
         environment = {
             **image_environment(folder, self._platform.image(container["Image"])),
             **container.get("Environment", {}),
+            BASE_DIR_VARIABLE: str(folder.base),
             PORT_VARIABLE: str(port),
             HOST_VARIABLE: HOST,
         }
@@ -191,8 +212,9 @@ class Deployment:
 
     def _on_exit(self, ended: threading.Event) -> None:
         """The process is gone: while starting, `_launch` sees it; later it is started again."""
-        ended.set()
-        was_healthy, self._healthy = self._healthy, False
+        with self._lock:
+            ended.set()
+            was_healthy, self._healthy = self._healthy, False
         if was_healthy and not self._stopping.is_set():
             self._write_log("The container has ended by itself and is started again.")
             _log.warning("The container of endpoint %s has ended by itself", self._endpoint_name)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from local.sagemaker.deployment import Deployment
-from local.sagemaker.errors import DeploymentFailedError, ThrottlingError, ValidationError
+from local.sagemaker.errors import DeploymentFailedError, ServiceUnavailableError
 from local.sagemaker.logs import ENDPOINTS_GROUP
 from local.sagemaker.platform import Platform
 from local.sagemaker.resources import Endpoint, Served
@@ -31,7 +31,6 @@ class EndpointLife:
         self.endpoint = endpoint
         self._platform = platform
         self._current: Deployment | None = None
-        self._admission = threading.Lock()
         self._working: threading.Thread | None = None
         self._upcoming: Deployment | None = None
         self._closing = False
@@ -62,6 +61,8 @@ class EndpointLife:
                 deployment.stop(grace_seconds)
         if self._working is not None:
             self._working.join()
+        if self._current is not None:  # it may have come into service just now
+            self._current.stop(grace_seconds)
 
     def invoke(self, path: str, headers: Mapping[str, str], body: bytes) -> tuple[Deployment, Answer]:
         """One invocation, answered by whatever serves now.
@@ -70,13 +71,12 @@ class EndpointLife:
             ThrottlingError: a serverless endpoint beyond its MaxConcurrency.
             ApiError: see `Deployment.ask`.
         """
-        deployment = self._current
-        if deployment is None:
-            raise ValidationError(f"Endpoint {self.endpoint.name} is not in service.")
-        serverless = deployment.served.variant.get("ServerlessConfig")
-        if serverless is not None and deployment.in_flight >= serverless["MaxConcurrency"]:
-            raise ThrottlingError("Rate exceeded: the endpoint answers as many requests at once as its MaxConcurrency.")
-        return deployment, deployment.ask(path, headers, body)
+        while True:
+            deployment = self._current
+            if deployment is None or self._closing:
+                raise ServiceUnavailableError(f"Endpoint {self.endpoint.name} is starting or ending.")
+            if deployment.admit():  # if not, it has been replaced since we looked
+                return deployment, deployment.ask(path, headers, body)
 
     def _work(self, task: Callable[[], None]) -> None:
         before = self._working

@@ -1,5 +1,6 @@
 """CreateEndpoint, DescribeEndpoint, ListEndpoints, UpdateEndpoint, DeleteEndpoint."""
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -126,8 +127,11 @@ class Endpoints:
 
     def close(self) -> None:
         """Stop what serves; what is remembered comes back with the next service."""
-        for life in list(self._lives.values()):
-            life.close()
+        closing = [threading.Thread(target=life.close) for life in list(self._lives.values())]
+        for thread in closing:
+            thread.start()
+        for thread in closing:
+            thread.join()
 
     def _served(self, config_name: str) -> Served:
         """The config and its model as they are now; either may be deleted later."""

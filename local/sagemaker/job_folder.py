@@ -1,13 +1,16 @@
 """The folder that is a container's file system: `/opt/ml` in the layout of SageMaker, home, temporary files.
 
-<scratch>/ml/input/config/{hyperparameters,inputdataconfig,resourceconfig,checkpointconfig}.json
-<scratch>/ml/input/data/<channel>/…
-<scratch>/ml/{model,checkpoints,code}, ml/output/{failure,data}
-<scratch>/{home,work}
-a directory of its own below /tmp: the container's /tmp. Sockets in it must have paths of less than 108 bytes,
-which a deep state directory would not leave room for.
+    <scratch>/ml/input/config/{hyperparameters,inputdataconfig,resourceconfig,checkpointconfig}.json
+    <scratch>/ml/input/data/<channel>/…
+    <scratch>/ml/{model,checkpoints,code}, ml/output/{failure,data}
+    <scratch>/{home,work}
+    <scratch>/tmp -> /tmp/sm-…
+
+The last is the container's /tmp. Sockets in it must have paths of less than 108 bytes, which a deep state directory
+would not leave room for.
 """
 
+import contextlib
 import json
 import shutil
 import tempfile
@@ -23,6 +26,7 @@ CONTAINER_BASE_DIR = Path("/opt/ml")
 TEMPORARY_PREFIX = "sm-"
 
 _FAILURE_CHARACTERS = 1024
+_TEMPORARY_LINK = "tmp"
 
 
 class ContainerFolder:
@@ -36,6 +40,7 @@ class ContainerFolder:
         for folder in (self.base / "model", self.base / "output" / "data", self.base / "code", self.work, self.home):
             folder.mkdir(parents=True)
         self.temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir="/tmp"))
+        (scratch / _TEMPORARY_LINK).symlink_to(self.temporary)
 
     @property
     def model(self) -> Path:
@@ -53,6 +58,7 @@ class ContainerFolder:
             "PATH": image_path,
             "HOME": str(self.home),
             "TMPDIR": str(self.temporary),
+            "LANG": "C.UTF-8",
             **image_environment,
             BASE_DIR_VARIABLE: str(self.base),
         }
@@ -78,8 +84,14 @@ class ContainerFolder:
 
     def remove(self) -> None:
         """Delete everything."""
-        shutil.rmtree(self.scratch, ignore_errors=True)
-        shutil.rmtree(self.temporary, ignore_errors=True)
+        remove_container_folder(self.scratch)
+
+
+def remove_container_folder(scratch: Path) -> None:
+    """Delete a container's folders, given the one that names the other."""
+    with contextlib.suppress(OSError):
+        shutil.rmtree((scratch / _TEMPORARY_LINK).readlink(), ignore_errors=True)
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def write_job_config(folder: ContainerFolder, request: Mapping[str, Any]) -> None:

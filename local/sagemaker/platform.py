@@ -2,14 +2,13 @@
 
 import logging
 import os
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from local.sagemaker.config import Image, ServiceConfig, repository_name
 from local.sagemaker.errors import ValidationError
-from local.sagemaker.job_folder import ContainerFolder
+from local.sagemaker.job_folder import ContainerFolder, remove_container_folder
 from local.sagemaker.logs import Logs
 from local.sagemaker.metrics import Metrics
 from local.sagemaker.objects import Objects, emulator_client
@@ -90,4 +89,4 @@ def _clear_scratch(scratch: Path) -> None:
     if scratch.is_dir():
         for folder in scratch.iterdir():
             kill_container(str(folder / "ml"))
-        shutil.rmtree(scratch)
+            remove_container_folder(folder)

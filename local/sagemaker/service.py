@@ -1,19 +1,20 @@
 """Puts the service together: `start(config)` for tests and other programs, `python -m local.sagemaker` for itself.
 
-HTTP ─▶ server ─▶ control_plane ─▶ training_api ─▶ training_run ─▶ supervisor ─▶ train
-              └─▶ runtime ─────▶ endpoint_life ─▶ deployment ──▶ supervisor ─▶ serve
+The way of a request:
+
+    server ─▶ control_plane ─▶ training_api ─▶ training_run ─▶ supervisor ─▶ train
+                            └▶ endpoints_api ─▶ endpoint_life ─▶ deployment ─▶ supervisor ─▶ serve
+    server ─▶ runtime ─▶ endpoint_life ─▶ deployment ─▶ upstream ─▶ serve
 """
 
 import logging
 import threading
 
-from cheroot.wsgi import Server
-
 from local.sagemaker.config import ServiceConfig
 from local.sagemaker.control_plane import ControlPlane
 from local.sagemaker.platform import Platform
 from local.sagemaker.runtime import Runtime
-from local.sagemaker.server import Application, http_server
+from local.sagemaker.server import SageMakerServer
 
 _log = logging.getLogger(__name__)
 
@@ -21,18 +22,17 @@ _log = logging.getLogger(__name__)
 class Service:
     """A running service."""
 
-    def __init__(self, platform: Platform, control_plane: ControlPlane, server: Server) -> None:
+    def __init__(self, platform: Platform, control_plane: ControlPlane, server: SageMakerServer) -> None:
         self._platform = platform
         self._control_plane = control_plane
         self._server = server
-        self._thread = threading.Thread(target=server.serve, name="http", daemon=True)
+        self._thread = threading.Thread(target=server.serve_forever, name="http", daemon=True)
         self._thread.start()
 
     @property
     def port(self) -> int:
         """Where it listens."""
-        port: int = self._server.bind_addr[1]
-        return port
+        return self._server.server_port
 
     @property
     def url(self) -> str:
@@ -42,7 +42,8 @@ class Service:
     def stop(self) -> None:
         """End every job and endpoint, then the server; nothing is left running."""
         self._control_plane.close()
-        self._server.stop()
+        self._server.shutdown()
+        self._server.server_close()
         self._thread.join()
         self._platform.close()
 
@@ -55,9 +56,9 @@ def start(config: ServiceConfig) -> Service:
     """
     platform = Platform.build(config)
     control_plane = ControlPlane(platform)
-    application = Application(control_plane, Runtime(platform, control_plane.endpoints))
+    runtime = Runtime(platform, control_plane.endpoints)
     try:
-        server = http_server(application, host=config.host, port=config.port, threads=config.http_threads)
+        server = SageMakerServer(config.host, config.port, control_plane, runtime)
     except BaseException:
         control_plane.close()
         platform.close()

@@ -132,12 +132,14 @@ class TrainingJobs:
             run.end(Ending.STOPPED)
         return {}
 
-    def close(self) -> None:
-        """End all jobs; returns when nothing of them is left."""
-        runs = list(self._runs.values())
-        for run in runs:
+    def end_all(self) -> None:
+        """The service ends: make all jobs end."""
+        for run in list(self._runs.values()):
             run.end(Ending.SHUTDOWN)
-        for run in runs:
+
+    def join(self) -> None:
+        """Wait until nothing of any job is left."""
+        for run in list(self._runs.values()):
             run.join()
 
     def _find(self, name: str) -> TrainingJob:

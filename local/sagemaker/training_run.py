@@ -19,7 +19,7 @@ from local.sagemaker.logs import TRAINING_GROUP
 from local.sagemaker.metrics import TRAINING_NAMESPACE, LogMetrics, Measurement
 from local.sagemaker.objects import pack
 from local.sagemaker.platform import NOT_ISOLATED, Platform, image_environment
-from local.sagemaker.processes import Command, ContainerProcess
+from local.sagemaker.processes import BASE_DIR_VARIABLE, Command, ContainerProcess
 from local.sagemaker.resources import TrainingJob
 
 _DEFAULT_MAX_RUNTIME_SECONDS = 86_400
@@ -153,6 +153,7 @@ class TrainingRun:
             **request.get("Environment", {}),
             "TRAINING_JOB_NAME": self._job.name,
             "TRAINING_JOB_ARN": self._job.arn,
+            BASE_DIR_VARIABLE: str(folder.base),
         }
         isolate = bool(request.get("EnableNetworkIsolation"))
         if isolate and not self._platform.can_isolate:
@@ -171,8 +172,8 @@ class TrainingRun:
         self._write_log(line)
         now = time.time()
         for name, value in self._metrics.find(line):
-            point = {"MetricName": name, "Value": value, "Timestamp": now}
-            self._job.metrics[name] = point
+            with self._platform.store.lock:
+                self._job.metrics[name] = {"MetricName": name, "Value": value, "Timestamp": now}
             dimensions = (("TrainingJobName", self._job.name),)
             self._platform.metrics.add(Measurement(TRAINING_NAMESPACE, name, dimensions, value, "None", now))
 
