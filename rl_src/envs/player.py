@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -72,7 +73,7 @@ class Player:
             if run_as is not None:
                 os.chown(path, run_as.uid, run_as.gid)
         identity = (str(run_as.uid), str(run_as.gid)) if run_as else ("-", "-")
-        temporary = None if run_as else tempfile.mkdtemp(prefix="player-home-")  # the supervisor removes it
+        temporary = None if run_as else tempfile.mkdtemp(prefix="player-home-")
         home = str(run_as.home) if run_as else str(temporary)
         with self.output_file.open("ab") as output:
             self._process = subprocess.Popen(
@@ -95,7 +96,7 @@ class Player:
             )
         self._lock = threading.Lock()
         # A client that is dropped without close() must not leave its build behind.
-        self._finalizer = weakref.finalize(self, _end, self._process)
+        self._finalizer = weakref.finalize(self, _end, self._process, temporary)
 
     @property
     def supervisor_pid(self) -> int:
@@ -139,12 +140,14 @@ def player_environment(environment: Mapping[str, str], home: str) -> dict[str, s
     return {**passed, "HOME": home}
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
+def _end(process: "subprocess.Popen[bytes]", temporary: str | None) -> None:
     """Close the pipe, on which the supervisor kills the player, and wait for both."""
     assert process.stdin is not None
     with contextlib.suppress(OSError):
         process.stdin.close()
     process.wait()
+    if temporary is not None:
+        shutil.rmtree(temporary, ignore_errors=True)  # the supervisor did, unless it was killed
 
 
 def _parse_exit(status: bytes, supervisor_code: int) -> PlayerExit:

@@ -175,3 +175,10 @@ def test_a_closed_client_interrupts_a_thread_that_waits(faulty: Path) -> None:
         client.close()
         with pytest.raises(Exception, match="closed while it waited"):
             waiting.result()
+
+
+def test_a_log_that_the_player_may_not_open_does_not_stop_it(basic: Path, tmp_path: Path) -> None:
+    log_file = tmp_path / "player.log"
+    with UnityClient(basic, arguments=["-logFile", str(tmp_path / "no" / "folder")], log_file=log_file) as client:
+        client.reset()
+    assert "Connected" in log_file.with_name("player.log.out").read_text()

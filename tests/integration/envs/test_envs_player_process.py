@@ -80,10 +80,13 @@ def test_the_player_does_not_outlive_its_supervisor(tmp_path: Path) -> None:
     player = start(script(tmp_path, "sleep 600\n"), tmp_path)
     eventually(lambda: len(family(player.supervisor_pid)) > 1)
     processes = family(player.supervisor_pid)
+    home = Path(processes[1].environ()["HOME"])
+    assert home.is_dir()
     processes[0].kill()
     eventually(lambda: not processes[1].is_running() or processes[1].status() == psutil.STATUS_ZOMBIE)
     assert player.wait(10) == PlayerExit(signal_number=signal.SIGKILL)
     player.kill()
+    assert not home.exists()
 
 
 def test_what_the_player_started_ends_with_it(tmp_path: Path) -> None:
