@@ -7,7 +7,7 @@ decision or a terminal step belongs to the agent's previous decision; what comes
 No step is handled agent by agent beyond dictionary look-ups: rows are gathered when the trajectories are taken.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -87,6 +87,10 @@ class TrajectoryCollector:
             ending = _Ending(bool(truncated[i]), tuple(value[i] for value in observations))
             self._endings[int(rows[i])] = ending
             del self._last_row[int(keys[i])]
+        for i in np.flatnonzero(rows < 0).tolist():
+            carried = self._carried.pop(int(keys[i]), None)
+            if carried is not None:  # ended between two samples, without a decision in the second
+                self._finished.append(FinishedEpisode(carried[0] + float(rewards[i]), carried[1]))
 
     def record(
         self,
@@ -114,7 +118,6 @@ class TrajectoryCollector:
         if not rows.keys:
             return []
         table = _Table(rows, rewards[: rows.count].copy())
-        open_keys = set(self._last_row)
         self._last_row = {}
         pending = {int(key): i for i, key in enumerate(pending_keys.tolist())}
         trajectories: list[Trajectory] = []
@@ -131,8 +134,6 @@ class TrajectoryCollector:
                 rows_out = stretch[:-1]
             if len(rows_out):
                 trajectories.append(self._trajectory(table, key, rows_out, final, ending))
-        # An agent that waits for its action goes on in the next stretch; its next row is yet to come.
-        self._carried = {key: value for key, value in self._carried.items() if key in open_keys}
         return trajectories
 
     def take_finished(self) -> list[FinishedEpisode]:
@@ -140,14 +141,13 @@ class TrajectoryCollector:
         finished, self._finished = self._finished, []
         return finished
 
-    def abandon(self, keys: Sequence[int] | None = None) -> None:
+    def abandon(self, keys: Collection[int] | None = None) -> None:
         """Forget open episodes (all, or those of `keys`), as after a reset; what was recorded of them is dropped."""
-        dropped = set(self._last_row if keys is None else keys)
+        dropped = {*self._last_row, *self._carried} if keys is None else set(keys)
         for key in dropped:
-            self._last_row.pop(key, None)
             self._carried.pop(key, None)
-        if dropped:
-            self._drop_rows(dropped)
+        if dropped & self._last_row.keys():
+            self._drop_rows({self._last_row.pop(key) for key in dropped & self._last_row.keys()})
 
     def _trajectory(
         self, table: "_Table", key: int, rows: IntArray, final: tuple[FloatArray, ...], ending: _Ending | None
@@ -212,23 +212,23 @@ class TrajectoryCollector:
         known = rows >= 0
         self._rewards[rows[known]] += rewards[known]
 
-    def _drop_rows(self, keys: set[int]) -> None:
-        old, rewards, endings = self._rows, self._rewards[: self._rows.count].copy(), self._endings
-        self._rows, self._endings = _Rows(), {}
-        if not old.keys:
-            return
-        table = _Table(old, rewards)
-        keep = np.array([key not in keys for key in table.keys.tolist()], dtype=bool)
-        open_rows = dict(self._last_row)
+    def _drop_rows(self, last_rows: set[int]) -> None:
+        """Drop the stretches that end in these rows."""
+        table, endings, open_rows = _Table(self._rows, self._rewards.copy()), self._endings, self._last_row
+        keep = np.ones(len(table.keys), dtype=bool)
+        for stretch in _stretches(table.keys, endings):
+            keep[stretch] = int(stretch[-1]) not in last_rows
+        self._rows, self._last_row = _Rows(), {}
+        if keep.any():
+            self._append(
+                table.keys[keep],
+                tuple(value[keep] for value in table.observations),
+                table.actions[keep],
+                table.inputs[keep],
+                None if table.masks is None else table.masks[keep],
+            )
+        self._rewards[: self._rows.count] = table.rewards[: len(keep)][keep]
         moved = np.cumsum(keep) - 1
-        self._append(
-            table.keys[keep],
-            tuple(value[keep] for value in table.observations),
-            table.actions[keep],
-            table.inputs[keep],
-            None if table.masks is None else table.masks[keep],
-        )
-        self._rewards[: self._rows.count] = table.rewards[keep]
         self._endings = {int(moved[row]): ending for row, ending in endings.items() if keep[row]}
         self._last_row = {key: int(moved[row]) for key, row in open_rows.items()}
         self.decisions = self._rows.count

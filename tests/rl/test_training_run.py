@@ -1,6 +1,7 @@
 """The training loop: what it leaves, when it stops, how it goes on, and what ends it badly."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -109,7 +110,7 @@ def test_asked_to_stop_it_saves_and_a_second_call_goes_on_to_the_same_limit(tmp_
 
 def test_what_is_restored_is_what_was_saved(tmp_path):
     Run(tmp_path, stop_after=7).play()
-    before = tmp_path / "checkpoints/00000007"
+    before = shutil.copytree(tmp_path / "checkpoints/00000007", tmp_path / "before")
     Run(tmp_path, stop_after=0).play()  # restores and saves again
     after = tmp_path / "model/checkpoint"
     for name in ("weights", "optimizer", "best"):

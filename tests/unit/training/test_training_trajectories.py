@@ -115,6 +115,26 @@ def test_after_a_reset_open_episodes_are_dropped_and_ended_ones_kept():
     assert [(item.key, item.rewards.tolist(), item.terminated) for item in taken] == [(1, [1], True), (3, [4], False)]
 
 
+def test_one_builds_agents_can_be_dropped_alone():
+    collector = TrajectoryCollector()
+    decide(collector, ids(1, 2), seen(1, 2), 0, 0)
+    collector.receive(ids(1, 2), floats(3, 4))
+    decide(collector, ids(1, 2), seen(5, 6), 0, 0)
+    collector.receive(ids(1, 2), floats(7, 8))
+    collector.abandon({1, 77})
+    assert collector.decisions == 2
+    (only,) = collector.take(ids(2), seen(9))
+    assert (only.key, only.rewards.tolist(), only.observations[0].ravel().tolist()) == (2, [4, 8], [2, 6, 9])
+
+
+def test_a_reset_before_anything_has_ended_leaves_nothing():
+    collector = TrajectoryCollector()
+    decide(collector, ids(1), seen(1), 0)
+    collector.abandon()
+    assert collector.decisions == 0
+    assert collector.take(ids(), ()) == []
+
+
 def test_masks_that_come_late_count_as_everything_allowed_before():
     collector = TrajectoryCollector()
     decide(collector, ids(1), seen(1), 0)
@@ -125,6 +145,16 @@ def test_masks_that_come_late_count_as_everything_allowed_before():
     (only,) = collector.take(ids(1), seen(3))
     assert only.masks is not None
     assert only.masks.tolist() == [[1, 1], [1, 0]]
+
+
+def test_an_episode_that_ends_right_after_a_cut_is_still_counted():
+    collector = TrajectoryCollector()
+    decide(collector, ids(1), seen(1), 0)
+    collector.receive(ids(1), floats(0.25))
+    collector.take(ids(1), seen(2))
+    collector.receive_terminals(ids(1), floats(0.5), np.array([True]), seen(3))
+    assert collector.take(ids(), ()) == []
+    assert [(item.episode_return, item.length) for item in collector.take_finished()] == [(0.75, 1)]
 
 
 @dataclass
@@ -211,7 +241,7 @@ events = st.lists(
 
 
 @given(events)
-@settings(max_examples=200)
+@settings(max_examples=500)
 def test_any_stream_comes_out_whole_and_in_order(played):
     """Four bodies decide, skip, end and begin anew in any order, and samples are cut anywhere."""
     stream = Stream()
