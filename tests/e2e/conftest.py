@@ -110,10 +110,11 @@ class Cloud:
 
         return self.eventually(final, f"run {run_id} to end", seconds)
 
-    def log_text(self, group: str, stream_prefix: str) -> str:
+    def log_text(self, group: str, stream_prefix: str = "") -> str:
         """All messages of a log group's streams."""
         pages = self.client("logs").get_paginator("filter_log_events")
-        found = pages.paginate(logGroupName=group, logStreamNamePrefix=stream_prefix)
+        chosen = {"logStreamNamePrefix": stream_prefix} if stream_prefix else {}
+        found = pages.paginate(logGroupName=group, **chosen)
         return "\n".join(event["message"] for page in found for event in page["events"])
 
     @staticmethod

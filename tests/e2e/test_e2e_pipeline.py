@@ -102,7 +102,7 @@ def test_logs_and_metrics_of_the_job_reach_cloudwatch(cloud, first):
 
 
 def test_the_functions_log_to_cloudwatch_and_see_nothing_of_the_user(cloud, first):
-    log = cloud.log_text("/gamedojo/local/pipeline", "")
+    log = cloud.log_text("/gamedojo/local/pipeline")
     assert first["run_id"] in log
     environments = [process.environ() for process in survivors(cloud.state_dir)]
     assert environments

@@ -10,7 +10,7 @@ def test_down_in_the_middle_of_a_job_leaves_nothing(cloud, basic_zip):
     key = cloud.upload("Endless.zip", basic_zip)
     request = {"policy": "endless", "build": {"key": key}, "stop": {"env_steps": 1_000_000_000}}
     run_id = cloud.control("POST", "/training-runs", json=request).json()["run_id"]
-    cloud.eventually(lambda: cloud.run(run_id)["progress"]["env_steps"], "the job to learn", seconds=120)
+    cloud.eventually(lambda: cloud.run(run_id)["progress"].get("env_steps"), "the job to learn", seconds=120)
     running = survivors(cloud.state_dir)
     assert [process for process in running if JOB_FOLDER_VARIABLE in process.environ()], "the job's own processes"
 
