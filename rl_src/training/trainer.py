@@ -136,13 +136,13 @@ class _Run:
         self._checkpoint_dir = checkpoint_dir
         self._report = report
         self._stop_requested = stop_requested
-        self._ppo = PPO(resolved, behavior, scenes, stop_requested)
         self._recent = RecentEpisodes()
         self._best = BestPolicy()
         self._iteration = 0
         self._env_steps = 0
         self._episodes = 0
         self._earlier_seconds = 0.0
+        self._ppo = PPO(resolved, behavior, scenes, self._interrupted)
         self._saved_at = time.monotonic()
         self._progress = ProgressLog(model_dir / "progress.jsonl", self._resume())
 
@@ -210,9 +210,15 @@ class _Run:
             return "mean_return"
         if stop.env_steps is not None and self._env_steps >= stop.env_steps:
             return "env_steps"
-        if stop.wall_time_seconds is not None and self._wall_time() >= stop.wall_time_seconds:
-            return "wall_time_seconds"
-        return None
+        return "wall_time_seconds" if self._out_of_time() else None
+
+    def _interrupted(self) -> bool:
+        """Asked in every step: with slow builds, a batch may take minutes to fill."""
+        return self._stop_requested() or self._out_of_time()
+
+    def _out_of_time(self) -> bool:
+        limit = self._resolved.stop.wall_time_seconds
+        return limit is not None and self._wall_time() >= limit
 
     def _finish(self, reason: str) -> TrainingResult:
         from rl_src.training.algorithm import build_network

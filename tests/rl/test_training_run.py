@@ -142,6 +142,12 @@ def test_whichever_limit_comes_first_stops_it(tmp_path, stop, reason):
     assert Run(tmp_path, stop=stop).play().stop_reason == reason
 
 
+def test_the_time_limit_does_not_wait_for_the_batch_to_fill(tmp_path):
+    never_full = Hyperparameters(train_batch_size=10**9)
+    run = Run(tmp_path, hyperparameters=never_full, stop=StopRule(wall_time_seconds=0.5))
+    assert run.play().stop_reason == "wall_time_seconds"
+
+
 def test_without_any_ended_episode_there_is_a_policy_and_no_return(tmp_path):
     result = Run(tmp_path, stop=StopRule(env_steps=4)).play()
     assert result.best_mean_return is None
