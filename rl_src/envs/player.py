@@ -65,43 +65,19 @@ class Player:
     def __init__(self, command: Sequence[str], log_file: Path, run_as: PlayerUser | None = None) -> None:
         self.log_file = log_file
         self.output_file = log_file.with_name(log_file.name + ".out")
-        self._exit: PlayerExit | None = None
-        self._status = b""
         # pathlib has no ownership by id; the player must be able to write both files.
         for path in (self.log_file, self.output_file):
             path.write_bytes(b"")
             if run_as is not None:
                 os.chown(path, run_as.uid, run_as.gid)
-        identity = (str(run_as.uid), str(run_as.gid)) if run_as else ("-", "-")
-        temporary = None if run_as else tempfile.mkdtemp(prefix="player-home-")
-        home = str(run_as.home) if run_as else str(temporary)
-        with self.output_file.open("ab") as output:
-            self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-I",
-                    "-S",
-                    supervisor.__file__,
-                    str(os.getpid()),
-                    temporary or "-",
-                    *identity,
-                    *command,
-                ],
-                stdin=subprocess.PIPE,  # held open by us, and by us only: its end tells the supervisor that we are gone
-                stdout=subprocess.PIPE,
-                stderr=output,
-                cwd=Path(command[0]).parent,
-                env=player_environment(os.environ, home),
-                start_new_session=True,
-            )
-        self._lock = threading.Lock()
+        self._supervised = _Supervised(command, self.output_file, run_as)
         # A client that is dropped without close() must not leave its build behind.
-        self._finalizer = weakref.finalize(self, _end, self._process, temporary)
+        self._finalizer = weakref.finalize(self, self._supervised.end)
 
     @property
     def supervisor_pid(self) -> int:
         """The process id of the supervisor, whose child the player is."""
-        return self._process.pid
+        return self._supervised.process.pid
 
     def is_alive(self) -> bool:
         """Whether the player still runs."""
@@ -109,25 +85,17 @@ class Player:
 
     def poll(self) -> PlayerExit | None:
         """How the player ended; None while it runs."""
-        with self._lock:
-            if self._exit is None and self._process.poll() is not None:
-                assert self._process.stdout is not None
-                self._exit = _parse_exit(self._process.stdout.read(), self._process.returncode)
-            return self._exit
+        return self._supervised.poll()
 
     def wait(self, timeout_seconds: float) -> PlayerExit | None:
         """Give the player time to end by itself; None when it did not."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout_seconds)
+            self._supervised.process.wait(timeout_seconds)
         return self.poll()
 
     def kill(self) -> None:
         """End the player and everything that it started. Does nothing when they are gone."""
-        assert self._process.stdout is not None
-        self.poll()
         self._finalizer()
-        self.poll()
-        self._process.stdout.close()
 
     def log_tail(self) -> str:
         """The last lines of the player's log, or of its output where the log is empty."""
@@ -140,27 +108,61 @@ def player_environment(environment: Mapping[str, str], home: str) -> dict[str, s
     return {**passed, "HOME": home}
 
 
-def _end(process: "subprocess.Popen[bytes]", temporary: str | None) -> None:
-    """Close the pipe, on which the supervisor kills the player, and wait for both."""
-    assert process.stdin is not None
-    with contextlib.suppress(OSError):
-        process.stdin.close()
-    process.wait()
-    if temporary is not None:
-        shutil.rmtree(temporary, ignore_errors=True)  # the supervisor did, unless it was killed
+class _Supervised:
+    """The supervisor's process, as the trainer holds it."""
 
+    def __init__(self, command: Sequence[str], output_file: Path, run_as: PlayerUser | None) -> None:
+        identity = (str(run_as.uid), str(run_as.gid)) if run_as else ("-", "-")
+        self._temporary = None if run_as else tempfile.mkdtemp(prefix="player-home-")
+        home = str(run_as.home) if run_as else str(self._temporary)
+        arguments = (str(os.getpid()), self._temporary or "-", *identity, *command)
+        with output_file.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-I", "-S", supervisor.__file__, *arguments],
+                stdin=subprocess.PIPE,  # held open by us, and by us only: its end tells the supervisor that we are gone
+                stdout=subprocess.PIPE,
+                stderr=output,
+                cwd=Path(command[0]).parent,
+                env=player_environment(os.environ, home),
+                start_new_session=True,
+            )
+        self._lock = threading.Lock()
+        self._exit: PlayerExit | None = None
 
-def _parse_exit(status: bytes, supervisor_code: int) -> PlayerExit:
-    words = status.decode("ascii", "replace").split()
-    match words:
-        case ["exited", code]:
-            return PlayerExit(code=int(code))
-        case ["signalled", number]:
-            return PlayerExit(signal_number=int(number))
-        case ["refused", number]:
-            return PlayerExit(refused_errno=int(number))
-        case _:  # the supervisor itself was killed, and the player with it
-            return PlayerExit(signal_number=-supervisor_code if supervisor_code < 0 else signal.SIGKILL.value)
+    def poll(self) -> PlayerExit | None:
+        with self._lock:
+            if self._exit is None and self.process.poll() is not None:
+                assert self.process.stdout is not None
+                with self.process.stdout as status:
+                    self._exit = self._read_exit(status.read().decode("ascii", "replace").splitlines())
+            return self._exit
+
+    def end(self) -> None:
+        """Close the pipe, on which the supervisor kills the player, and wait for both."""
+        assert self.process.stdin is not None
+        with contextlib.suppress(OSError):
+            self.process.stdin.close()
+        self.process.wait()
+        self.poll()
+
+    def _read_exit(self, lines: list[str]) -> PlayerExit:
+        match [line.split() for line in lines]:
+            case [_, ["exited", code]]:
+                return PlayerExit(code=int(code))
+            case [_, ["signalled", number]]:
+                return PlayerExit(signal_number=int(number))
+            case [_, ["refused", number]]:
+                return PlayerExit(refused_errno=int(number))
+            case [["player", pid]]:
+                self._clean_up(int(pid))
+        return PlayerExit(signal_number=signal.SIGKILL.value)
+
+    def _clean_up(self, player: int) -> None:
+        """The supervisor was killed, and the player with it, but not what the player had started."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(player, signal.SIGKILL)
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)
 
 
 def _tail(path: Path) -> str:

@@ -8,7 +8,8 @@ the player's whole process group is killed and its temporary folder removed. It 
 wants (that signal comes when the parent's *thread* ends, prctl(2)), and it stays privileged while the player may be
 dropped to another user.
 
-One line on standard output tells how the player ended: `exited <code>`, `signalled <number>` or `refused <errno>`.
+Standard output has two lines: `player <pid>` at once, and how it ended: `exited <code>`, `signalled <number>`,
+`refused <errno>` or `abandoned`. The first lets the trainer clean up after a supervisor that was killed itself.
 """
 
 import contextlib
@@ -101,6 +102,11 @@ def _children() -> list[int]:
         return []
 
 
+def _tell(line: str) -> None:
+    with contextlib.suppress(OSError):
+        os.write(STATUS_FD, line.encode() + b"\n")
+
+
 def main(arguments: list[str]) -> int:
     """Start the player, wait, clean up."""
     parent, folder, uid, gid, *command = arguments
@@ -117,6 +123,7 @@ def main(arguments: list[str]) -> int:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         _become_player(supervisor, uid, gid, error_write, command)
     os.close(error_write)
+    _tell(f"player {player}")
     refused = os.read(error_read, 16).decode()
     status = _wait(player, int(parent))
     _kill_everything(player)
@@ -132,8 +139,7 @@ def main(arguments: list[str]) -> int:
         line = f"signalled {os.WTERMSIG(status)}"
     else:
         line = f"exited {os.WEXITSTATUS(status)}"
-    with contextlib.suppress(OSError):
-        os.write(STATUS_FD, line.encode() + b"\n")
+    _tell(line)
     return 0
 
 

@@ -77,26 +77,25 @@ def test_a_hung_player_does_not_outlive_a_killed_trainer(faulty: Path, tmp_path:
 
 
 def test_the_player_does_not_outlive_its_supervisor(tmp_path: Path) -> None:
-    player = start(script(tmp_path, "sleep 600\n"), tmp_path)
-    eventually(lambda: len(family(player.supervisor_pid)) > 1)
+    player = start(script(tmp_path, "sleep 600\nsleep 600\n"), tmp_path)
+    eventually(lambda: len(family(player.supervisor_pid)) > 2)
     processes = family(player.supervisor_pid)
     home = Path(processes[1].environ()["HOME"])
     assert home.is_dir()
     processes[0].kill()
-    eventually(lambda: not processes[1].is_running() or processes[1].status() == psutil.STATUS_ZOMBIE)
     assert player.wait(10) == PlayerExit(signal_number=signal.SIGKILL)
+    eventually(lambda: all_gone(processes))
     player.kill()
     assert not home.exists()
 
 
 def test_what_the_player_started_ends_with_it(tmp_path: Path) -> None:
     """Also a helper in a session of its own, as a crash handler is, and when the player has ended before."""
-    text = "setsid sleep 601 & sleep 602 & exit 3\n"
-    player = start(script(tmp_path, text), tmp_path)
+    name = f"600.{os.getpid()}"  # seconds, and the mark by which they are known
+    player = start(script(tmp_path, f"setsid sleep {name} & sleep {name} & exit 3\n"), tmp_path)
     assert player.wait(30) == PlayerExit(code=3)
     player.kill()
-    sleepers = [process for process in psutil.process_iter() if process.name() == "sleep"]
-    assert not [process for process in sleepers if process.cmdline()[1] in ("601", "602")]
+    assert [process for process in psutil.process_iter(["cmdline"]) if name in (process.info["cmdline"] or [])] == []
 
 
 def test_kill_ends_a_player_that_ignores_signals(tmp_path: Path) -> None:
