@@ -74,6 +74,8 @@ def _wake_on_signals() -> int:
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda _number, _frame: None)
+    # A container starts with no signal blocked, whatever its parent blocks (the service waits for signals by sigwait)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
     return reading
 
 
