@@ -186,7 +186,7 @@ def dropped(cloud: Cloud, basic_zip: bytes, faulty_zip: bytes) -> None:
     cloud.drop("builds/no-executable.zip", zip_of(readme__txt="no game in here", data__bin="1234"))
     cloud.drop("builds/bad-options.zip", with_options(basic_zip, {"hyperparameters": {"learning_rate": 0.1}}))
     cloud.drop("builds/dies.zip", with_options(faulty_zip, SHORT | fault("crash-at-start")))
-    never = fault("hang-at-start")
+    never = fault("never-connect")
     never["environment"]["startup_timeout_seconds"] = 5
     cloud.drop("builds/never-connects.zip", with_options(faulty_zip, SHORT | never))
 
