@@ -1,8 +1,8 @@
 """RLlib's parts, put together: PPO's configuration, the learner group and the env runner.
 
 RLlib's `Algorithm` always starts a Ray cluster on the machine, even for a runner and a learner in its own process
-(`EnvRunnerGroup` puts its configuration into the object store). Measured on 2 cores: 5 to 7 s, 0.5 GB, four more
-processes. Learner group and env runner need none, so one machine goes without; a cluster is for many hosts.
+(`EnvRunnerGroup` puts its configuration into the object store). `ray.init` took 7.5 s in one trial on 2 busy cores.
+Learner group and env runner need no cluster, so one machine goes without; a cluster is for many hosts.
 """
 
 import logging
@@ -40,7 +40,7 @@ FINAL_LR_FRACTION = 0.1
 """With a limit on env_steps, the learning rate falls in a straight line to this fraction of itself."""
 
 PRODUCTS_WORTH_THREADS = 30_000_000
-"""Multiplications in a minibatch's forward pass from which more than one thread pays."""
+"""Multiplications in a minibatch's forward pass from which more than one thread is used: an estimate, not measured."""
 
 
 class PPO:
@@ -197,7 +197,7 @@ def ppo_config(config: ResolvedConfig, module_spec: RLModuleSpec) -> PPOConfig:
             num_epochs=settings.num_epochs,
             use_kl_loss=False,
         )
-        # No `seed`: RLlib would switch torch to deterministic algorithms, whose import alone takes 6 s; what we use is
+        # No `seed`: RLlib would switch torch to deterministic algorithms, which imports its compiler (seconds); what we use is
         # deterministic on a CPU as it is. Every generator is seeded here, in the runner and in the learner.
         .debugging(log_level="ERROR")
     )

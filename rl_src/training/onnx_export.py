@@ -1,7 +1,7 @@
 """The policy as ONNX, in the format that a Unity scene loads.
 
-Names, order and constants follow ML-Agents' exporter (`mlagents/trainers/torch_entities/{networks,model_serialization}
-.py`, model version 3) and Unity's loader (`com.unity.ml-agents/Runtime/Inference/SentisModelParamLoader.cs`).
+Names, shapes and constants are those of ML-Agents' model version 3. No Unity was at hand to load the files: they are
+checked against that description, the ONNX checker and ONNX Runtime.
 The legacy exporter is used on purpose: with opset 15, torch's newer one writes opset 18 and a second file.
 """
 

@@ -1,8 +1,8 @@
 """Adam over one flat tensor.
 
 Two reasons not to take `torch.optim.Adam`: constructing any torch optimizer imports torch's compiler (sympy and all),
-4.4 s on the machine that this was measured on; and for the small networks of games its time is calls, not arithmetic:
-a step over one tensor instead of twelve takes a third of the time.
+4.4 s on the machine that this was measured on; and for the small networks of games its time is calls, not arithmetic,
+so a step over one tensor instead of twelve should be no slower (not measured on its own).
 """
 
 import math
