@@ -197,8 +197,8 @@ def ppo_config(config: ResolvedConfig, module_spec: RLModuleSpec) -> PPOConfig:
             num_epochs=settings.num_epochs,
             use_kl_loss=False,
         )
-        # No `seed`: RLlib would switch torch to deterministic algorithms, which imports its compiler (seconds); what we use is
-        # deterministic on a CPU as it is. Every generator is seeded here, in the runner and in the learner.
+        # No `seed`: RLlib would switch torch to deterministic algorithms, which imports its compiler (seconds); what
+        # we use is deterministic on a CPU as it is. Every generator is seeded here, in the runner and in the learner.
         .debugging(log_level="ERROR")
     )
 

@@ -1,7 +1,8 @@
 """PPO's update, on RLlib's learner: module, optimizer, state and learning-rate schedule are RLlib's.
 
-The minibatch loop and the loss are ours: RLlib's log metrics and check gradients in every minibatch; its loss clamps the squared value error at `vf_clip_param` (no gradient beyond
-an error of sqrt(10) by default), and turns NaN into a warning.
+The minibatch loop and the loss are ours: RLlib's log metrics and check gradients in every minibatch; its loss clamps
+the squared value error at `vf_clip_param` (no gradient beyond an error of sqrt(10) by default), and turns NaN into a
+warning.
 """
 
 from typing import Any
