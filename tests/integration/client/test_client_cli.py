@@ -81,6 +81,15 @@ def test_a_refused_request_names_each_field_and_leaves_with_2(api: FakeApi, game
     ]
 
 
+def test_a_single_problem_is_told_once(api: FakeApi, game: Path) -> None:
+    script_upload(api)
+    errors = [{"field": "seed", "message": "must be 0 or more"}]
+    api.script(
+        "POST", "/training-runs", problem(400, "InvalidRequest", "seed: must be 0 or more", "Correct it.", errors)
+    )
+    assert call(api, "train", game).stderr.count("must be 0 or more") == 1
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -299,5 +308,4 @@ def test_a_running_run_lists_with_its_progress(api: FakeApi) -> None:
     page = {"runs": [training(), run_document()], "next_token": None}
     api.script("GET", "/training-runs", Answer(document=page))
     lines = call(api, "runs").stdout.splitlines()
-    assert "10,240 of 50,000" in lines[1]
-    assert "CheckTraining" in lines[1]
+    assert lines[1].split()[2:5] == ["RUNNING", "CheckTraining", "10,240"]

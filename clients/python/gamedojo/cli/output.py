@@ -50,6 +50,7 @@ def print_error(error: GamedojoError) -> None:
     code = f" ({error.code})" if isinstance(error, ApiError) else ""
     console.print(Text.assemble(("Error", "bold red"), f"{code}: {error.message}"), soft_wrap=True)
     for problem in error.errors if isinstance(error, ApiError) else ():
-        console.print(Text(f"  {problem.field or 'document'}: {problem.message}"), soft_wrap=True)
+        if problem.message not in error.message:  # a single problem is the message already
+            console.print(Text(f"  {problem.field or 'document'}: {problem.message}"), soft_wrap=True)
     if error.remedy:
         console.print(Text.assemble(("Remedy", "bold"), f": {error.remedy}"), soft_wrap=True)

@@ -15,7 +15,7 @@ from gamedojo.client import GamedojoClient
 from gamedojo.errors import InputError
 from gamedojo.following import Patience
 from gamedojo.models import CreatedRun, Run
-from gamedojo.texts import duration_text, return_text, size_text, steps_text
+from gamedojo.texts import duration_text, return_text, size_text
 from gamedojo.views import STATUS_STYLES, view_for, watch_run
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
@@ -136,18 +136,18 @@ def _print_created(created: CreatedRun, *, as_json: bool) -> None:
 
 def _run_table(found: list[Run]) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name, justify in (("run", "left"), ("policy", "left"), ("status", "left"), ("state", "left")):
-        table.add_column(name, justify=justify, no_wrap=name == "run")  # type: ignore[arg-type]
-    for name in ("env steps", "mean return", "elapsed"):
-        table.add_column(name, justify="right")
+    for name in ("run", "policy", "status", "state"):
+        table.add_column(name, no_wrap=name != "state")
+    for name in ("env steps", "return", "elapsed"):
+        table.add_column(name, justify="right", no_wrap=True)
     for run in found:
         evaluated = run.evaluation.mean_return if run.evaluation else run.progress.mean_return
         table.add_row(
             run.run_id,
             run.policy,
             Text(run.status, style=STATUS_STYLES.get(run.status, "cyan")),
-            run.failure.code if run.failure else run.state,
-            steps_text(run.progress),
+            run.failure.code if run.failure else "" if run.is_final else run.state,
+            "-" if run.progress.env_steps is None else f"{run.progress.env_steps:,}",
             return_text(evaluated),
             duration_text(run.elapsed_seconds()),
         )
