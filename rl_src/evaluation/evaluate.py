@@ -79,7 +79,7 @@ def evaluate(
 
 
 def _figures(episodes: BehaviorEpisodes) -> dict[str, Any]:
-    return asdict(describe(episodes.returns, episodes.lengths))
+    return asdict(describe(episodes.returns, episodes.lengths, episodes.cut_off))
 
 
 def _start(config: EvaluationConfig) -> UnityClient:

@@ -14,8 +14,11 @@ from rl_src.envs.client import UnityClient
 from rl_src.evaluation.errors import EvaluationError
 from rl_src.serving.onnx_policy import OnnxPolicy
 
-MAX_DECISIONS = 10_000_000
-"""A bound on one evaluation, for scenes whose episodes never end."""
+MAX_EPISODE_DECISIONS = 5_000
+"""A scene without Max Step and a policy that reaches no goal make an episode without end: here it is cut off."""
+
+MAX_CUT_OFF = 5
+"""After so many episodes without end more of them would say nothing new."""
 
 
 @dataclass
@@ -23,6 +26,7 @@ class _Episode:
     counts: bool
     total: float = 0.0
     length: int = 0
+    cut_off: bool = False
 
 
 @dataclass
@@ -31,6 +35,7 @@ class BehaviorEpisodes:
 
     returns: list[float] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
+    cut_off: int = 0
     _running: dict[int, _Episode] = field(default_factory=dict)
     _begun: int = 0
 
@@ -41,14 +46,38 @@ class BehaviorEpisodes:
             episode = self._episode(agent, wanted)
             episode.total += reward
             del self._running[agent]
-            if episode.counts:
-                self.returns.append(episode.total)
-                self.lengths.append(episode.length)
+            if episode.counts and not episode.cut_off:
+                self._count(episode)
         for agent, reward in zip(waiting.agent_ids.tolist(), waiting.rewards.tolist(), strict=True):
             episode = self._episode(agent, wanted)
             # The first reward of an id was earned before its episode began to be seen: Unity sends 0 there.
             episode.total += reward
             episode.length += 1
+            if episode.length > MAX_EPISODE_DECISIONS and not episode.cut_off:
+                self._cut_off(episode)
+
+    def is_stuck(self) -> bool:
+        """Whether nothing but episodes without end is being played."""
+        return bool(self._running) and all(episode.cut_off for episode in self._running.values())
+
+    def is_complete(self, wanted: int) -> bool:
+        """Whether all episodes that count have ended, or enough of them never will."""
+        return len(self.returns) >= wanted or self.cut_off >= MAX_CUT_OFF
+
+    def forget_running(self) -> None:
+        """The scene was reset."""
+        self._begun -= sum(episode.counts and not episode.cut_off for episode in self._running.values())
+        self._running.clear()
+
+    def _cut_off(self, episode: _Episode) -> None:
+        episode.cut_off = True
+        if episode.counts:
+            self.cut_off += 1
+            self._count(episode)
+
+    def _count(self, episode: _Episode) -> None:
+        self.returns.append(episode.total)
+        self.lengths.append(episode.length)
 
     def _episode(self, agent: int, wanted: int) -> _Episode:
         if agent not in self._running:
@@ -76,36 +105,38 @@ def play(
         stop_requested: asked in every step.
 
     Raises:
-        EvaluationError: a behavior without a policy, episodes that do not end, or a stop.
+        EvaluationError: a behavior without a policy, or a stop.
         UnityEnvironmentError: the build failed.
     """
     found = {name: BehaviorEpisodes() for name in policies}
     steps = client.reset()
-    decisions = 0
     while True:
         actions: dict[str, Actions] = {}
         for qualified, step in steps.items():
-            name = client.specs[qualified].behavior_name
-            if name not in policies:
-                raise EvaluationError(
-                    f"The build has agents of behavior {name}, for which the artifact holds no policy.",
-                    "Train and evaluate on the same build.",
-                )
+            name = _known(client.specs[qualified].behavior_name, policies)
             found[name].record(step, episodes)
             if len(step.decisions.agent_ids):
                 watch(name, step.decisions)
                 actions[qualified] = _act(policies[name], step.decisions, deterministic)
-                decisions += len(step.decisions.agent_ids)
-        if all(len(behavior.returns) >= episodes for behavior in found.values()):
+        if all(behavior.is_complete(episodes) for behavior in found.values()):
             return found
         if stop_requested():
             raise EvaluationError("The evaluation was stopped.", "Start it again.", code="Stopped")
-        if decisions > MAX_DECISIONS:
-            raise EvaluationError(
-                f"After {decisions} decisions {episodes} episodes of every behavior had not ended.",
-                "Set Max Step on the agents, or end their episodes in the scene.",
-            )
-        steps = client.step(actions)
+        if all(behavior.is_stuck() for behavior in found.values()):
+            for behavior in found.values():
+                behavior.forget_running()
+            steps = client.reset()
+        else:
+            steps = client.step(actions)
+
+
+def _known(name: str, policies: Mapping[str, OnnxPolicy]) -> str:
+    if name not in policies:
+        raise EvaluationError(
+            f"The build has agents of behavior {name}, for which the artifact holds no policy.",
+            "Train and evaluate on the same build.",
+        )
+    return name
 
 
 def _act(policy: OnnxPolicy, decisions: DecisionBatch, deterministic: bool) -> Actions:

@@ -20,9 +20,10 @@ class ReturnStatistics:
     ci95_low: float
     ci95_high: float
     mean_length: float
+    cut_off_episodes: int = 0
 
 
-def describe(returns: Sequence[float], lengths: Sequence[int]) -> ReturnStatistics:
+def describe(returns: Sequence[float], lengths: Sequence[int], cut_off_episodes: int = 0) -> ReturnStatistics:
     """Mean, sample standard deviation, and mean ± t(0.975, n - 1) s / √n (Student 1908).
 
     One episode has no spread to judge by: its interval is the return itself.
@@ -45,4 +46,5 @@ def describe(returns: Sequence[float], lengths: Sequence[int]) -> ReturnStatisti
         ci95_low=mean - half,
         ci95_high=mean + half,
         mean_length=float(np.mean(lengths)),
+        cut_off_episodes=cut_off_episodes,
     )

@@ -18,6 +18,7 @@ class ReturnStatistics(Contract):
     ci95_low: float
     ci95_high: float
     mean_length: float = Field(ge=0, description="agent decisions an episode")
+    cut_off_episodes: int = Field(default=0, ge=0, description="episodes that did not end by themselves")
 
 
 class BehaviorEvaluation(Contract):

@@ -61,11 +61,12 @@ class PromotionDecision(Contract):
 
 
 class EndpointRecord(Contract):
-    """The endpoint that serves the policy."""
+    """The endpoint that serves the policy, or will: it is written down before SageMaker is asked for it."""
 
     name: str
     config_name: str
     status: str
+    previous_config_name: str | None = Field(default=None, description="to return to; None: there was no endpoint")
 
 
 class Failure(Contract):
