@@ -46,17 +46,23 @@ def state_handler(step: Callable[[Task], BaseModel]) -> Callable[[Mapping[str, A
 
     def answer(event: Mapping[str, Any], _: LambdaContext) -> dict[str, Any]:
         task = Task.model_validate(event)
-        logger.append_keys(state=task.state, **{k: task.run[k] for k in ("run_id", "policy") if k in task.run})
+        # Before AdmitRun has answered, an API's event tells the run; of a dropped build only its answer does.
+        logger.append_keys(state=task.state, **(_identity(task.run) or _identity(task.document)))
         metrics.add_dimension("state", task.state)
         try:
-            result = step(task)
+            result = step(task).model_dump(mode="json")
         except PipelineError as error:
-            metrics.add_metric(type(error).code(), MetricUnit.Count, 1)
-            logger.warning("the state failed", extra={"code": error.code(), "cause": error.cause})
+            metrics.add_metric(error.code(), MetricUnit.Count, 1)
+            logger.warning("the state failed", code=error.code(), cause=error.cause, remedy=error.remedy)
+            raise
+        except Exception:
+            metrics.add_metric("Internal", MetricUnit.Count, 1)
+            logger.exception("the state broke")
             raise
         metrics.add_metric("Completed", MetricUnit.Count, 1)
-        logger.info("the state is done")
-        return result.model_dump(mode="json")
+        logger.append_keys(**_identity(result))
+        logger.info("the state is done", result=result)
+        return result
 
     handler = logger.inject_lambda_context(clear_state=True)(answer)
     handler = metrics.log_metrics(raise_on_empty_metrics=False)(handler)
@@ -64,3 +70,7 @@ def state_handler(step: Callable[[Task], BaseModel]) -> Callable[[Mapping[str, A
         capture_response=False
     )(handler)
     return traced
+
+
+def _identity(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: document[name] for name in ("run_id", "policy") if document.get(name)}

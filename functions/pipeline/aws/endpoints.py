@@ -1,17 +1,23 @@
 """SageMaker models, endpoint configs and endpoints."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from pipeline.aws.translation import error_code, translate
 from pipeline.contracts.base import Contract
 from pipeline.contracts.request import EndpointRequest
+from pipeline.errors import NotYetConsistentError
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
 
 VARIANT = "AllTraffic"
+
+_REFUSED = {"ValidationException", "ResourceNotFound", "ResourceInUse"}
+"""Not found, exists already, is changing, is invalid: SageMaker tells these apart by its message only."""
 
 
 class EndpointDescription(Contract):
@@ -36,67 +42,58 @@ class Served(Contract):
     hosting: EndpointRequest
 
 
-def create_config(client: "SageMakerClient", served: Served) -> None:
+def create_config(client: "SageMakerClient", served: Served) -> str:
     """Create model and endpoint config; those that exist already are ours, their names are made from the version.
+
+    Returns:
+        What SageMaker refused, in its words; empty if nothing. "Cannot create already existing model" is the same plain
+        ValidationException there as an invalid request, which the endpoint's creation then brings to light.
 
     Raises:
         CapacityError, ThrottledError, ServiceUnavailableError, PipelineError: see `translation.translate`.
     """
     tags: Any = _tags(served)
-    _create(
-        lambda: client.create_model(
+    refusals = []
+    try:
+        client.create_model(
             ModelName=served.model_name,
             PrimaryContainer={"Image": served.image_uri, "ModelDataUrl": served.artifact_uri},
             ExecutionRoleArn=served.role_arn,
+            # serverless endpoints take no isolated model (SageMaker guide, "Serverless Inference": feature exclusions)
+            EnableNetworkIsolation=served.hosting.mode == "realtime",
             Tags=tags,
         )
-    )
+    except (ClientError, BotoCoreError) as error:
+        refusals.append(_unless_it_may_exist(error))
     variant: Any = {"VariantName": VARIANT, "ModelName": served.model_name} | _machine(served.hosting)
-    _create(
-        lambda: client.create_endpoint_config(
-            EndpointConfigName=served.config_name, ProductionVariants=[variant], Tags=tags
-        )
-    )
+    try:
+        client.create_endpoint_config(EndpointConfigName=served.config_name, ProductionVariants=[variant], Tags=tags)
+    except (ClientError, BotoCoreError) as error:
+        refusals.append(_unless_it_may_exist(error))
+    return "; ".join(refusals)
 
 
-def bring_into_service(
-    client: "SageMakerClient", name: str, served: Served
-) -> tuple[Literal["created", "updated", "unchanged"], EndpointDescription | None]:
-    """Create the endpoint, or update it to the served config; with it, what it was before.
-
-    An endpoint that Failed cannot be updated (SageMaker): it is deleted and made anew.
+def create(client: "SageMakerClient", name: str, served: Served) -> None:
+    """Create the endpoint.
 
     Raises:
+        NotYetConsistentError: SageMaker does not take it: CreateEndpoint is eventually consistent with
+            CreateEndpointConfig and with DeleteEndpoint, and says so as it says that a request is invalid.
         CapacityError, ThrottledError, ServiceUnavailableError, PipelineError: see `translation.translate`.
     """
-    before = describe(client, name)
-    if before is not None and before.status == "Failed":
-        delete(client, name)
-        before = None
-    try:
-        if before is None:
-            client.create_endpoint(EndpointName=name, EndpointConfigName=served.config_name, Tags=_tags(served))
-            return "created", None
-        if before.config_name == served.config_name:
-            return "unchanged", before
-        client.update_endpoint(
-            EndpointName=name, EndpointConfigName=served.config_name, RetainAllVariantProperties=True
-        )
-    except (ClientError, BotoCoreError) as error:
-        raise translate("SageMaker", error) from error
-    return "updated", before
+    with _not_yet(name):
+        client.create_endpoint(EndpointName=name, EndpointConfigName=served.config_name, Tags=_tags(served))
 
 
 def update(client: "SageMakerClient", name: str, config_name: str) -> None:
     """Move the endpoint to another config.
 
     Raises:
-        ThrottledError, ServiceUnavailableError, PipelineError: see `translation.translate`.
+        NotYetConsistentError: SageMaker does not take it; see `create`. An endpoint that is changing takes no update.
+        CapacityError, ThrottledError, ServiceUnavailableError, PipelineError: see `translation.translate`.
     """
-    try:
+    with _not_yet(name):
         client.update_endpoint(EndpointName=name, EndpointConfigName=config_name, RetainAllVariantProperties=True)
-    except (ClientError, BotoCoreError) as error:
-        raise translate("SageMaker", error) from error
 
 
 def describe(client: "SageMakerClient", name: str) -> EndpointDescription | None:
@@ -109,7 +106,7 @@ def describe(client: "SageMakerClient", name: str) -> EndpointDescription | None
         answer = client.describe_endpoint(EndpointName=name)
     except (ClientError, BotoCoreError) as error:
         # "Could not find endpoint" is a plain ValidationException in SageMaker.
-        if error_code(error) in {"ValidationException", "ResourceNotFound"}:
+        if error_code(error) in _REFUSED:
             return None
         raise translate("SageMaker", error) from error
     return EndpointDescription(
@@ -124,23 +121,33 @@ def delete(client: "SageMakerClient", name: str) -> None:
     """Delete the endpoint; one that is not there is fine.
 
     Raises:
+        NotYetConsistentError: it cannot be deleted while it is changing.
         ThrottledError, ServiceUnavailableError: SageMaker could not answer.
     """
     try:
         client.delete_endpoint(EndpointName=name)
     except (ClientError, BotoCoreError) as error:
-        if error_code(error) not in {"ValidationException", "ResourceNotFound"}:
+        if error_code(error) not in _REFUSED:
             raise translate("SageMaker", error) from error
+        left = describe(client, name)
+        if left is not None and left.status != "Deleting":
+            raise NotYetConsistentError(f"The endpoint {name} is {left.status} and cannot be deleted yet.") from error
 
 
-def _create(call: Any) -> None:
+@contextmanager
+def _not_yet(name: str) -> Iterator[None]:
     try:
-        call()
+        yield
     except (ClientError, BotoCoreError) as error:
-        # "Cannot create already existing model/endpoint configuration" is a plain ValidationException in SageMaker. A
-        # request that is invalid for another reason is found out by the next call, which names the missing resource.
-        if error_code(error) not in {"ValidationException", "ResourceInUse"}:
-            raise translate("SageMaker", error) from error
+        if error_code(error) in _REFUSED:
+            raise NotYetConsistentError(f"SageMaker does not take the endpoint {name}: {error}") from error
+        raise translate("SageMaker", error) from error
+
+
+def _unless_it_may_exist(error: ClientError | BotoCoreError) -> str:
+    if error_code(error) not in {"ValidationException", "ResourceInUse"}:
+        raise translate("SageMaker", error) from error
+    return str(error)
 
 
 def _machine(hosting: EndpointRequest) -> dict[str, Any]:

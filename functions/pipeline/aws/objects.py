@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _NOT_FOUND = {"NoSuchKey", "NoSuchVersion", "404", "NoSuchBucket"}
+_REPLACED = {"PreconditionFailed", "412"}
 _BLOCK_BYTES = 256 * 1024
 
 
@@ -64,26 +65,31 @@ class ObjectStore:
         """Write a contract as JSON."""
         self.write(key, document.model_dump_json(indent=2).encode(), "application/json")
 
-    def upload(self, path: Path, key: str) -> None:
+    def upload(self, path: Path, key: str, content_type: str = "application/octet-stream") -> None:
         """Upload a file, in parts when it is large."""
-        with self._translated(key):
-            self._client.upload_file(str(path), self.bucket, key)
+        with self._translated(key), path.open("rb") as file:
+            self._client.upload_fileobj(file, self.bucket, key, ExtraArgs={"ContentType": content_type})
 
-    def copy(self, source_key: str, target_key: str, version_id: str | None = None) -> None:
-        """Copy inside the bucket, in parts when it is larger than CopyObject's 5 GB."""
+    def copy(self, source_key: str, target_key: str, version_id: str | None = None, etag: str | None = None) -> None:
+        """Copy inside the bucket, in parts when it is larger than CopyObject's 5 GB.
+
+        Raises:
+            BuildNotFoundError: also when the object is there, but not the one with this ETag.
+        """
         source = {"Bucket": self.bucket, "Key": source_key} | ({"VersionId": version_id} if version_id else {})
+        condition = {"CopySourceIfMatch": etag} if etag else {}
         with self._translated(source_key):
-            self._client.copy(source, self.bucket, target_key)  # type: ignore[arg-type]
+            self._client.copy(source, self.bucket, target_key, ExtraArgs=condition)  # type: ignore[arg-type]
 
     @contextmanager
     def stream(self, key: str) -> Iterator[BinaryIO]:
         """The object's bytes one after the other, without the whole in memory."""
-        with self._translated(key):
+        with self._translated(key):  # the connection may also break while the caller reads
             body = self._client.get_object(Bucket=self.bucket, Key=key)["Body"]
-        try:
-            yield cast(BinaryIO, body)
-        finally:
-            body.close()
+            try:
+                yield cast(BinaryIO, body)
+            finally:
+                body.close()
 
     def random_access(self, key: str) -> BinaryIO:
         """The object as a seekable file that is read by ranges, as `zipfile` needs it."""
@@ -105,6 +111,8 @@ class ObjectStore:
     def _error(self, key: str, error: ClientError | BotoCoreError) -> PipelineError:
         if error_code(error) in _NOT_FOUND:
             return BuildNotFoundError(f"There is no object {key} in the bucket {self.bucket}.")
+        if error_code(error) in _REPLACED:
+            return BuildNotFoundError(f"The object {key} was replaced.", "The newer upload has a run of its own.")
         return translate("S3", error)
 
 

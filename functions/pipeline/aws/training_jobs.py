@@ -8,7 +8,7 @@ from pydantic import Field
 
 from pipeline.aws.translation import error_code, translate
 from pipeline.contracts.base import Contract
-from pipeline.errors import BuildNotFoundError
+from pipeline.errors import NotYetConsistentError
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
@@ -70,14 +70,14 @@ def describe(client: "SageMakerClient", name: str) -> JobDescription:
     """The job as it is now.
 
     Raises:
-        BuildNotFoundError: there is no such job.
+        NotYetConsistentError: there is no such job, or not yet.
         ThrottledError, ServiceUnavailableError: SageMaker could not answer.
     """
     try:
         answer = client.describe_training_job(TrainingJobName=name)
     except (ClientError, BotoCoreError) as error:
         if error_code(error) in {"ValidationException", "ResourceNotFound"}:
-            raise BuildNotFoundError(f"There is no job {name}.", "Start the run again.") from error
+            raise NotYetConsistentError(f"SageMaker knows no job {name}.", "Start the run again.") from error
         raise translate("SageMaker", error) from error
     return JobDescription(
         name=name,

@@ -1,11 +1,13 @@
 """What is in an uploaded zip, and whether it can be trained on.
 
-A program is `<Name>.x86_64` beside `<Name>_Data` (Unity's layout), an ELF x86-64 file or a script with a shebang (our
-samples, wrappers that users write). The training container looks again, with the same rules, as it unpacks.
+A program is what Unity writes for Linux, `<Name>.x86_64` (or without suffix) beside a folder `<Name>_Data`, and an ELF
+x86-64 file or a script with a shebang (our samples, wrappers that users write). The training container looks again, by
+the same rules, as it unpacks.
 """
 
+import codecs
 import re
-import stat
+import zlib
 from pathlib import PurePosixPath
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
@@ -13,12 +15,19 @@ from pipeline.contracts.build import BuildManifest
 from pipeline.contracts.request import RunOptions
 from pipeline.contracts.validation import InvalidDocumentError, read_document
 from pipeline.errors import BuildRejectedError, InvalidRequestError
+from pipeline.rules.zip_entries import Entries, read_entries
 
-MAX_FILES = 100_000
-MAX_UNPACKED_BYTES = 16 * 1024**3
 _MAX_OPTIONS_BYTES = 256 * 1024
-_ELF_X86_64 = 62  # e_machine, elf.h
+_PROGRAM_SUFFIXES = ("", ".x86_64", ".x86")
+_DATA_SUFFIX = "_Data"
 _MLAGENTS = "Unity.ML-Agents.dll"
+
+# elf.h: EI_CLASS, EI_DATA, e_type, e_machine
+_ELF, _64_BIT, _LITTLE_ENDIAN = b"\x7fELF", 2, 1
+_PROGRAM_TYPES = (2, 3)  # ET_EXEC, ET_DYN
+_X86_64 = 62
+
+_LINUX = "In Unity's Build Settings choose the target platform Linux, architecture x86_64, and build again."
 
 
 def inspect(archive: ZipFile, key: str, size_bytes: int, named: str | None = None) -> BuildManifest:
@@ -34,139 +43,123 @@ def inspect(archive: ZipFile, key: str, size_bytes: int, named: str | None = Non
         BuildRejectedError: the zip cannot be trained on.
         InvalidRequestError: gamedojo.json in it breaks its contract.
     """
-    files = _files(archive)
-    options = _options(archive, files)
-    program = _program(archive, files, named or (options.environment.executable if options else None))
-    names = {path.name for path in files}
+    entries = read_entries(archive)
+    options = _options(archive, entries)
+    program = _program(archive, entries, named or (options.environment.executable if options else None))
+    names = {path.name for path in entries.files}
     il2cpp = "GameAssembly.so" in names
     return BuildManifest(
         build_key=key,
         size_bytes=size_bytes,
-        unpacked_size_bytes=sum(member.file_size for member in files.values()),
-        file_count=len(files),
+        unpacked_size_bytes=entries.unpacked_size_bytes,
+        file_count=len(entries.files),
         executable=str(program),
-        unity_version=_unity_version(archive, files),
+        unity_version=_unity_version(archive, entries),
         has_mlagents=True if _MLAGENTS in names else None,
         options=options,
         notes=("IL2CPP build: Unity documents training with the Mono scripting back end only.",) if il2cpp else (),
     )
 
 
-def _files(archive: ZipFile) -> dict[PurePosixPath, ZipInfo]:
-    members = [member for member in archive.infolist() if not member.filename.endswith(("/", "\\"))]
-    if not members:
-        raise BuildRejectedError("The zip is empty.")
-    if len(members) > MAX_FILES:
-        raise BuildRejectedError(f"The zip holds {len(members)} files; at most {MAX_FILES} are taken.")
-    if (size := sum(member.file_size for member in members)) > MAX_UNPACKED_BYTES:
-        raise BuildRejectedError(f"The zip unpacks to {size} bytes; at most {MAX_UNPACKED_BYTES} are taken.")
-    files: dict[PurePosixPath, ZipInfo] = {}
-    for member in members:
-        path = _safe_path(member)
-        if path in files:
-            raise BuildRejectedError(f"The zip holds {path} twice.", "Zip nothing but the build's own folder.")
-        files[path] = member
-    return files
-
-
-def _safe_path(member: ZipInfo) -> PurePosixPath:
-    name = member.filename.replace("\\", "/")  # zips made on Windows may hold back-slashes
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or re.match(r"[A-Za-z]:", name):
-        raise BuildRejectedError(
-            f"The zip holds the path {member.filename!r}, which leaves its folder.",
-            "Zip nothing but the build's own folder.",
-        )
-    if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):
-        raise BuildRejectedError(
-            f"{member.filename!r} in the zip is a link or a device, not a file.", "Zip regular files only."
-        )
-    if member.flag_bits & 0x1:
-        raise BuildRejectedError("The zip is encrypted.", "Zip the build without a password.")
-    return path
-
-
-def _program(archive: ZipFile, files: dict[PurePosixPath, ZipInfo], named: str | None) -> PurePosixPath:
+def _program(archive: ZipFile, entries: Entries, named: str | None) -> PurePosixPath:
     if named is not None:
-        path = PurePosixPath(named)
-        if path in files and _is_program(archive, files[path]):
+        path = PurePosixPath(named.replace("\\", "/"))
+        if path in entries.files and _is_program(archive, entries.files[path]):
             return path
         raise BuildRejectedError(
-            f"environment.executable names {named!r}, which is no program in the zip.",
+            f"environment.executable names {named!r}, which is no Linux x86-64 program in the zip.",
             "Give the program's path inside the zip, for example Game/Game.x86_64.",
         )
-    found = [
-        path for path, member in sorted(files.items()) if path.suffix == ".x86_64" and _is_program(archive, member)
-    ]
-    if not found:
-        beside = {
-            parent.parent / parent.name.removesuffix("_Data")
-            for path in files
-            for parent in path.parents
-            if parent.name.endswith("_Data")
-        }
-        found = [path for path, member in sorted(files.items()) if path in beside and _is_program(archive, member)]
+    candidates = sorted(
+        path
+        for data in entries.folders
+        if data.name.endswith(_DATA_SUFFIX) and data.name != _DATA_SUFFIX
+        for suffix in _PROGRAM_SUFFIXES
+        if (path := data.with_name(data.name.removesuffix(_DATA_SUFFIX) + suffix)) in entries.files
+    )
+    found = [path for path in candidates if _is_program(archive, entries.files[path])]
     if len(found) > 1:
         raise BuildRejectedError(
             f"The zip holds several programs: {', '.join(map(str, found))}.",
             f"Name one as environment.executable, for example {found[0]}.",
         )
     if not found:
-        raise _no_program(archive, files)
+        raise _no_program(archive, entries, candidates)
     return found[0]
 
 
-def _no_program(archive: ZipFile, files: dict[PurePosixPath, ZipInfo]) -> BuildRejectedError:
-    linux = "In Unity's Build Settings choose the target platform Linux, architecture x86_64, and build again."
-    if windows := next((path for path in files if path.suffix == ".exe"), None):
-        return BuildRejectedError(f"This is a Windows build ({windows}).", linux)
-    if mac := next((part for path in files for part in path.parts if part.endswith(".app")), None):
-        return BuildRejectedError(f"This is a macOS build ({mac}).", linux)
-    if foreign := next((path for path in files if path.suffix in (".x86_64", ".x86")), None):
-        if _head(archive, files[foreign])[:4] == b"\x7fELF":
-            return BuildRejectedError(f"{foreign} is built for another processor than x86-64.", linux)
-        return BuildRejectedError(f"{foreign} is neither a Linux x86-64 program nor a script.", linux)
+def _no_program(archive: ZipFile, entries: Entries, candidates: list[PurePosixPath]) -> BuildRejectedError:
+    if candidates:
+        elf = _head(archive, entries.files[candidates[0]])[:4] == _ELF
+        what = "built for another processor than x86-64" if elf else "neither a Linux x86-64 program nor a script"
+        return BuildRejectedError(f"{candidates[0]} is {what}.", _LINUX)
+    if mac := next((part for path in entries.folders for part in path.parts if part.endswith(".app")), None):
+        return BuildRejectedError(f"This is a macOS build ({mac}).", _LINUX)
+    if windows := next((path for path in entries.files if _is_windows_player(path)), None):
+        return BuildRejectedError(f"This is a Windows build ({windows}).", _LINUX)
+    if lonely := next((path for path in entries.files if path.suffix in _PROGRAM_SUFFIXES[1:]), None):
+        return BuildRejectedError(
+            f"{lonely} has no folder {lonely.stem}{_DATA_SUFFIX} beside it.",
+            "Zip the whole folder that Unity wrote, not the program alone.",
+        )
     return BuildRejectedError(
         "The zip holds no executable: no <Name>.x86_64 beside a <Name>_Data folder.",
         "Zip the folder that Unity wrote for Linux x86-64, with <Name>.x86_64, <Name>_Data and UnityPlayer.so in it.",
     )
 
 
+def _is_windows_player(path: PurePosixPath) -> bool:
+    return path.suffix == ".exe" and "UnityCrashHandler" not in path.name
+
+
 def _is_program(archive: ZipFile, member: ZipInfo) -> bool:
     head = _head(archive, member)
-    if head[:2] == b"#!":
-        return True
-    return head[:5] == b"\x7fELF\x02" and int.from_bytes(head[18:20], "little") == _ELF_X86_64
+    if head.startswith(b"#!"):
+        return bool(head[2:].split(b"\n", 1)[0].decode("utf-8", "replace").split())
+    if not head.startswith(_ELF) or len(head) < 20:
+        return False
+    order = head[5] == _LITTLE_ENDIAN
+    kind, machine = (int.from_bytes(head[at : at + 2], "little" if order else "big") for at in (16, 18))
+    return head[4] == _64_BIT and machine == _X86_64 and kind in _PROGRAM_TYPES
 
 
-def _head(archive: ZipFile, member: ZipInfo, size_bytes: int = 20) -> bytes:
+def _head(archive: ZipFile, member: ZipInfo, size_bytes: int = 256) -> bytes:
     try:
         with archive.open(member) as file:
             return file.read(size_bytes)
-    except (BadZipFile, NotImplementedError, EOFError) as error:
+    except (BadZipFile, NotImplementedError, EOFError, zlib.error) as error:
         raise BuildRejectedError(
             f"{member.filename!r} in the zip cannot be read: {error}.", "Zip the build again and upload it whole."
         ) from error
 
 
-def _options(archive: ZipFile, files: dict[PurePosixPath, ZipInfo]) -> RunOptions | None:
+def _options(archive: ZipFile, entries: Entries) -> RunOptions | None:
     for name in ("gamedojo.yaml", "gamedojo.yml"):
-        if PurePosixPath(name) in files:
+        if _at_root(entries, name):
             raise InvalidRequestError(f"{name} is not read yet.", "Write the same as JSON into gamedojo.json.")
-    member = files.get(PurePosixPath("gamedojo.json"))
+    member = _at_root(entries, "gamedojo.json")
     if member is None:
         return None
     if member.file_size > _MAX_OPTIONS_BYTES:
         raise InvalidRequestError(f"gamedojo.json has {member.file_size} bytes; at most {_MAX_OPTIONS_BYTES} are read.")
+    text = _head(archive, member, _MAX_OPTIONS_BYTES).removeprefix(codecs.BOM_UTF8)  # as Windows' editors write it
     try:
-        return read_document(RunOptions, _head(archive, member, member.file_size))
+        return read_document(RunOptions, text)
     except InvalidDocumentError as error:
         raise InvalidRequestError(f"gamedojo.json in the zip: {error}") from error
 
 
-def _unity_version(archive: ZipFile, files: dict[PurePosixPath, ZipInfo]) -> str | None:
+def _at_root(entries: Entries, name: str) -> ZipInfo | None:
+    """At the zip's root, or in its only folder: many zip the folder, not what is in it."""
+    if member := entries.files.get(PurePosixPath(name)):
+        return member
+    tops = {path.parts[0] for path in entries.files}
+    return entries.files.get(PurePosixPath(tops.pop(), name)) if len(tops) == 1 else None
+
+
+def _unity_version(archive: ZipFile, entries: Entries) -> str | None:
     """Unity writes its version in clear text near the beginning of `globalgamemanagers`."""
-    member = next((files[path] for path in files if path.name == "globalgamemanagers"), None)
+    member = next((entries.files[path] for path in entries.files if path.name == "globalgamemanagers"), None)
     if member is None:
         return None
     match = re.search(rb"\d{1,4}\.\d+\.\d+[abfp]\d+", _head(archive, member, 4096))

@@ -52,6 +52,11 @@ def run_id(policy: str, bucket: str, key: str, version: str, request: str = "") 
     return f"{policy[:_RUN_ID_POLICY_LENGTH].rstrip('-')}-{digest}"
 
 
+def policy_of_run(run: str) -> str:
+    """The policy that a run's id begins with; of a long name, its beginning."""
+    return run[: -_DIGEST_LENGTH - 1].rstrip("-") or run[:_MAX_POLICY_LENGTH].rstrip("-")
+
+
 def job_name(prefix: str, run: str, step: str, attempt: int) -> str:
     """A SageMaker job of a run; `step` is "train" or "eval"."""
     return _fit(prefix, run, f"-{step}-{attempt}")

@@ -1,10 +1,13 @@
 """AdmitRun: name the run, refuse a duplicate, keep the very version of the build."""
 
+import contextlib
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from pipeline.aws.objects import ObjectStore
 from pipeline.aws.runs_table import RunsTable
-from pipeline.contracts.base import Contract
+from pipeline.contracts.base import Contract, RunId
 from pipeline.contracts.request import RunOptions, TrainingRequest
 from pipeline.contracts.run import HistoryEntry, RunRecord, RunStatus
 from pipeline.contracts.states import ApiEvent, RunReference
@@ -21,7 +24,8 @@ class Admission(Contract):
     policy: str
     source_key: str
     version_id: str | None
-    options: RunOptions | None
+    etag: str | None = None
+    options: RunOptions | None = None
 
 
 def identify(document: dict[str, Any], objects: ObjectStore) -> Admission:
@@ -53,24 +57,9 @@ def admit(execution_arn: str, admission: Admission, objects: ObjectStore, runs: 
         BuildNotFoundError: the object is gone; the record is there and FinishRun will say so in it.
     """
     build_key = names.run_key(admission.run_id, "build.zip")
-    moment = now()
-    mine = runs.admit(
-        RunRecord(
-            run_id=admission.run_id,
-            policy=admission.policy,
-            status=RunStatus.RUNNING,
-            state="AdmitRun",
-            created_at=moment,
-            updated_at=moment,
-            execution_arn=execution_arn,
-            source_key=admission.source_key,
-            build_key=build_key,
-            options=admission.options or RunOptions(),
-            history=(HistoryEntry(state="AdmitRun", at=moment),),
-        )
-    )
+    mine = runs.admit(first_record(execution_arn, admission))
     if mine:
-        objects.copy(admission.source_key, build_key, admission.version_id)
+        objects.copy(admission.source_key, build_key, admission.version_id, admission.etag)
     return RunReference(
         run_id=admission.run_id,
         policy=admission.policy,
@@ -80,17 +69,47 @@ def admit(execution_arn: str, admission: Admission, objects: ObjectStore, runs: 
     )
 
 
+def first_record(execution_arn: str, admission: Admission) -> RunRecord:
+    """A run that has just begun."""
+    moment = now()
+    return RunRecord(
+        run_id=admission.run_id,
+        policy=admission.policy,
+        status=RunStatus.RUNNING,
+        state="AdmitRun",
+        created_at=moment,
+        updated_at=moment,
+        execution_arn=execution_arn,
+        source_key=admission.source_key,
+        build_key=names.run_key(admission.run_id, "build.zip"),
+        options=admission.options or RunOptions(),
+        history=(HistoryEntry(state="AdmitRun", at=moment),),
+    )
+
+
+def identify_unread(document: dict[str, Any]) -> Admission | None:
+    """Whose run it is when `identify` fails: an API event names its run even if the stored request cannot be read."""
+    with contextlib.suppress(InvalidDocumentError, ValidationError):
+        event = read_document(ApiEvent, {k: document[k] for k in ApiEvent.model_fields if k in document})
+        run = TypeAdapter(RunId).validate_python(event.run_id)
+        return Admission(run_id=run, policy=names.policy_of_run(run), source_key=event.request_key, version_id=None)
+    return None
+
+
 def _dropped(detail: dict[str, Any]) -> Admission:
     try:
-        bucket, key = detail["bucket"]["name"], detail["object"]["key"]
-        version_id, etag = detail["object"].get("version-id"), detail["object"].get("etag", "")
+        bucket, key = str(detail["bucket"]["name"]), str(detail["object"]["key"])
+        version_id, etag = detail["object"].get("version-id"), str(detail["object"]["etag"])
+        # Where an event names no version, the same bytes put again are told apart by the sequencer, which every
+        # delivery of one event has in common (S3 user guide, "Event message structure").
+        version = str(version_id or f"{etag} {detail['object'].get('sequencer', '')}".strip())
     except (KeyError, TypeError, AttributeError) as error:
         raise InvalidRequestError("The event names no bucket and object; it must be S3's Object Created.") from error
     policy = names.policy_from_key(key)
     return Admission(
-        run_id=names.run_id(policy, bucket, key, version_id or etag),
+        run_id=names.run_id(policy, bucket, key, version),
         policy=policy,
         source_key=key,
         version_id=version_id,
-        options=None,
+        etag=etag,
     )

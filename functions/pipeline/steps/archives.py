@@ -2,6 +2,7 @@
 
 import gzip
 import tarfile
+import zlib
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -13,13 +14,15 @@ from pipeline.contracts.policy import ArtifactFile, ArtifactManifest
 from pipeline.errors import ArtifactInvalidError
 
 MAX_UNPACKED_BYTES = 3 * 1024**3
-"""The function has 4 GB of disk (template.yaml)."""
+"""ExtractCheckpoint has 4 GB of disk (template.yaml)."""
 
 _CHUNK_BYTES = 1024 * 1024
 _REMEDY = "Start the run again; if it lasts, look into the training job's log."
 
 
-def unpack(objects: ObjectStore, key: str, into: Path) -> list[PurePosixPath]:
+def unpack(
+    objects: ObjectStore, key: str, into: Path, max_unpacked_bytes: int = MAX_UNPACKED_BYTES
+) -> list[PurePosixPath]:
     """Unpack regular files, one after the other, without the archive in memory.
 
     Raises:
@@ -34,15 +37,15 @@ def unpack(objects: ObjectStore, key: str, into: Path) -> list[PurePosixPath]:
                     continue
                 path = _safe_path(key, member)
                 size_bytes += member.size
-                if size_bytes > MAX_UNPACKED_BYTES:
-                    raise ArtifactInvalidError(f"{key} unpacks to more than {MAX_UNPACKED_BYTES} bytes.", _REMEDY)
+                if size_bytes > max_unpacked_bytes:
+                    raise ArtifactInvalidError(f"{key} unpacks to more than {max_unpacked_bytes} bytes.", _REMEDY)
                 target = into / path
                 target.parent.mkdir(parents=True, exist_ok=True)
                 content = archive.extractfile(member)
                 if content is not None:
                     _write(content, target)
                 paths.append(path)
-    except (tarfile.TarError, EOFError, gzip.BadGzipFile) as error:
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ArtifactInvalidError(f"{key} is no readable tar.gz: {error}.", _REMEDY) from error
     return paths
 

@@ -3,9 +3,11 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from pydantic import ValidationError
+
 from pipeline.aws.objects import ObjectStore
 from pipeline.aws.runs_table import RunsTable
-from pipeline.contracts.policy import ArtifactManifest
+from pipeline.contracts.policy import ArtifactManifest, PolicySpec
 from pipeline.contracts.states import ExtractedCheckpoint, JobPoll, RunReference
 from pipeline.errors import ArtifactInvalidError
 from pipeline.rules import names
@@ -13,6 +15,7 @@ from pipeline.steps import archives
 from pipeline.steps.records import entered
 
 _SPEC = "policy_spec.json"
+_REMEDY = "Start the run again; if it lasts, look into the training job's log."
 _CONTENT_TYPES = {".json": "application/json", ".png": "image/png", ".jsonl": "application/x-ndjson"}
 
 
@@ -25,9 +28,7 @@ def extract_checkpoint(
         ArtifactInvalidError: the archive is incomplete or altered.
     """
     if training.model_artifact_key is None:
-        raise ArtifactInvalidError(
-            f"The job {training.job_name} ended without a model artifact.", "Start the run again."
-        )
+        raise ArtifactInvalidError(f"The job {training.job_name} ended without a model artifact.", _REMEDY)
     runs.update(run.run_id, lambda known: entered(known, state))
     prefix = names.run_key(run.run_id, "checkpoint/")
     with TemporaryDirectory() as directory:
@@ -35,16 +36,30 @@ def extract_checkpoint(
         folder.mkdir()
         archives.unpack(objects, training.model_artifact_key, folder)
         manifest = archives.check_manifest(folder, training.model_artifact_key)
-        if _SPEC not in manifest.files:
-            raise ArtifactInvalidError(f"{training.model_artifact_key} holds no {_SPEC}.", "Start the run again.")
+        _check_spec(run, folder, manifest, training.model_artifact_key)
         for name in (*manifest.files, "manifest.json"):
-            _upload(objects, folder / name, prefix + name)
+            content_type = _CONTENT_TYPES.get(Path(name).suffix, "application/octet-stream")
+            objects.upload(folder / name, prefix + name, content_type)
         serving_key = _pack_serving(run, folder, manifest, objects)
     artifacts = {
         name.rsplit("/", 1)[-1]: prefix + name for name in manifest.files if not name.startswith("checkpoint/")
     } | {"model.tar.gz": training.model_artifact_key}
     runs.update(run.run_id, lambda known: entered(known, state, artifacts=known.artifacts | artifacts))
     return ExtractedCheckpoint(checkpoint_prefix=prefix, serving_artifact_key=serving_key, spec_key=prefix + _SPEC)
+
+
+def _check_spec(run: RunReference, folder: Path, manifest: ArtifactManifest, key: str) -> None:
+    """The spec is of this run, and every model that it names is there: what is served later goes by it."""
+    try:
+        spec = PolicySpec.model_validate_json((folder / _SPEC).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise ArtifactInvalidError(f"{key} holds no readable {_SPEC}: {error}", _REMEDY) from error
+    if {spec.version, manifest.run_id} != {run.run_id} or spec.policy != run.policy:
+        raise ArtifactInvalidError(
+            f"{key} is of the run {spec.version} of {spec.policy}, not of {run.run_id}.", _REMEDY
+        )
+    if missing := [behavior.onnx for behavior in spec.behaviors if behavior.onnx not in manifest.files]:
+        raise ArtifactInvalidError(f"{key} lacks the models {', '.join(missing)} that its {_SPEC} names.", _REMEDY)
 
 
 def _pack_serving(run: RunReference, folder: Path, manifest: ArtifactManifest, objects: ObjectStore) -> str:
@@ -57,10 +72,3 @@ def _pack_serving(run: RunReference, folder: Path, manifest: ArtifactManifest, o
     key = names.run_key(run.run_id, "serving/model.tar.gz")
     objects.upload(target, key)
     return key
-
-
-def _upload(objects: ObjectStore, path: Path, key: str) -> None:
-    if content_type := _CONTENT_TYPES.get(path.suffix):
-        objects.write(key, path.read_bytes(), content_type)
-    else:
-        objects.upload(path, key)

@@ -9,7 +9,7 @@ from pipeline.aws.policies_table import PoliciesTable
 from pipeline.aws.runs_table import RunsTable
 from pipeline.contracts.run import EndpointRecord
 from pipeline.contracts.states import EndpointHandle, EndpointPoll, ExtractedCheckpoint, RunReference
-from pipeline.errors import DeadlineExceededError, DeploymentFailedError
+from pipeline.errors import DeadlineExceededError, DeploymentFailedError, NotYetConsistentError
 from pipeline.rules import names
 from pipeline.rules.statuses import Outlook, endpoint_outlook
 from pipeline.rules.waiting import wait_seconds
@@ -19,7 +19,7 @@ from pipeline.steps.records import entered, now
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
 
-_DEADLINE_SECONDS = 2 * 3600
+DEADLINE_SECONDS = 2 * 3600
 
 
 def deploy_endpoint(
@@ -36,6 +36,7 @@ def deploy_endpoint(
 
     Raises:
         LeaseHeldError: the lease was lost to another run.
+        NotYetConsistentError: a failed endpoint is being deleted, or SageMaker does not see the config yet.
         CapacityError, ThrottledError, ServiceUnavailableError, PipelineError: SageMaker does not take it.
     """
     policies.acquire_lease(run.policy, run.run_id, int(now().timestamp()))
@@ -54,22 +55,56 @@ def deploy_endpoint(
         policy=run.policy,
         hosting=hosting,
     )
-    endpoints.create_config(sagemaker, served)
-    endpoint_name = names.endpoint_name(settings.resource_prefix, run.policy, hosting.mode)
-    outcome, before = endpoints.bring_into_service(sagemaker, endpoint_name, served)
-    status = "Creating" if outcome == "created" else "Updating"
-    record = EndpointRecord(name=endpoint_name, config_name=version_name, status=status)
-    runs.update(run.run_id, lambda known: entered(known, state, endpoint=record))
+    refused = endpoints.create_config(sagemaker, served)
+    name = names.endpoint_name(settings.resource_prefix, run.policy, hosting.mode)
+    previous = _bring_into_service(run, name, served, state, sagemaker, runs, refused)
     started = int(now().timestamp())
     return EndpointHandle(
-        endpoint_name=endpoint_name,
+        endpoint_name=name,
         config_name=version_name,
-        previous_config_name=before.config_name if outcome == "updated" and before else None,
-        created=outcome == "created",
+        previous_config_name=previous,
+        created=previous is None,
         wait_seconds=settings.poll_min_seconds,
         started_at_epoch=started,
-        deadline_epoch=started + _DEADLINE_SECONDS,
+        deadline_epoch=started + DEADLINE_SECONDS,
     )
+
+
+def _bring_into_service(
+    run: RunReference,
+    name: str,
+    served: Served,
+    state: str,
+    sagemaker: "SageMakerClient",
+    runs: RunsTable,
+    refused: str,
+) -> str | None:
+    """Create the endpoint, or move it to the served config; returns the config that it had before."""
+    before = endpoints.describe(sagemaker, name)
+    if before is not None and before.status == "Failed":  # can only be deleted (SageMaker)
+        endpoints.delete(sagemaker, name)
+        raise NotYetConsistentError(f"The endpoint {name} had failed and is being deleted first.")
+    # First the record, then the endpoint: FinishRun takes back what is written there. A second try of this state finds
+    # the endpoint changed already and keeps what the first has written.
+    config = before.config_name if before else None
+    record = EndpointRecord(
+        name=name,
+        config_name=served.config_name,
+        status="Updating" if before else "Creating",
+        previous_config_name=config,
+    )
+    known = runs.get(run.run_id).endpoint
+    if known is None or config != served.config_name:
+        known = record
+        runs.update(run.run_id, lambda found: entered(found, state, endpoint=record))
+    try:
+        if before is None:
+            endpoints.create(sagemaker, name, served)
+        elif config != served.config_name:
+            endpoints.update(sagemaker, name, served.config_name)
+    except NotYetConsistentError as error:
+        raise (NotYetConsistentError(f"{error.cause} (before that: {refused})") if refused else error) from error
+    return known.previous_config_name
 
 
 def check_endpoint(
@@ -89,7 +124,12 @@ def check_endpoint(
     found = endpoints.describe(sagemaker, handle.endpoint_name)
     if found is None:
         raise DeploymentFailedError(f"The endpoint {handle.endpoint_name} was deleted meanwhile.", "Deploy it again.")
-    record = EndpointRecord(name=handle.endpoint_name, config_name=handle.config_name, status=found.status)
+    record = EndpointRecord(
+        name=handle.endpoint_name,
+        config_name=handle.config_name,
+        status=found.status,
+        previous_config_name=handle.previous_config_name,
+    )
     runs.update(run.run_id, lambda known: entered(known, state, endpoint=record))
     outlook = endpoint_outlook(found.status)
     if outlook is Outlook.FAILED or (outlook is Outlook.DONE and found.config_name != handle.config_name):
@@ -97,7 +137,7 @@ def check_endpoint(
     moment = now().timestamp()
     if outlook is Outlook.WAIT and moment > handle.deadline_epoch:
         raise DeadlineExceededError(
-            f"The endpoint {handle.endpoint_name} is still {found.status} after {_DEADLINE_SECONDS} s.",
+            f"The endpoint {handle.endpoint_name} is still {found.status} after {DEADLINE_SECONDS} s.",
             f"Its log tells why: /aws/sagemaker/Endpoints/{handle.endpoint_name}.",
         )
     known = {name: getattr(handle, name) for name in EndpointHandle.model_fields}

@@ -1,33 +1,53 @@
 """FinishRun: stop what still runs, take back what failed, write the outcome, notify."""
 
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
 
 from pipeline.aws import endpoints, notifications, training_jobs
 from pipeline.aws.objects import ObjectStore
 from pipeline.aws.policies_table import PoliciesTable
 from pipeline.aws.runs_table import RunsTable
 from pipeline.contracts.base import Contract
-from pipeline.contracts.request import RunOptions
-from pipeline.contracts.run import Failure, HistoryEntry, RunRecord, RunStatus
-from pipeline.contracts.states import EndpointHandle
-from pipeline.errors import RunNotFoundError
+from pipeline.contracts.run import EndpointRecord, Failure, HistoryEntry, RunRecord, RunStatus
+from pipeline.errors import NotYetConsistentError, PipelineError, RunNotFoundError
 from pipeline.rules.failures import classify
-from pipeline.rules.statuses import Outlook, job_outlook
-from pipeline.steps.admission import Admission, identify
+from pipeline.rules.statuses import Outlook, endpoint_outlook, job_outlook
+from pipeline.steps.admission import first_record, identify, identify_unread
 from pipeline.steps.records import now
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
     from mypy_boto3_sns import SNSClient
 
+_STATE = "FinishRun"
+
 
 class Finished(Contract):
-    """What the state machine's last Choice reads."""
+    """What the state machine's last Choice reads. `run_id` is None when the execution's input names no run."""
 
-    run_id: str
+    run_id: str | None
     outcome: RunStatus
     error: str = ""
     cause: str = ""
+
+
+@dataclass
+class _Cleanup:
+    """Each part of the cleaning up is tried, whatever became of the others."""
+
+    errors: list[PipelineError] = field(default_factory=list)
+
+    @contextlib.contextmanager
+    def part(self) -> Iterator[None]:
+        try:
+            yield
+        except PipelineError as error:
+            self.errors.append(error)
 
 
 def finish_run(
@@ -40,55 +60,61 @@ def finish_run(
     runs: RunsTable,
     policies: PoliciesTable,
 ) -> Finished:
-    """End the run whichever way it went. May be called again: what is done stays done."""
+    """End the run whichever way it went. May be called again: what is done stays done.
+
+    Raises:
+        PipelineError: something could not be cleaned up yet; the outcome is written all the same.
+    """
+    failure = _failure(document, "AdmitRun")
     record = _record(execution_arn, document, objects, runs)
-    failure = _failure(document, record.state)
+    if record is None:
+        return _answer(None, RunStatus.FAILED, failure)
     if failure is not None:
-        _stop_jobs(record, sagemaker)
-        _restore_endpoint(document, sagemaker)
-    policies.release_lease(record.policy, record.run_id)
-    first_time = not record.status.is_final
-    if first_time:
-        status = _outcome(document, failure)
-        record = runs.update(record.run_id, lambda known: _finished(known, status, failure))
-        notifications.publish_outcome(sns, topic_arn, record)
-    return Finished(
-        run_id=record.run_id,
-        outcome=record.status,
-        error=record.failure.code if record.failure else "",
-        cause=f"{record.failure.cause} Remedy: {record.failure.remedy}" if record.failure else "",
-    )
+        failure = failure.model_copy(update={"state": record.state})
+    cleanup = _Cleanup()
+    if failure is not None:
+        _take_back(record, sagemaker, policies, cleanup)
+    if not cleanup.errors:  # an endpoint that is still to be taken back must not change hands
+        with cleanup.part():
+            policies.release_lease(record.policy, record.run_id)
+    if not record.status.is_final:
+        # The message holds the record whole. It goes out first, because a second try of this state finds the outcome
+        # written and sends none; and it holds nothing up, because the outcome is what counts.
+        status, moment = _outcome(document, failure), now()
+        with cleanup.part():
+            notifications.publish_outcome(sns, topic_arn, _ended(record, status, failure, moment))
+        record = runs.update(record.run_id, lambda known: _ended(known, status, failure, moment))
+    if cleanup.errors:
+        raise cleanup.errors[0]
+    return _answer(record.run_id, record.status, record.failure)
 
 
-def _record(execution_arn: str, document: dict[str, Any], objects: ObjectStore, runs: RunsTable) -> RunRecord:
+def _answer(run_id: str | None, outcome: RunStatus, failure: Failure | None) -> Finished:
+    if failure is None:
+        return Finished(run_id=run_id, outcome=outcome)
+    cause = f"{failure.cause} Remedy: {failure.remedy}"
+    return Finished(run_id=run_id, outcome=outcome, error=failure.code, cause=cause)
+
+
+def _record(execution_arn: str, document: dict[str, Any], objects: ObjectStore, runs: RunsTable) -> RunRecord | None:
     """The run's record; AdmitRun may have failed before it could tell the run's id, or write the record."""
     run = document.get("run")
     if run is not None:
         return runs.get(str(run["run_id"]))
-    admission = identify(document, objects)
     try:
-        return runs.get(admission.run_id)
+        admission = identify(document, objects)
+    except (PipelineError, ValidationError):
+        admission = None
+    admission = admission or identify_unread(document)
+    if admission is None:
+        return None
+    try:
+        found = runs.get(admission.run_id)
     except RunNotFoundError:
-        record = _unadmitted(execution_arn, admission)
-        runs.admit(record)
-        return record
-
-
-def _unadmitted(execution_arn: str, admission: Admission) -> RunRecord:
-    moment = now()
-    return RunRecord(
-        run_id=admission.run_id,
-        policy=admission.policy,
-        status=RunStatus.RUNNING,
-        state="AdmitRun",
-        created_at=moment,
-        updated_at=moment,
-        execution_arn=execution_arn,
-        source_key=admission.source_key,
-        build_key=admission.source_key,
-        options=admission.options or RunOptions(),
-        history=(HistoryEntry(state="AdmitRun", at=moment),),
-    )
+        found = first_record(execution_arn, admission)
+        runs.admit(found)
+    # Another execution's run is none of ours to end.
+    return found if found.execution_arn == execution_arn else None
 
 
 def _failure(document: dict[str, Any], state: str) -> Failure | None:
@@ -102,37 +128,48 @@ def _outcome(document: dict[str, Any], failure: Failure | None) -> RunStatus:
     return RunStatus.SUCCEEDED if document["promotion"]["promote"] else RunStatus.KEPT
 
 
-def _finished(known: RunRecord, status: RunStatus, failure: Failure | None) -> RunRecord:
-    moment = now()
-    history = (*known.history, HistoryEntry(state="FinishRun", at=moment))
+def _ended(known: RunRecord, status: RunStatus, failure: Failure | None, moment: datetime) -> RunRecord:
     return known.model_copy(
         update={
             "status": status,
-            "state": "FinishRun",
+            "state": _STATE,
             "failure": failure,
             "updated_at": moment,
             "finished_at": moment,
-            "history": history,
+            "history": (*known.history, HistoryEntry(state=_STATE, at=moment)),
         }
     )
 
 
-def _stop_jobs(record: RunRecord, sagemaker: "SageMakerClient") -> None:
+def _take_back(record: RunRecord, sagemaker: "SageMakerClient", policies: PoliciesTable, cleanup: _Cleanup) -> None:
     for job in (record.training_job, record.evaluation_job):
         if job is not None and job_outlook(job.status) is Outlook.WAIT:
-            training_jobs.stop(sagemaker, job.name)
+            with cleanup.part():
+                training_jobs.stop(sagemaker, job.name)
+    if record.endpoint is not None:
+        with cleanup.part():
+            # A run that failed after its policy was verified has nothing to take back: it is what games ask.
+            if policies.version_in_service(record.policy) != record.run_id:
+                _restore_endpoint(record.endpoint, sagemaker)
 
 
-def _restore_endpoint(document: dict[str, Any], sagemaker: "SageMakerClient") -> None:
-    """Back to the former config, or no endpoint if there was none before; nothing once the policy was verified."""
-    if "endpoint" not in document or "verified" in document:
-        return
-    fields = {name: value for name, value in document["endpoint"].items() if name in EndpointHandle.model_fields}
-    handle = EndpointHandle.model_validate(fields)
-    found = endpoints.describe(sagemaker, handle.endpoint_name)
-    if found is None or found.config_name != handle.config_name:
-        return
-    if handle.created:
-        endpoints.delete(sagemaker, handle.endpoint_name)
-    elif handle.previous_config_name and found.status == "InService":
-        endpoints.update(sagemaker, handle.endpoint_name, handle.previous_config_name)
+def _restore_endpoint(ours: EndpointRecord, sagemaker: "SageMakerClient") -> None:
+    """Back to the former config, or no endpoint if there was none before.
+
+    Raises:
+        NotYetConsistentError: the endpoint is changing; it can be moved once it has settled.
+    """
+    found = endpoints.describe(sagemaker, ours.name)
+    if found is None or (found.status in {"Deleting", "Failed"} and ours.previous_config_name):
+        return  # a Failed endpoint can only be deleted; the next run of the policy does, and makes a new one
+    changing = endpoint_outlook(found.status) is Outlook.WAIT
+    if found.config_name != ours.config_name and not changing:
+        return  # SageMaker rolled it back, or another run has taken it over
+    if ours.previous_config_name is None:
+        endpoints.delete(sagemaker, ours.name)
+    elif changing:
+        raise NotYetConsistentError(
+            f"The endpoint {ours.name} is {found.status}; it is moved back once it has settled."
+        )
+    else:
+        endpoints.update(sagemaker, ours.name, ours.previous_config_name)

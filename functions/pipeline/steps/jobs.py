@@ -1,13 +1,13 @@
 """Training and evaluation jobs: create them, then look at them until they end."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pipeline.aws import training_jobs
 from pipeline.aws.runs_table import RunsTable
 from pipeline.aws.training_jobs import JobDescription, JobRequest
 from pipeline.contracts.job import EvaluationJobConfig, to_hyperparameters
-from pipeline.contracts.run import JobRecord, Progress, RunRecord
+from pipeline.contracts.run import JobRecord, Progress
 from pipeline.contracts.states import ExtractedCheckpoint, InspectedBuild, JobHandle, JobPoll, RunReference
 from pipeline.errors import DeadlineExceededError, EvaluationFailedError, StepFailedError, TrainingFailedError
 from pipeline.rules import names
@@ -20,8 +20,10 @@ from pipeline.steps.records import entered, now
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
 
-_QUEUE_SECONDS = 6 * 3600
+QUEUE_SECONDS = 6 * 3600
 """How long a job may wait for a machine beside the time that it may run."""
+
+_COUNTS = {"env_steps", "env_steps_limit", "episodes", "iteration"}
 
 
 def start_training(
@@ -57,8 +59,7 @@ def start_training(
         volume_size_gb=options.instances.volume_size_gb,
         max_runtime_seconds=options.instances.max_runtime_seconds,
     )
-    training_jobs.create(sagemaker, request)
-    return _started(request, state, settings.poll_min_seconds, runs, "training_job")
+    return _start(request, state, settings.poll_min_seconds, sagemaker, runs, "training_job")
 
 
 def start_evaluation(
@@ -98,8 +99,7 @@ def start_evaluation(
         volume_size_gb=options.instances.volume_size_gb,
         max_runtime_seconds=options.instances.max_runtime_seconds,
     )
-    training_jobs.create(sagemaker, request)
-    return _started(request, state, settings.poll_min_seconds, runs, "evaluation_job")
+    return _start(request, state, settings.poll_min_seconds, sagemaker, runs, "evaluation_job")
 
 
 def check_training(
@@ -134,19 +134,24 @@ def check_evaluation(
     return _polled(run, job, description, poll_min_seconds, EvaluationFailedError)
 
 
-def _started(request: JobRequest, state: str, poll_min_seconds: int, runs: RunsTable, field: str) -> JobHandle:
-    record = JobRecord(name=request.name, status="InProgress", started_at=now())
-
-    def change(known: RunRecord) -> RunRecord:
-        return entered(known, state, **{field: record})
-
-    runs.update(request.run_id, change)
+def _start(
+    request: JobRequest,
+    state: str,
+    poll_min_seconds: int,
+    sagemaker: "SageMakerClient",
+    runs: RunsTable,
+    field: Literal["training_job", "evaluation_job"],
+) -> JobHandle:
+    # First the record, then the job: FinishRun stops what is written there, and a job that nobody knows of costs money.
+    job = JobRecord(name=request.name, status="Requested")
+    runs.update(request.run_id, lambda known: entered(known, state, **{field: job}))
+    training_jobs.create(sagemaker, request)
     started = int(now().timestamp())
     return JobHandle(
         job_name=request.name,
         wait_seconds=poll_min_seconds,
         started_at_epoch=started,
-        deadline_epoch=started + request.max_runtime_seconds + _QUEUE_SECONDS,
+        deadline_epoch=started + request.max_runtime_seconds + QUEUE_SECONDS,
     )
 
 
@@ -180,9 +185,10 @@ def _polled(
 
 def _ended_badly(job: JobDescription, failure: type[StepFailedError]) -> StepFailedError:
     if job.secondary_status == "MaxRuntimeExceeded":
+        less = "a smaller stop.env_steps" if failure is TrainingFailedError else "fewer evaluation.episodes"
         return failure(
             f"The job ran longer than its limit of {job.max_runtime_seconds} s.",
-            "Raise instances.max_runtime_seconds, or stop earlier by a smaller stop.env_steps.",
+            f"Raise instances.max_runtime_seconds, or ask for {less}.",
         )
     if job.status == "Stopped":
         return failure("The job was stopped from outside.", "Start the run again.")
@@ -190,10 +196,11 @@ def _ended_badly(job: JobDescription, failure: type[StepFailedError]) -> StepFai
 
 
 def _progress(metrics: Mapping[str, float]) -> Progress | None:
-    if not metrics:
+    """SageMaker keeps every metric as a float; those that count something are whole numbers."""
+    known = {name: metrics[name] for name in Progress.model_fields if name in metrics}
+    if not known:
         return None
-    whole = {"env_steps", "env_steps_limit", "episodes", "iteration"}
-    return Progress.model_validate({name: int(value) if name in whole else value for name, value in metrics.items()})
+    return Progress.model_validate({name: int(known[name]) if name in _COUNTS else known[name] for name in known})
 
 
 def _record(job: JobDescription) -> JobRecord:

@@ -17,6 +17,9 @@ from pipeline.rules.promotion import decide
 from pipeline.steps import archives
 from pipeline.steps.records import entered, now
 
+_MAX_RESULTS_BYTES = 256 * 1024**2
+"""DecidePromotion has the 512 MB of disk that every function has."""
+
 _REPORT, _PARITY = "evaluation_report.json", "parity.json"
 
 
@@ -58,7 +61,7 @@ def _keep_results(evaluation: JobPoll, objects: ObjectStore, report_key: str, pa
         raise ArtifactInvalidError(f"The job {evaluation.job_name} ended without results.", "Start the run again.")
     with TemporaryDirectory() as directory:
         folder = Path(directory)
-        archives.unpack(objects, evaluation.model_artifact_key, folder)
+        archives.unpack(objects, evaluation.model_artifact_key, folder, _MAX_RESULTS_BYTES)
         archives.check_manifest(folder, evaluation.model_artifact_key)
         try:
             report = EvaluationReport.model_validate_json((folder / _REPORT).read_bytes())

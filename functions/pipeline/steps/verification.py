@@ -15,7 +15,7 @@ from pipeline.contracts.states import EndpointPoll, Promotion, RunReference
 from pipeline.errors import VerificationFailedError
 from pipeline.rules import names
 from pipeline.rules.parity import differences
-from pipeline.steps.records import entered
+from pipeline.steps.records import entered, now
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
@@ -42,10 +42,13 @@ def verify_endpoint(
     """Compare, then make the policy the current one and give the lease back.
 
     Raises:
+        LeaseHeldError: another run has begun to deploy this policy.
         VerificationFailedError: the endpoint serves another version, or answers otherwise than the evaluation did.
         ModelNotReadyError, ModelError, ThrottledError, ServiceUnavailableError: see `pipeline.aws.inference.invoke`.
     """
     runs.update(run.run_id, lambda known: entered(known, state))
+    # Whoever has lost the lease must not declare itself the current one; and comparing may take a while.
+    policies.acquire_lease(run.policy, run.run_id, int(now().timestamp()))
     record = ParityRecord.model_validate_json(objects.read(promotion.parity_key))
     for pair in record.pairs:
         _compare(run, endpoint, pair, runtime)
@@ -58,7 +61,12 @@ def verify_endpoint(
     objects.write_document(names.policy_key(run.policy, "current.json"), current)
     policies.set_version_in_service(run.policy, run.run_id)
     policies.release_lease(run.policy, run.run_id)
-    shown = EndpointRecord(name=endpoint.endpoint_name, config_name=endpoint.config_name, status="InService")
+    shown = EndpointRecord(
+        name=endpoint.endpoint_name,
+        config_name=endpoint.config_name,
+        status="InService",
+        previous_config_name=endpoint.previous_config_name,
+    )
     runs.update(run.run_id, lambda known: entered(known, state, endpoint=shown))
     return Verified(actions_compared=sum(len(pair.discrete) for pair in record.pairs))
 
