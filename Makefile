@@ -67,7 +67,7 @@ test-e2e: setup ## the whole local cloud
 test-functions-312: .venv-functions-312/.done ## the Lambda code under Python 3.12
 	$(call say,Lambda code under Python 3.12)
 	if [ -x .venv-functions-312/bin/python ]; then
-	  .venv-functions-312/bin/python -m pytest tests/unit/rules tests/unit/functions tests/unit/api tests/unit/contracts -n $(WORKERS)
+	  .venv-functions-312/bin/python -m pytest tests/unit/rules tests/unit/api tests/unit/contracts -n $(WORKERS)
 	elif [ -n "$${CI:-}" ]; then
 	  echo "Python 3.12 is not installed; CI must have it"; exit 1
 	else
