@@ -33,7 +33,7 @@ def demo(
     """Train, evaluate and serve the sample build Basic on this machine, then ask the policy about every cell."""
     console = Console()
     chosen = _seeds(seeds) if seeds else [seed]
-    _sigterm_interrupts()
+    _signals_interrupt()
     began = time.monotonic()
     try:
         proofs = _prove_all(chosen, output, console, keep_running=keep_running)
@@ -99,13 +99,14 @@ def _seeds(text: str) -> list[int]:
     return found
 
 
-def _sigterm_interrupts() -> None:
-    """SIGTERM ends the demo as Ctrl-C does: the cloud that it started is brought down."""
+def _signals_interrupt() -> None:
+    """SIGTERM and SIGHUP (a closed terminal) end the demo as Ctrl-C does: the cloud that it started is brought down."""
 
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,9 @@ def _up() -> None:
 
 def _down() -> None:
     """End the cloud; a second Ctrl-C must not stop the stopping."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {
+        number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
     try:
         subprocess.run([*_LOCAL, "down"], check=False, start_new_session=True)
     finally:

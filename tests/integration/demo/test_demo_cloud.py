@@ -86,12 +86,13 @@ def test_a_cloud_that_does_not_come_up_is_cleared_away(stand_in: Path) -> None:
     assert calls(stand_in)[-1] == "down"
 
 
-def test_an_interrupted_start_is_waited_for_until_it_has_cleared_up(stand_in: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_start_is_waited_for_until_it_has_cleared_up(stand_in: Path, number: signal.Signals) -> None:
     (stand_in / "is_slow").touch()
     program = f"""
 from demo import cloud
-from demo.__main__ import _sigterm_interrupts
-_sigterm_interrupts()
+from demo.__main__ import _signals_interrupt
+_signals_interrupt()
 cloud._LOCAL = {cloud._LOCAL!r}
 with cloud.local_cloud(keep_running=False):
     pass
@@ -103,7 +104,7 @@ with cloud.local_cloud(keep_running=False):
         while not (stand_in / "started").exists():
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         process.wait(timeout=30)
     assert (stand_in / "cleared").exists()
     assert calls(stand_in) == ["status", "up", "down"]
