@@ -1,6 +1,6 @@
 """The emulator as a real process, and the local SageMaker service beside it, for tests that need both.
 
-    with emulator(folder) as url, service(folder, url) as sagemaker: ...
+with emulator(folder) as url, service(folder, url) as sagemaker: ...
 """
 
 import http.client
@@ -104,7 +104,9 @@ def config_document(folder: Path, emulator_url: str, **changes: Any) -> dict[str
     return {
         "state_dir": str(folder / "sagemaker"),
         "emulator_url": emulator_url,
-        "images": {"fake-image": {"path": [str(IMAGE_DIR), python, "/usr/bin", "/bin"], "environment": {"IN_IMAGE": "1"}}},
+        "images": {
+            "fake-image": {"path": [str(IMAGE_DIR), python, "/usr/bin", "/bin"], "environment": {"IN_IMAGE": "1"}}
+        },
         "timing": timing,
         **changes,
     }
@@ -190,7 +192,9 @@ class Cloud:
             return []
         lines = []
         for stream in streams:
-            events = self.logs.get_log_events(logGroupName=group, logStreamName=stream["logStreamName"], startFromHead=True)
+            events = self.logs.get_log_events(
+                logGroupName=group, logStreamName=stream["logStreamName"], startFromHead=True
+            )
             lines += [event["message"] for event in events["events"]]
         return lines
 
@@ -199,7 +203,10 @@ class Cloud:
         self.sagemaker.create_model(
             ModelName=name,
             ExecutionRoleArn=ROLE,
-            PrimaryContainer={"Image": IMAGE, "ModelDataUrl": self.put(f"models/{name}.tar.gz", model_archive(name, behavior))},
+            PrimaryContainer={
+                "Image": IMAGE,
+                "ModelDataUrl": self.put(f"models/{name}.tar.gz", model_archive(name, behavior)),
+            },
         )
         return name
 
