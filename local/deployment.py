@@ -229,7 +229,10 @@ def _run_tool(
         except subprocess.TimeoutExpired as error:
             raise DeployError(f"`{name}` took longer than {_TOOL_TIMEOUT_SECONDS} s.\n{log_tail(log_file)}") from error
     if finished.returncode != 0:
-        raise DeployError(f"`{name}` failed.\n{log_tail(log_file, lines=40)}")
+        raise DeployError(
+            f"`{name}` failed.\n{log_tail(log_file, lines=40)}\n"
+            "If the state of an earlier cloud is in the way, `gamedojo local up --fresh` starts without it."
+        )
 
 
 def _read_deployed(settings: LocalSettings) -> object:

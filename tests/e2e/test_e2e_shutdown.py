@@ -1,5 +1,6 @@
-"""The end, last by name: `down` in the middle of a training job leaves nothing behind."""
+"""The end, last by name: `down` leaves nothing running, and loses nothing."""
 
+import json
 import tempfile
 from pathlib import Path
 
@@ -11,7 +12,8 @@ SCRATCH = ("TMPDIR", "HOME", JOB_FOLDER_VARIABLE)
 """Variables that name folders which are made for a process and go with it."""
 
 
-def test_down_in_the_middle_of_a_job_leaves_nothing(cloud, basic_zip):
+def test_down_in_the_middle_of_a_job_leaves_nothing(cloud, dropped, basic_zip):
+    assert cloud.finished(cloud.first_run("basic"))["status"] == "SUCCEEDED"
     key = cloud.upload("Endless.zip", basic_zip)
     request = {"policy": "endless", "build": {"key": key}, "stop": {"env_steps": 1_000_000_000}}
     run_id = cloud.control("POST", "/training-runs", json=request).json()["run_id"]
@@ -31,3 +33,19 @@ def test_down_in_the_middle_of_a_job_leaves_nothing(cloud, basic_zip):
     assert [folder for folder in scratch if folder.exists() and folder != cloud.state_dir / "home"] == []
     assert "is down" in cloud.command("local", "status", exits=3)
     assert "No local cloud runs" in cloud.command("local", "down")
+
+
+def test_what_was_learned_outlives_the_cloud(cloud):
+    if survivors(cloud.state_dir):
+        cloud.command("local", "down")
+    said = cloud.command("local", "up", "--detach")
+    assert "packed already" in said
+    assert "deployed already" in said
+    assert json.loads((cloud.state_dir / "connection.json").read_text()) == cloud.connection
+    assert cloud.run(cloud.first_run("basic"))["status"] == "SUCCEEDED"
+
+    def answer() -> dict | None:
+        answer = cloud.predict("basic", json={"observations": [[1.0 if cell == 10 else 0.0 for cell in range(20)]]})
+        return answer.json() if answer.status_code == 200 else None
+
+    assert cloud.eventually(answer, "the endpoint to serve again", seconds=60)["action"]["discrete"] == [2]
