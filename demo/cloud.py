@@ -54,6 +54,7 @@ def _down() -> None:
     before = {
         number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     }
+    print("Ending the local cloud", flush=True)
     try:
         subprocess.run([*_LOCAL, "down"], check=False, start_new_session=True)
     finally:
