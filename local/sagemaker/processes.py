@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -53,8 +52,9 @@ class ContainerProcess:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        self._thread = threading.Thread(target=self._follow, name=f"follow-{self._process.pid}", daemon=True)
-        self._thread.start()
+        self._reader = threading.Thread(target=self._read, name=f"read-{self._process.pid}", daemon=True)
+        self._reader.start()
+        threading.Thread(target=self._wait, name=f"wait-{self._process.pid}", daemon=True).start()
 
     @property
     def supervisor_pid(self) -> int:
@@ -87,7 +87,7 @@ class ContainerProcess:
                 leash.write(order)
                 leash.flush()
 
-    def _follow(self) -> None:
+    def _read(self) -> None:
         output = self._process.stdout
         if output is None:
             raise RuntimeError("the process was started without a pipe")
@@ -97,10 +97,13 @@ class ContainerProcess:
                     self._on_line(line.rstrip(b"\r\n").decode(errors="replace"))
                 except Exception:
                     _log.exception("A line of output could not be handled")
+
+    def _wait(self) -> None:
         code = self._process.wait()
         if code < 0:  # the supervisor itself was killed: nobody has cleared up below it
             kill_container(self._command.environment.get(BASE_DIR_VARIABLE, ""))
             code = 128 - code
+        self._reader.join()  # ends when the last process that could write has ended
         if self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()
@@ -110,13 +113,19 @@ class ContainerProcess:
 
 
 def kill_container(base_dir: str) -> None:
-    """SIGKILL every process whose environment names this folder as its /opt/ml."""
-    if not base_dir:
-        return
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            if process.pid != os.getpid() and process.environ().get(BASE_DIR_VARIABLE) == base_dir:
-                process.send_signal(signal.SIGKILL)
+    """SIGKILL every process whose environment names this folder as its /opt/ml, until there is none."""
+    while base_dir and (found := [process for process in psutil.process_iter() if _is_of(process, base_dir)]):
+        for process in found:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(found, timeout=1)
+
+
+def _is_of(process: psutil.Process, base_dir: str) -> bool:
+    with contextlib.suppress(psutil.Error, OSError):
+        if process.pid != os.getpid() and process.environ().get(BASE_DIR_VARIABLE) == base_dir:
+            return process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 @cache

@@ -16,6 +16,9 @@ from local.sagemaker.platform import Platform
 from local.sagemaker.runtime import Runtime
 from local.sagemaker.server import SageMakerServer
 
+_POLL_SECONDS = 0.05
+"""How soon the server sees that it is to end; requests do not wait for it."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -26,7 +29,7 @@ class Service:
         self._platform = platform
         self._control_plane = control_plane
         self._server = server
-        self._thread = threading.Thread(target=server.serve_forever, name="http", daemon=True)
+        self._thread = threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,), name="http", daemon=True)
         self._thread.start()
 
     @property

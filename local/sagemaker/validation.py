@@ -12,7 +12,12 @@ from typing import Any
 import botocore.session
 from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Shape, StructureShape
 
-from local.sagemaker.errors import SerializationError, UnknownOperationError, ValidationError
+from local.sagemaker.errors import (
+    NotImplementedLocallyError,
+    SerializationError,
+    UnknownOperationError,
+    ValidationError,
+)
 
 _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "structure": (dict,),
@@ -26,6 +31,7 @@ _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "double": (int, float),
     "timestamp": (int, float),  # JSON 1.1: seconds since 1970
 }
+_CLASSES = (("\\p{L}", "\\w"), ("\\p{N}", "\\d"), ("\\p{Z}", " \u00a0"), ("\\p{Alnum}", "a-zA-Z0-9"))
 _SHOWN_CHARACTERS = 256
 
 
@@ -138,10 +144,14 @@ def _ranged(shape: Shape, value: float, path: str) -> Iterator[str]:
 
 @cache
 def compiled(pattern: str) -> re.Pattern[str]:
-    r"""A pattern of the model, which is Java's; Python lacks `\p{L}` (letters), `\p{N}` (digits), `\p{Z}` (spaces)."""
-    for java, python in (("\\p{L}", "\\w"), ("\\p{N}", "\\d"), ("\\p{Z}", " \u00a0")):
-        pattern = pattern.replace(java, python)
-    return re.compile(pattern)
+    r"""A pattern of the model, which is Java's; Python lacks classes such as `\p{L}` (letters)."""
+    python = pattern
+    for java, ours in _CLASSES:
+        python = python.replace(java, ours)
+    try:
+        return re.compile(python)
+    except re.error as error:
+        raise NotImplementedLocallyError(f"Checking a value against the pattern {pattern!r}") from error
 
 
 def _raise_if_any(found: list[str]) -> None:
