@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _NOT_FOUND = {"NoSuchKey", "NoSuchVersion", "404", "NoSuchBucket"}
-_REPLACED = {"PreconditionFailed", "412"}
 _BLOCK_BYTES = 256 * 1024
 
 
@@ -70,16 +69,11 @@ class ObjectStore:
         with self._translated(key), path.open("rb") as file:
             self._client.upload_fileobj(file, self.bucket, key, ExtraArgs={"ContentType": content_type})
 
-    def copy(self, source_key: str, target_key: str, version_id: str | None = None, etag: str | None = None) -> None:
-        """Copy inside the bucket, in parts when it is larger than CopyObject's 5 GB.
-
-        Raises:
-            BuildNotFoundError: also when the object is there, but not the one with this ETag.
-        """
+    def copy(self, source_key: str, target_key: str, version_id: str | None = None) -> None:
+        """Copy inside the bucket, in parts when it is larger than CopyObject's 5 GB."""
         source = {"Bucket": self.bucket, "Key": source_key} | ({"VersionId": version_id} if version_id else {})
-        condition = {"CopySourceIfMatch": etag} if etag else {}
         with self._translated(source_key):
-            self._client.copy(source, self.bucket, target_key, ExtraArgs=condition)  # type: ignore[arg-type]
+            self._client.copy(source, self.bucket, target_key)  # type: ignore[arg-type]
 
     @contextmanager
     def stream(self, key: str) -> Iterator[BinaryIO]:
@@ -111,8 +105,6 @@ class ObjectStore:
     def _error(self, key: str, error: ClientError | BotoCoreError) -> PipelineError:
         if error_code(error) in _NOT_FOUND:
             return BuildNotFoundError(f"There is no object {key} in the bucket {self.bucket}.")
-        if error_code(error) in _REPLACED:
-            return BuildNotFoundError(f"The object {key} was replaced.", "The newer upload has a run of its own.")
         return translate("S3", error)
 
 

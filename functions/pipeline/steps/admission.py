@@ -12,7 +12,7 @@ from pipeline.contracts.request import RunOptions, TrainingRequest
 from pipeline.contracts.run import HistoryEntry, RunRecord, RunStatus
 from pipeline.contracts.states import ApiEvent, RunReference
 from pipeline.contracts.validation import InvalidDocumentError, read_document
-from pipeline.errors import InvalidRequestError
+from pipeline.errors import BuildNotFoundError, InvalidRequestError
 from pipeline.rules import names
 from pipeline.steps.records import now
 
@@ -54,12 +54,12 @@ def admit(execution_arn: str, admission: Admission, objects: ObjectStore, runs: 
     """Write the run record once and copy the build to the run's own key.
 
     Raises:
-        BuildNotFoundError: the object is gone; the record is there and FinishRun will say so in it.
+        BuildNotFoundError: the object is gone or replaced; the record is there and FinishRun will say so in it.
     """
     build_key = names.run_key(admission.run_id, "build.zip")
     mine = runs.admit(first_record(execution_arn, admission))
     if mine:
-        objects.copy(admission.source_key, build_key, admission.version_id, admission.etag)
+        objects.copy(admission.source_key, build_key, admission.version_id or _version_of(admission, objects))
     return RunReference(
         run_id=admission.run_id,
         policy=admission.policy,
@@ -67,6 +67,16 @@ def admit(execution_arn: str, admission: Admission, objects: ObjectStore, runs: 
         build_key=build_key,
         duplicate=not mine,
     )
+
+
+def _version_of(admission: Admission, objects: ObjectStore) -> str | None:
+    """The object's version where the event names none; it must still be the object that the event is about."""
+    head = objects.head(admission.source_key)
+    if admission.etag is not None and head.etag != admission.etag:
+        raise BuildNotFoundError(
+            f"{admission.source_key} was replaced before this run began.", "The newer upload has a run of its own."
+        )
+    return head.version_id
 
 
 def first_record(execution_arn: str, admission: Admission) -> RunRecord:

@@ -1,0 +1,103 @@
+"""What the containers leave behind, in its smallest valid form."""
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.contracts.evaluation import (
+    BehaviorEvaluation,
+    EvaluationReport,
+    ParityPair,
+    ParityRecord,
+    ReturnStatistics,
+)
+from pipeline.contracts.policy import (
+    ActionSpec,
+    ArtifactFile,
+    ArtifactManifest,
+    BehaviorSpec,
+    ObservationSpec,
+    PolicySpec,
+)
+
+BEHAVIOR = BehaviorSpec(
+    name="Basic",
+    onnx="policies/Basic.onnx",
+    observations=(ObservationSpec(name="position", shape=(3,)),),
+    actions=ActionSpec(discrete_branches=(3,)),
+)
+PARITY = ParityRecord(
+    pairs=(ParityPair(behavior="Basic", observations=([[1, 0, 0], [0, 1, 0]],), continuous=[[], []], discrete=[[2], [0]]),)
+)
+
+
+def tar_gz(files: Mapping[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def with_manifest(run_id: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    listed = {
+        name: ArtifactFile(size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+        for name, content in files.items()
+    }
+    manifest = ArtifactManifest(run_id=run_id, files=listed)
+    return {**files, "manifest.json": manifest.model_dump_json().encode()}
+
+
+def training_files(run_id: str, policy: str = "basic") -> dict[str, bytes]:
+    spec = PolicySpec(policy=policy, version=run_id, behaviors=(BEHAVIOR,))
+    files = {
+        "policy_spec.json": spec.model_dump_json().encode(),
+        "config.json": b"{}",
+        "training_summary.json": b"{}",
+        "progress.jsonl": b'{"iteration": 1}\n',
+        "learning_curve.png": b"\x89PNG",
+        "policies/Basic.onnx": b"onnx of " + run_id.encode(),
+        "checkpoint/weights.safetensors": b"weights",
+    }
+    return with_manifest(run_id, files)
+
+
+def report(run_id: str, mean_return: float, half_interval: float = 0.01) -> EvaluationReport:
+    low, high = mean_return - half_interval, mean_return + half_interval
+    statistics = ReturnStatistics(
+        episodes=100,
+        mean_return=mean_return,
+        std_return=half_interval,
+        min_return=low,
+        max_return=high,
+        ci95_low=low,
+        ci95_high=high,
+        mean_length=8,
+    )
+    return EvaluationReport(
+        run_id=run_id,
+        seed=1,
+        behaviors=(BehaviorEvaluation(behavior="Basic", deterministic=statistics),),
+        mean_return=mean_return,
+        ci95_low=low,
+        ci95_high=high,
+        wall_time_seconds=1,
+    )
+
+
+def evaluation_files(run_id: str, mean_return: float) -> dict[str, bytes]:
+    documents = {"evaluation_report.json": report(run_id, mean_return), "parity.json": PARITY}
+    return with_manifest(run_id, {name: one.model_dump_json().encode() for name, one in documents.items()})
+
+
+def invocation_answer(request: Mapping[str, Any], version: str) -> bytes:
+    """Right answers: those that PARITY recorded."""
+    pair = PARITY.pairs[0]
+    assert request["observations"] == list(pair.observations)
+    answer = {"version": version, "behavior": "Basic", "continuous": pair.continuous, "discrete": pair.discrete}
+    return json.dumps(answer).encode()

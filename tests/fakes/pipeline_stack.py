@@ -1,0 +1,240 @@
+"""The whole state machine in one process: moto runs the definition, its tasks are the real handlers.
+
+moto's interpreter is strict where the emulator is not (a missing path fails). Its pauses are not waited for but written
+down; SageMaker and its runtime are the doubles of `sagemaker_double`.
+"""
+
+import contextlib
+import importlib
+import io
+import json
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from unittest.mock import patch
+
+import boto3
+from moto import mock_aws
+from moto.awslambda_simple.models import LambdaSimpleBackend
+from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
+from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import WaitFunction
+
+from pipeline.aws import clients
+from pipeline.aws.policies_table import PoliciesTable
+from pipeline.aws.runs_table import RunsTable
+from pipeline.contracts.run import RunRecord
+from tests.fakes import artifact_archives
+from tests.fakes.control_stack import BUCKET, MACHINE_ROLE, REGION, LambdaContext
+from tests.fakes.expanded_template import STATE_MACHINE, resources
+from tests.fakes.sagemaker_double import SageMakerDouble
+
+PREFIX = "gamedojo-test"
+_PLACEHOLDER = re.compile(r"\$\{(\w+)FunctionArn\}")
+_TABLE_PROPERTIES = {"AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode"}
+_CONFIG: Any = {"stepfunctions": {"execute_state_machine": True}, "lambda": {"use_docker": False}}
+
+
+def folder(state: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", state).lower()
+
+
+@dataclass
+class RuntimeDouble:
+    """InvokeEndpoint: what `answer` makes of the request and the version that is behind the endpoint."""
+
+    sagemaker: SageMakerDouble
+    answer: Callable[[Any, str], bytes] = artifact_archives.invocation_answer
+    faults: list[Exception] = field(default_factory=list)
+
+    def invoke_endpoint(self, **request: Any) -> dict[str, Any]:
+        if self.faults:
+            raise self.faults.pop(0)
+        model = self.sagemaker.served_model(request["EndpointName"])
+        version = next(tag["Value"] for tag in model["Tags"] if tag["Key"] == "run_id")
+        return {"Body": io.BytesIO(self.answer(json.loads(request["Body"]), version))}
+
+
+@dataclass
+class PipelineStack:
+    machine_arn: str
+    queue_url: str
+    sagemaker: SageMakerDouble
+    runtime: RuntimeDouble
+    runs: RunsTable
+    policies: PoliciesTable
+    s3: Any
+    sfn: Any
+    sqs: Any
+    returns: list[float] = field(default_factory=lambda: [0.93])
+    """Mean return of each evaluation, in order; the last one stays."""
+    pauses: list[float] = field(default_factory=list)
+    """Seconds of every Wait state and of every retry."""
+    broken: dict[str, list[Exception]] = field(default_factory=dict)
+    """Errors that a state's Lambda raises instead of doing its work, by state, in order."""
+
+    def put(self, key: str, body: bytes) -> dict[str, Any]:
+        """Drop an object; answers the event that EventBridge makes of it."""
+        answer = self.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
+        detail = {
+            "bucket": {"name": BUCKET},
+            "object": {
+                "key": key,
+                "etag": answer["ETag"].strip('"'),
+                "version-id": answer["VersionId"],
+                "sequencer": answer["VersionId"][:8],
+            },
+        }
+        return {"detail-type": "Object Created", "source": "aws.s3", "detail": detail}
+
+    def execute(self, document: Any) -> dict[str, Any]:
+        """Run the machine to its end; with `states`, those that were entered."""
+        arn = self.sfn.start_execution(
+            stateMachineArn=self.machine_arn, name=str(uuid.uuid4()), input=json.dumps(document)
+        )["executionArn"]
+        deadline = time.monotonic() + 60
+        while (execution := self.sfn.describe_execution(executionArn=arn))["status"] == "RUNNING":
+            assert time.monotonic() < deadline, "the execution does not end"
+            time.sleep(0.01)
+        history = self.sfn.get_execution_history(executionArn=arn, maxResults=1000)["events"]
+        entered = [event["stateEnteredEventDetails"]["name"] for event in history if "stateEnteredEventDetails" in event]
+        return dict(execution) | {"states": entered}
+
+    def run(self, document: Any) -> tuple[dict[str, Any], RunRecord]:
+        """Run the machine to its end, and the record of the newest run."""
+        execution = self.execute(document)
+        return execution, self.newest()
+
+    def newest(self) -> RunRecord:
+        return max(self.runs.list(limit=100).runs, key=lambda record: record.created_at)
+
+    def messages(self) -> list[dict[str, Any]]:
+        """What was published and not yet read."""
+        answer = self.sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10)
+        return [json.loads(json.loads(message["Body"])["Message"]) for message in answer.get("Messages", [])]
+
+    def read(self, key: str) -> bytes:
+        body: bytes = self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+        return body
+
+    def keys(self, prefix: str) -> list[str]:
+        return [one["Key"] for one in self.s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])]
+
+    def leave_artifact(self, step: str, request: dict[str, Any]) -> None:
+        """What the job's container leaves behind."""
+        run_id, policy = (request["Environment"][f"GAMEDOJO_{name}"] for name in ("RUN_ID", "POLICY"))
+        if step == "train":
+            files = artifact_archives.training_files(run_id, policy)
+        else:
+            mean_return = self.returns.pop(0) if len(self.returns) > 1 else self.returns[0]
+            files = artifact_archives.evaluation_files(run_id, mean_return)
+        self.write_artifact(request, artifact_archives.tar_gz(files))
+
+    def write_artifact(self, request: dict[str, Any], body: bytes) -> None:
+        uri = f"{request['OutputDataConfig']['S3OutputPath']}/{request['TrainingJobName']}/output/model.tar.gz"
+        self.s3.put_object(Bucket=BUCKET, Key=uri.removeprefix(f"s3://{BUCKET}/"), Body=body)
+
+
+@contextmanager
+def pipeline_stack() -> Iterator[PipelineStack]:
+    credentials = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": REGION}
+    with contextlib.ExitStack() as kept:
+        kept.enter_context(patch.dict("os.environ", credentials))
+        kept.enter_context(mock_aws(config=_CONFIG))
+        topic_arn, queue_url = _topic()
+        kept.enter_context(patch.dict("os.environ", _environment(topic_arn)))
+        _bucket_and_tables()
+        sagemaker = SageMakerDouble()
+        runtime = RuntimeDouble(sagemaker)
+        s3, dynamodb, sns, sfn, sqs = (boto3.client(name) for name in ("s3", "dynamodb", "sns", "stepfunctions", "sqs"))
+        made = {"sagemaker": sagemaker, "sagemaker_runtime": runtime, "s3": s3, "dynamodb": dynamodb, "sns": sns}
+        for name, client in made.items():
+            kept.enter_context(patch.object(clients, name, lambda client=client: client))
+        stack = PipelineStack(
+            _machine(sfn),
+            queue_url,
+            sagemaker,
+            runtime,
+            RunsTable(dynamodb, "RunsTable"),
+            PoliciesTable(dynamodb, "PoliciesTable"),
+            s3,
+            sfn,
+            sqs,
+        )
+        sagemaker.on_completed = stack.leave_artifact
+        for patched in _interpreter(stack):
+            kept.enter_context(patched)
+        yield stack
+
+
+def _interpreter(stack: PipelineStack) -> list[Any]:
+    def invoke(
+        backend: Any, function_name: str, qualifier: Any, body: Any, headers: Any, response_headers: Any
+    ) -> bytes | str:
+        event = json.loads(body)
+        try:
+            if stack.broken.get(event["state"]):
+                raise stack.broken[event["state"]].pop(0)
+            handler = importlib.import_module(f"{function_name.rsplit(':', 1)[-1]}.app").handler
+            return json.dumps(handler(event, LambdaContext())).encode()
+        except Exception as error:  # as the Lambda runtime does
+            response_headers["x-amz-function-error"] = "Unhandled"
+            return json.dumps({"errorMessage": str(error), "errorType": type(error).__name__}).encode()
+
+    def pause(seconds: float) -> None:
+        stack.pauses.append(seconds)
+
+    class Clock:
+        sleep = staticmethod(pause)
+
+    return [
+        patch.object(LambdaSimpleBackend, "invoke", invoke),
+        patch.object(WaitFunction, "_wait_interval", lambda wait, env, wait_seconds: pause(wait_seconds)),
+        patch.object(retrier_decl, "time", Clock),
+    ]
+
+
+def _environment(topic_arn: str) -> dict[str, str]:
+    return {
+        "BUCKET_NAME": BUCKET,
+        "RUNS_TABLE": "RunsTable",
+        "POLICIES_TABLE": "PoliciesTable",
+        "RESOURCE_PREFIX": PREFIX,
+        "TRAINING_IMAGE_URI": "gamedojo-training:1",
+        "INFERENCE_IMAGE_URI": "gamedojo-inference:1",
+        "JOB_ROLE_ARN": "arn:aws:iam::123456789012:role/jobs",
+        "ENDPOINT_ROLE_ARN": "arn:aws:iam::123456789012:role/endpoints",
+        "TRAINING_INSTANCE_TYPE": "ml.c7i.2xlarge",
+        "EVALUATION_INSTANCE_TYPE": "ml.c7i.xlarge",
+        "POLL_MIN_SECONDS": "7",
+        "TOPIC_ARN": topic_arn,
+    }
+
+
+def _topic() -> tuple[str, str]:
+    sns, sqs = boto3.client("sns"), boto3.client("sqs")
+    topic_arn = sns.create_topic(Name="outcomes")["TopicArn"]
+    queue_url = sqs.create_queue(QueueName="outcomes")["QueueUrl"]
+    queue_arn = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=topic_arn, Protocol="sqs", Endpoint=queue_arn)
+    return topic_arn, queue_url
+
+
+def _bucket_and_tables() -> None:
+    s3, dynamodb = boto3.client("s3"), boto3.client("dynamodb")
+    s3.create_bucket(Bucket=BUCKET)
+    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    for name, table in resources("AWS::DynamoDB::Table").items():
+        dynamodb.create_table(TableName=name, **{key: table[key] for key in _TABLE_PROPERTIES & set(table)})
+
+
+def _machine(sfn: Any) -> str:
+    def arn(match: re.Match[str]) -> str:
+        return f"arn:aws:lambda:{REGION}:123456789012:function:{folder(match[1])}"
+
+    definition = _PLACEHOLDER.sub(arn, STATE_MACHINE.read_text())
+    answer = sfn.create_state_machine(name="train", definition=definition, roleArn=MACHINE_ROLE)
+    return str(answer["stateMachineArn"])

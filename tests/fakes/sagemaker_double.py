@@ -1,0 +1,196 @@
+"""SageMaker inside the test's process: requests and answers held to botocore's model, jobs and endpoints by a script.
+
+moto has neither stop_training_job nor update_endpoint, and its jobs are Completed at once; the service of the local cloud
+runs real processes, which is more than the state machine's own tests need. This double keeps what their outcome hangs
+on: statuses, errors by SageMaker's codes, and what is still running.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+from botocore.model import ServiceModel
+from botocore.validate import ParamValidator
+
+Answer = dict[str, Any]
+IN_PROGRESS: Answer = {"TrainingJobStatus": "InProgress", "SecondaryStatus": "Training"}
+COMPLETED: Answer = {"TrainingJobStatus": "Completed", "SecondaryStatus": "Completed"}
+_RUNNING = {"InProgress", "Stopping"}
+_SETTLED = {"InService", "Failed", "OutOfService", "UpdateRollbackFailed"}
+
+
+@cache
+def _service_model() -> ServiceModel:
+    client = boto3.client("sagemaker", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+    return client.meta.service_model
+
+
+def refused(operation: str, code: str, message: str = "", status: int = 400) -> ClientError:
+    answer = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(answer, operation)  # type: ignore[arg-type]
+
+
+def checked(operation: str, side: str, document: Answer) -> Answer:
+    """By botocore's model: unknown names, missing ones, wrong types, lengths."""
+    report = ParamValidator().validate(document, getattr(_service_model().operation_model(operation), side))
+    assert not report.has_errors(), f"{operation} {side}: {report.generate_report()}"
+    return document
+
+
+@dataclass
+class Job:
+    request: Answer
+    answers: list[Answer]
+    """One for each look; the last one stays."""
+
+    def look(self) -> Answer:
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
+@dataclass
+class SageMakerDouble:
+    """The client. `script` gives a new job's answers, `on_completed` writes what it leaves in S3."""
+
+    script: Callable[[str, Answer], list[Answer]] = lambda step, request: [IN_PROGRESS, COMPLETED]
+    on_completed: Callable[[str, Answer], None] = lambda step, request: None
+    endpoint_script: Callable[[str], list[str]] = lambda name: ["InService"]
+    """Statuses of an endpoint, one for each look, after it was created or updated."""
+    faults: dict[str, list[Exception]] = field(default_factory=dict)
+    """Errors that the next calls of an operation meet, in order."""
+    jobs: dict[str, Job] = field(default_factory=dict)
+    models: dict[str, Answer] = field(default_factory=dict)
+    configs: dict[str, Answer] = field(default_factory=dict)
+    endpoints: dict[str, Answer] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
+
+    @property
+    def running_jobs(self) -> list[str]:
+        return [name for name, job in self.jobs.items() if job.answers[0]["TrainingJobStatus"] in _RUNNING]
+
+    def create_training_job(self, **request: Any) -> Answer:
+        self._call("CreateTrainingJob", request)
+        name = request["TrainingJobName"]
+        if name in self.jobs:
+            raise refused("CreateTrainingJob", "ResourceInUse", "Training job names must be unique")
+        self.jobs[name] = Job(request, [dict(one) for one in self.script(_step(request), request)])
+        return {"TrainingJobArn": f"arn:aws:sagemaker:us-east-1:123456789012:training-job/{name}"}
+
+    def describe_training_job(self, TrainingJobName: str) -> Answer:  # noqa: N803
+        self._call("DescribeTrainingJob", {"TrainingJobName": TrainingJobName})
+        if TrainingJobName not in self.jobs:
+            raise refused("DescribeTrainingJob", "ValidationException", "Requested resource not found.")
+        job = self.jobs[TrainingJobName]
+        answer = job.look()
+        output = f"{job.request['OutputDataConfig']['S3OutputPath']}/{TrainingJobName}/output/model.tar.gz"
+        ended = answer["TrainingJobStatus"] == "Completed"
+        if ended:
+            self.on_completed(_step(job.request), job.request)
+        moment = datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)
+        described = {
+            "TrainingJobName": TrainingJobName,
+            "TrainingJobArn": f"arn:aws:sagemaker:us-east-1:123456789012:training-job/{TrainingJobName}",
+            "ModelArtifacts": {"S3ModelArtifacts": output if ended else ""},
+            "AlgorithmSpecification": job.request["AlgorithmSpecification"],
+            "ResourceConfig": job.request["ResourceConfig"],
+            "StoppingCondition": job.request["StoppingCondition"],
+            "CreationTime": moment,
+            "TrainingStartTime": moment,
+        } | answer
+        return checked("DescribeTrainingJob", "output_shape", described)
+
+    def stop_training_job(self, TrainingJobName: str) -> Answer:  # noqa: N803
+        self._call("StopTrainingJob", {"TrainingJobName": TrainingJobName})
+        if TrainingJobName not in self.running_jobs:
+            raise refused("StopTrainingJob", "ValidationException", "The request was rejected")
+        self.jobs[TrainingJobName].answers[:] = [{"TrainingJobStatus": "Stopped", "SecondaryStatus": "Stopped"}]
+        return {}
+
+    def create_model(self, **request: Any) -> Answer:
+        self._call("CreateModel", request)
+        return self._make(self.models, request["ModelName"], request, "Cannot create already existing model")
+
+    def create_endpoint_config(self, **request: Any) -> Answer:
+        self._call("CreateEndpointConfig", request)
+        for variant in request["ProductionVariants"]:
+            self._require(self.models, variant["ModelName"], "Could not find model")
+        name = request["EndpointConfigName"]
+        return self._make(self.configs, name, request, "Cannot create already existing endpoint configuration")
+
+    def create_endpoint(self, **request: Any) -> Answer:
+        self._call("CreateEndpoint", request)
+        name = request["EndpointName"]
+        self._require(self.configs, request["EndpointConfigName"], "Could not find endpoint configuration")
+        self._make(self.endpoints, name, {}, "Cannot create already existing endpoint")
+        self._change(name, request["EndpointConfigName"], "Creating")
+        return {}
+
+    def update_endpoint(self, **request: Any) -> Answer:
+        self._call("UpdateEndpoint", request)
+        name = request["EndpointName"]
+        self._require(self.endpoints, name, "Could not find endpoint")
+        self._require(self.configs, request["EndpointConfigName"], "Could not find endpoint configuration")
+        if self.endpoints[name]["statuses"][0] != "InService":
+            raise refused("UpdateEndpoint", "ValidationException", "Cannot update in-progress endpoint")
+        self._change(name, request["EndpointConfigName"], "Updating")
+        return {}
+
+    def describe_endpoint(self, EndpointName: str) -> Answer:  # noqa: N803
+        self._call("DescribeEndpoint", {"EndpointName": EndpointName})
+        self._require(self.endpoints, EndpointName, "Could not find endpoint")
+        endpoint = self.endpoints[EndpointName]
+        statuses = endpoint["statuses"]
+        status = statuses.pop(0) if len(statuses) > 1 else statuses[0]
+        if status == "rolled back":
+            statuses[:] = [status := "InService"]
+            endpoint["config"] = endpoint["former"]
+        described = {
+            "EndpointName": EndpointName,
+            "EndpointArn": f"arn:aws:sagemaker:us-east-1:123456789012:endpoint/{EndpointName}",
+            "EndpointConfigName": endpoint["config"],
+            "EndpointStatus": status,
+            "CreationTime": datetime(2025, 1, 2, tzinfo=UTC),
+            "LastModifiedTime": datetime(2025, 1, 2, tzinfo=UTC),
+        } | ({"FailureReason": "The container did not answer /ping."} if status == "Failed" else {})
+        return checked("DescribeEndpoint", "output_shape", described)
+
+    def delete_endpoint(self, EndpointName: str) -> Answer:  # noqa: N803
+        self._call("DeleteEndpoint", {"EndpointName": EndpointName})
+        self._require(self.endpoints, EndpointName, "Could not find endpoint")
+        if self.endpoints[EndpointName]["statuses"][0] not in _SETTLED:
+            raise refused("DeleteEndpoint", "ValidationException", "Cannot delete in-progress endpoint")
+        del self.endpoints[EndpointName]
+        return {}
+
+    def served_model(self, endpoint_name: str) -> Answer:
+        """What stands behind the endpoint now."""
+        config = self.configs[self.endpoints[endpoint_name]["config"]]
+        return self.models[config["ProductionVariants"][0]["ModelName"]]
+
+    def _call(self, operation: str, request: Answer) -> None:
+        checked(operation, "input_shape", request)
+        self.calls.append(operation)
+        if self.faults.get(operation):
+            raise self.faults[operation].pop(0)
+
+    def _change(self, name: str, config: str, status: str) -> None:
+        endpoint = self.endpoints[name]
+        endpoint |= {"former": endpoint.get("config"), "config": config}
+        endpoint["statuses"] = [status, *self.endpoint_script(name)]
+
+    def _make(self, things: dict[str, Answer], name: str, request: Answer, message: str) -> Answer:
+        if name in things:
+            raise refused("Create", "ValidationException", message)
+        things[name] = request
+        return {}
+
+    def _require(self, things: dict[str, Answer], name: str, message: str) -> None:
+        if name not in things:
+            raise refused("Any", "ValidationException", message)
+
+
+def _step(request: Answer) -> str:
+    return "evaluate" if request["AlgorithmSpecification"].get("ContainerEntrypoint") == ["evaluate"] else "train"

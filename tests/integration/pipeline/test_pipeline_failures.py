@@ -1,0 +1,444 @@
+"""Runs that fail: each says why and what to do about it, nothing is left running and nothing half deployed."""
+
+import io
+import json
+import zipfile
+from typing import Any
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from pipeline import errors
+from pipeline.contracts.run import RunRecord, RunStatus
+from tests.fakes.artifact_archives import evaluation_files, invocation_answer, tar_gz, training_files, with_manifest
+from tests.fakes.pipeline_stack import PREFIX, PipelineStack
+from tests.fakes.run_documents import CHAIN
+from tests.fakes.sagemaker_double import COMPLETED, IN_PROGRESS, refused
+
+ENDPOINT = f"{PREFIX}-basic"
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def failed(stack: PipelineStack, document: dict[str, Any]) -> RunRecord:
+    """Run to a failure, and check what holds for all of them."""
+    execution, record = stack.run(document)
+    assert record.status is RunStatus.FAILED
+    assert record.failure is not None
+    assert record.failure.cause
+    assert record.failure.remedy
+    assert execution["status"] == "FAILED"
+    assert (execution["error"], execution["states"][-1]) == (record.failure.code, "RunFailed")
+    assert record.failure.remedy in execution["cause"]
+    assert record.history[-1].state == "FinishRun"
+    assert stack.sagemaker.running_jobs == []
+    stack.policies.acquire_lease(record.policy, "somebody-else", 0)
+    stack.policies.release_lease(record.policy, "somebody-else")
+    messages = stack.messages()
+    assert [message["run_id"] for message in messages if message["status"] == "FAILED"] == [record.run_id]
+    return record
+
+
+def expect(record: RunRecord, code: str, state: str, *words: str) -> None:
+    assert record.failure is not None
+    assert (record.failure.code, record.failure.state) == (code, state), record.failure
+    for word in words:
+        assert word in record.failure.cause + record.failure.remedy
+
+
+WITHOUT_PROGRAM = zipped({"readme.txt": b"hello"})
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "words"),
+    [
+        (b"this is no zip", "BuildRejected", ["builds/basic.zip is no readable zip (14 bytes)", "upload the zip whole"]),
+        (b"", "BuildRejected", ["no readable zip (0 bytes)"]),
+        (WITHOUT_PROGRAM, "BuildRejected", ["no executable", "Linux x86-64"]),
+        (WITHOUT_PROGRAM[:60], "BuildRejected", ["no readable zip"]),
+        (zipped({"Game.exe": b"MZ", "Game_Data/x": b""}), "BuildRejected", ["Windows build (Game.exe)", "Linux"]),
+        (zipped({"gamedojo.json": b'{"sead": 1}'}), "InvalidRequest", ["gamedojo.json", "sead", "did you mean 'seed'"]),
+        (zipped({"gamedojo.json": b"{"}), "InvalidRequest", ["gamedojo.json", "not JSON"]),
+        (zipped({"gamedojo.yaml": b"seed: 1"}), "InvalidRequest", ["gamedojo.yaml", "gamedojo.json"]),
+    ],
+    ids=["text", "empty", "no program", "cut off", "Windows", "unknown field", "no JSON", "YAML"],
+)
+def test_a_bad_zip_is_rejected_in_words_before_anything_is_paid_for(
+    stack: PipelineStack, body: bytes, code: str, words: list[str]
+) -> None:
+    record = failed(stack, stack.put("builds/basic.zip", body))
+    expect(record, code, "InspectBuild", *words)
+    assert stack.sagemaker.calls == []
+
+
+def test_any_object_below_builds_is_a_run_whose_record_says_what_is_wrong(stack: PipelineStack) -> None:
+    record = failed(stack, stack.put("builds/游戏.txt", b"hello"))
+    expect(record, "BuildRejected", "InspectBuild", "builds/游戏.txt")
+    assert record.policy.startswith("build-")
+
+
+def test_a_build_that_is_gone_when_the_run_begins(stack: PipelineStack, basic: bytes) -> None:
+    event = stack.put("builds/basic.zip", basic)
+    event["detail"]["object"]["version-id"] = "00000000-0000-0000-0000-000000000000"
+    expect(failed(stack, event), "BuildNotFound", "AdmitRun", "builds/basic.zip")
+
+
+def test_a_build_that_was_replaced_where_events_name_no_version(stack: PipelineStack, basic: bytes) -> None:
+    event = stack.put("builds/basic.zip", basic)
+    del event["detail"]["object"]["version-id"]
+    stack.put("builds/basic.zip", b"another")
+    expect(failed(stack, event), "BuildNotFound", "AdmitRun", "replaced", "a run of its own")
+
+
+@pytest.mark.parametrize(
+    ("request_text", "words"),
+    [('{"build": {"key": "uploads/a.zip"}, "sead": 1}', ["sead", "did you mean 'seed'"]), (None, ["request.json"])],
+)
+def test_a_stored_request_that_cannot_be_read_is_a_failed_run(
+    stack: PipelineStack, request_text: str | None, words: list[str]
+) -> None:
+    if request_text is not None:
+        stack.put("runs/my-game-0123456789ab/request.json", request_text.encode())
+    event = {"run_id": "my-game-0123456789ab", "request_key": "runs/my-game-0123456789ab/request.json"}
+    record = failed(stack, {"source": "gamedojo.api", **event})
+    assert (record.run_id, record.policy) == ("my-game-0123456789ab", "my-game")
+    assert record.failure is not None
+    assert record.failure.state == "AdmitRun"
+    assert all(word in record.failure.cause for word in words)
+
+
+def test_an_input_that_names_no_run_fails_the_execution_with_the_reason(stack: PipelineStack) -> None:
+    execution = stack.execute({"hello": "world"})
+    assert (execution["status"], execution["error"]) == ("FAILED", "InvalidRequest")
+    assert "run_id" in execution["cause"]
+    assert stack.runs.list().runs == ()
+
+
+FAILURE = "AlgorithmError: [BuildCrashed] The build ended with signal 11. Remedy: Start it on a desktop., exit code: 1"
+
+
+@pytest.mark.parametrize(
+    ("ended", "code", "words"),
+    [
+        ({"TrainingJobStatus": "Failed", "FailureReason": FAILURE}, "BuildCrashed", ["signal 11", "on a desktop."]),
+        ({"TrainingJobStatus": "Failed", "FailureReason": "InternalServerError"}, None, ["InternalServerError"]),
+        ({"TrainingJobStatus": "Failed"}, None, ["without saying why", "log"]),
+        ({"TrainingJobStatus": "Failed", "FailureReason": "AlgorithmError: , exit code: 137"}, "OutOfMemory", ["memory"]),
+        ({"TrainingJobStatus": "Stopped"}, None, ["stopped from outside"]),
+        ({"TrainingJobStatus": "Deleting"}, None, []),
+        (
+            {"TrainingJobStatus": "Stopped", "SecondaryStatus": "MaxRuntimeExceeded"},
+            None,
+            ["longer than its limit of 86400 s", "max_runtime_seconds"],
+        ),
+    ],
+)
+@pytest.mark.parametrize("step", ["train", "evaluate"])
+def test_a_job_that_ends_badly_ends_the_run(
+    stack: PipelineStack, basic: bytes, step: str, ended: dict[str, Any], code: str | None, words: list[str]
+) -> None:
+    bad = {"SecondaryStatus": "Failed", **ended}
+    stack.sagemaker.script = lambda kind, request: [IN_PROGRESS, bad if kind == step else COMPLETED]
+    record = failed(stack, stack.put("builds/basic.zip", basic))
+    default = {"train": "TrainingFailed", "evaluate": "EvaluationFailed"}[step]
+    expect(record, code or default, {"train": "CheckTraining", "evaluate": "CheckEvaluation"}[step], *words)
+    job = {"train": record.training_job, "evaluate": record.evaluation_job}[step]
+    assert job is not None
+    assert job.status == bad["TrainingJobStatus"]
+
+
+def altered(files: dict[str, bytes]) -> dict[str, bytes]:
+    return {**files, "policies/Basic.onnx": b"another"}
+
+
+def lacking(files: dict[str, bytes]) -> dict[str, bytes]:
+    return {name: content for name, content in files.items() if name != "policies/Basic.onnx"}
+
+
+def of_another_run(files: dict[str, bytes]) -> dict[str, bytes]:
+    return training_files("basic-somebodyelse")
+
+
+def without_spec(files: dict[str, bytes]) -> dict[str, bytes]:
+    return with_manifest("basic-1", {"config.json": b"{}"})
+
+
+def escaping(files: dict[str, bytes]) -> dict[str, bytes]:
+    return {**files, "../outside": b"x"}
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (altered, "policies/Basic.onnx"),
+        (lacking, "policies/Basic.onnx"),
+        (of_another_run, "basic-somebodyelse"),
+        (without_spec, "policy_spec.json"),
+        (escaping, "../outside"),
+    ],
+)
+def test_a_broken_artifact_is_not_evaluated(stack: PipelineStack, basic: bytes, change: Any, word: str) -> None:
+    def leave(step: str, request: dict[str, Any]) -> None:
+        stack.write_artifact(request, tar_gz(change(training_files(request["Environment"]["GAMEDOJO_RUN_ID"]))))
+
+    stack.sagemaker.on_completed = leave
+    record = failed(stack, stack.put("builds/basic.zip", basic))
+    expect(record, "ArtifactInvalid", "ExtractCheckpoint", word)
+    assert len(stack.sagemaker.jobs) == 1
+
+
+@pytest.mark.parametrize(
+    "body", [b"no gzip at all", tar_gz({"a": b"b" * 100_000})[:200], b""], ids=["text", "cut off", "empty"]
+)
+def test_an_artifact_that_is_no_archive(stack: PipelineStack, basic: bytes, body: bytes) -> None:
+    stack.sagemaker.on_completed = lambda step, request: stack.write_artifact(request, body)
+    expect(failed(stack, stack.put("builds/basic.zip", basic)), "ArtifactInvalid", "ExtractCheckpoint", "model.tar.gz")
+
+
+def test_an_evaluation_without_a_report(stack: PipelineStack, basic: bytes) -> None:
+    def leave(step: str, request: dict[str, Any]) -> None:
+        run_id = request["Environment"]["GAMEDOJO_RUN_ID"]
+        report_less = with_manifest(run_id, {"parity.json": evaluation_files(run_id, 1)["parity.json"]})
+        stack.write_artifact(request, tar_gz(training_files(run_id) if step == "train" else report_less))
+
+    stack.sagemaker.on_completed = leave
+    expect(failed(stack, stack.put("builds/basic.zip", basic)), "ArtifactInvalid", "DecidePromotion", "evaluation")
+
+
+def test_a_first_endpoint_that_fails_is_deleted(stack: PipelineStack, basic: bytes) -> None:
+    stack.sagemaker.endpoint_script = lambda name: ["Creating", "Failed"]
+    record = failed(stack, stack.put("builds/basic.zip", basic))
+    expect(record, "DeploymentFailed", "CheckEndpoint", "did not answer /ping", f"/aws/sagemaker/Endpoints/{ENDPOINT}")
+    assert stack.sagemaker.endpoints == {}
+    assert stack.policies.version_in_service("basic") is None
+
+
+def test_an_update_that_sagemaker_rolls_back_leaves_the_former_policy(stack: PipelineStack, basic: bytes) -> None:
+    _, first = stack.run(stack.put("builds/basic.zip", basic))
+    stack.messages()
+    stack.sagemaker.endpoint_script = lambda name: ["Updating", "rolled back"]
+    expect(failed(stack, stack.put("builds/basic.zip", basic)), "DeploymentFailed", "CheckEndpoint", "former version")
+    assert first.endpoint is not None
+    assert stack.sagemaker.endpoints[ENDPOINT]["config"] == first.endpoint.config_name
+    assert stack.policies.version_in_service("basic") == first.run_id
+
+
+def wrong_actions(request: Any, version: str) -> bytes:
+    answer = json.loads(invocation_answer(request, version))
+    return json.dumps({**answer, "discrete": [[2], [1]]}).encode()
+
+
+def wrong_version(request: Any, version: str) -> bytes:
+    return invocation_answer(request, "somebody-elses")
+
+
+@pytest.mark.parametrize(("answer", "word"), [(wrong_actions, "1 of 2 observations"), (wrong_version, "somebody-elses")])
+def test_a_first_endpoint_that_answers_otherwise_is_deleted(
+    stack: PipelineStack, basic: bytes, answer: Any, word: str
+) -> None:
+    stack.runtime.answer = answer
+    expect(failed(stack, stack.put("builds/basic.zip", basic)), "VerificationFailed", "VerifyEndpoint", word)
+    assert stack.sagemaker.endpoints == {}
+    assert not stack.keys("policies/basic/current.json")
+
+
+def test_an_updated_endpoint_that_answers_otherwise_goes_back(stack: PipelineStack, basic: bytes) -> None:
+    _, first = stack.run(stack.put("builds/basic.zip", basic))
+    stack.messages()
+    current = stack.read("policies/basic/current.json")
+    stack.runtime.answer = wrong_actions
+    failed(stack, stack.put("builds/basic.zip", basic))
+    assert first.endpoint is not None
+    assert stack.sagemaker.endpoints[ENDPOINT]["config"] == first.endpoint.config_name
+    assert stack.read("policies/basic/current.json") == current
+    assert stack.policies.version_in_service("basic") == first.run_id
+
+
+def test_an_endpoint_that_failed_long_ago_is_deleted_and_made_anew(stack: PipelineStack, basic: bytes) -> None:
+    stack.run(stack.put("builds/basic.zip", basic))
+    stack.messages()
+    stack.sagemaker.endpoints[ENDPOINT]["statuses"] = ["Failed"]
+    _, second = stack.run(stack.put("builds/basic.zip", basic))
+    assert second.status is RunStatus.SUCCEEDED
+    assert stack.sagemaker.calls.count("CreateEndpoint") == 2
+
+
+def test_a_deployment_is_taken_back_even_if_its_state_was_cut_off(stack: PipelineStack, basic: bytes) -> None:
+    """The endpoint was created, and the Lambda died before it could answer."""
+    made = stack.sagemaker.create_endpoint
+
+    def create_and_die(**request: Any) -> Any:
+        made(**request)
+        stack.sagemaker.endpoints[ENDPOINT]["statuses"] = ["InService"]
+        raise RuntimeError("cut off")
+
+    stack.sagemaker.create_endpoint = create_and_die  # type: ignore[method-assign]
+    expect(failed(stack, stack.put("builds/basic.zip", basic)), "Internal", "DeployEndpoint", "cut off")
+    assert stack.sagemaker.endpoints == {}
+
+
+@pytest.mark.parametrize("step", ["train", "evaluate"])
+def test_a_job_is_stopped_even_if_its_state_was_cut_off(stack: PipelineStack, basic: bytes, step: str) -> None:
+    made = stack.sagemaker.create_training_job
+
+    def create_and_die(**request: Any) -> Any:
+        made(**request)
+        if ("ContainerEntrypoint" in request["AlgorithmSpecification"]) == (step == "evaluate"):
+            raise RuntimeError("cut off")
+
+    stack.sagemaker.create_training_job = create_and_die  # type: ignore[method-assign]
+    state = {"train": "StartTraining", "evaluate": "StartEvaluation"}[step]
+    expect(failed(stack, stack.put("builds/basic.zip", basic)), "Internal", state, "cut off")
+    assert stack.sagemaker.calls.count("StopTrainingJob") == 1
+
+
+@pytest.mark.parametrize("state", CHAIN[1:-1])
+def test_a_fault_of_ours_in_any_state_ends_in_order(stack: PipelineStack, basic: bytes, state: str) -> None:
+    stack.broken[state] = [KeyError("oops")]
+    record = failed(stack, stack.put("builds/basic.zip", basic))
+    assert record.failure is not None
+    assert (record.failure.code, record.failure.retryable) == ("Internal", False)
+    assert "KeyError: 'oops'" in record.failure.cause
+    assert record.failure.state == CHAIN[CHAIN.index(state) - 1], "the last state that was entered"
+    if state != "FinishRun":
+        assert stack.sagemaker.endpoints == {}
+
+
+def test_a_fault_of_ours_before_anything_is_written_is_recorded_too(stack: PipelineStack, basic: bytes) -> None:
+    stack.broken["AdmitRun"] = [KeyError("oops")]
+    expect(failed(stack, stack.put("builds/basic.zip", basic)), "Internal", "AdmitRun", "oops")
+
+
+@pytest.mark.parametrize("state", CHAIN)
+def test_what_is_transient_is_tried_again_in_every_state(stack: PipelineStack, basic: bytes, state: str) -> None:
+    kinds = (errors.ThrottledError, errors.ServiceUnavailableError, errors.NotYetConsistentError)
+    stack.broken[state] = [kind("for a while") for kind in kinds]
+    _, record = stack.run(stack.put("builds/basic.zip", basic))
+    assert record.status is RunStatus.SUCCEEDED
+    assert len(stack.pauses) == 6 + 3
+    assert len(stack.messages()) == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "error"),
+    [
+        ("StartTraining", errors.CapacityError("no machine")),
+        ("StartEvaluation", errors.CapacityError("no machine")),
+        ("DeployEndpoint", errors.CapacityError("no machine")),
+        ("DecidePromotion", errors.LeaseHeldError("another run")),
+        ("VerifyEndpoint", errors.ModelNotReadyError("starting")),
+    ],
+)
+def test_a_queue_is_waited_in_for_hours(stack: PipelineStack, basic: bytes, state: str, error: Exception) -> None:
+    stack.broken[state] = [error] * 8
+    _, record = stack.run(stack.put("builds/basic.zip", basic))
+    assert record.status is RunStatus.SUCCEEDED
+
+
+def test_what_stays_transient_fails_at_last_and_may_be_tried_again(stack: PipelineStack, basic: bytes) -> None:
+    stack.broken["InspectBuild"] = [errors.ThrottledError("slow down")] * 100
+    record = failed(stack, stack.put("builds/basic.zip", basic))
+    assert record.failure is not None
+    assert (record.failure.code, record.failure.retryable) == ("Throttled", True)
+    assert len(stack.broken["InspectBuild"]) == 100 - 9
+
+
+def test_a_quota_that_is_used_up_is_waited_for(stack: PipelineStack, basic: bytes) -> None:
+    used_up = refused("CreateTrainingJob", "ResourceLimitExceeded", "0 Instances")
+    stack.sagemaker.faults["CreateTrainingJob"] = [used_up, used_up]
+    execution, record = stack.run(stack.put("builds/basic.zip", basic))
+    assert record.status is RunStatus.SUCCEEDED
+    assert execution["states"].count("FinishRun") == 1
+    assert len(stack.sagemaker.jobs) == 2
+
+
+UNREACHABLE = EndpointConnectionError(endpoint_url="https://sagemaker")
+FIVE_HUNDRED = refused("Any", "InternalFailure", status=500)
+THROTTLED = refused("Any", "ThrottlingException", "Rate exceeded")
+OPERATIONS = [
+    "CreateTrainingJob",
+    "DescribeTrainingJob",
+    "CreateModel",
+    "CreateEndpointConfig",
+    "CreateEndpoint",
+    "DescribeEndpoint",
+]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_sagemaker_may_fail_on_any_call_for_a_while(stack: PipelineStack, basic: bytes, operation: str) -> None:
+    stack.sagemaker.faults[operation] = [UNREACHABLE, FIVE_HUNDRED, THROTTLED]
+    _, record = stack.run(stack.put("builds/basic.zip", basic))
+    assert record.status is RunStatus.SUCCEEDED, record.failure
+    assert len(stack.sagemaker.jobs) == 2
+
+
+def test_a_call_that_was_carried_out_and_not_answered_is_not_carried_out_twice(
+    stack: PipelineStack, basic: bytes
+) -> None:
+    """The connection breaks after SageMaker has created the thing; the next try meets it."""
+    for name in ("create_training_job", "create_model", "create_endpoint_config", "create_endpoint"):
+        _answer_lost_once(stack, name)
+    _, record = stack.run(stack.put("builds/basic.zip", basic))
+    assert record.status is RunStatus.SUCCEEDED, record.failure
+    assert len(stack.sagemaker.jobs) == 2
+    assert record.endpoint is not None
+    assert record.endpoint.previous_config_name is None
+
+
+def test_an_endpoint_whose_update_was_not_answered_can_still_go_back(stack: PipelineStack, basic: bytes) -> None:
+    _, first = stack.run(stack.put("builds/basic.zip", basic))
+    stack.messages()
+    _answer_lost_once(stack, "update_endpoint")
+    stack.runtime.answer = wrong_actions
+    failed(stack, stack.put("builds/basic.zip", basic))
+    assert first.endpoint is not None
+    assert stack.sagemaker.endpoints[ENDPOINT]["config"] == first.endpoint.config_name
+
+
+def _answer_lost_once(stack: PipelineStack, name: str) -> None:
+    real, lost = getattr(stack.sagemaker, name), []
+
+    def call(**request: Any) -> Any:
+        answer = real(**request)
+        if not lost:
+            lost.append(name)
+            raise UNREACHABLE
+        return answer
+
+    setattr(stack.sagemaker, name, call)
+
+
+def test_a_model_that_sagemaker_refuses_is_told_in_its_words(stack: PipelineStack, basic: bytes) -> None:
+    bad = refused("CreateModel", "ValidationException", "Could not access model data")
+    stack.sagemaker.faults["CreateModel"] = [bad] * 100
+    record = failed(stack, stack.put("builds/basic.zip", basic))
+    expect(record, "NotYetConsistent", "DeployEndpoint", "Could not access model data")
+    assert stack.sagemaker.endpoints == {}
+
+
+def test_an_endpoint_in_motion_is_taken_back_once_it_has_settled(stack: PipelineStack, basic: bytes) -> None:
+    """Our own deadline has passed while it was being created: FinishRun tries until SageMaker lets it go."""
+    stack.sagemaker.endpoint_script = lambda name: ["Creating"] * 5 + ["InService"]
+    stack.broken["CheckEndpoint"] = [errors.DeadlineExceededError("too long", "see the log")]
+    record = failed(stack, stack.put("builds/basic.zip", basic))
+    expect(record, "DeadlineExceeded", "DeployEndpoint", "see the log")
+    assert stack.sagemaker.endpoints == {}
+    assert stack.sagemaker.calls.count("DeleteEndpoint") > 1
+
+
+def test_the_outcome_is_written_even_if_the_cleaning_up_cannot_be_finished(stack: PipelineStack, basic: bytes) -> None:
+    stack.sagemaker.script = lambda step, request: [IN_PROGRESS]
+    stack.broken["CheckTraining"] = [KeyError("oops")]
+    stack.sagemaker.faults["StopTrainingJob"] = [FIVE_HUNDRED] * 100
+    execution, record = stack.run(stack.put("builds/basic.zip", basic))
+    assert execution["status"] == "FAILED"
+    assert execution["error"] == "ServiceUnavailableError"
+    assert record.status is RunStatus.FAILED
+    assert [message["status"] for message in stack.messages()] == ["FAILED"], "told once, however often it was tried"

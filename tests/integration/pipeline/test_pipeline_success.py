@@ -1,0 +1,204 @@
+"""Runs that end as they should: deployed, kept back, or a duplicate of another."""
+
+import io
+import json
+import tarfile
+from typing import Any
+
+import pytest
+
+from pipeline.contracts.policy import ArtifactManifest, CurrentPolicy
+from pipeline.contracts.run import RunRecord, RunStatus
+from tests.fakes.pipeline_stack import PREFIX, PipelineStack
+from tests.fakes.run_documents import CHAIN
+from tests.fakes.sagemaker_double import COMPLETED, IN_PROGRESS
+
+
+def posted(stack: PipelineStack, build: bytes, run_id: str = "mine-0123456789ab", **options: Any) -> dict[str, Any]:
+    """What the control API leaves behind for AdmitRun, and the event that it starts the machine with."""
+    event = stack.put("uploads/1/My Game.zip", build)
+    request_key = f"runs/{run_id}/request.json"
+    source = {"key": "uploads/1/My Game.zip", "version_id": event["detail"]["object"]["version-id"]}
+    stack.put(request_key, json.dumps({"policy": "mine", "build": source, **options}).encode())
+    return {"source": "gamedojo.api", "run_id": run_id, "request_key": request_key}
+
+
+def test_a_dropped_build_becomes_a_served_policy(stack: PipelineStack, basic: bytes) -> None:
+    execution, record = stack.run(stack.put("builds/Basic.zip", basic))
+    assert execution["status"] == "SUCCEEDED"
+    assert (record.status, record.failure) == (RunStatus.SUCCEEDED, None)
+    assert tuple(entry.state for entry in record.history) == CHAIN
+    assert record.state == "FinishRun"
+    assert record.finished_at is not None
+    assert record.finished_at >= record.created_at
+    assert record.evaluation is not None
+    assert record.evaluation.mean_return == 0.93
+    assert record.endpoint is not None
+    assert stack.sagemaker.describe_endpoint(record.endpoint.name)["EndpointStatus"] == "InService"
+    current = CurrentPolicy.model_validate_json(stack.read("policies/basic/current.json"))
+    assert current.version == record.run_id
+    assert current.endpoint_name == record.endpoint.name
+    assert stack.read(current.spec_key) == stack.read(record.artifacts["policy_spec.json"])
+    assert stack.policies.version_in_service("basic") == record.run_id
+    stack.policies.acquire_lease("basic", "somebody-else", 0)  # given back
+    (message,) = stack.messages()
+    assert message == record.model_dump(mode="json", exclude_none=True)
+
+
+def test_every_artifact_of_the_record_can_be_read_and_what_is_served_is_whole(
+    stack: PipelineStack, basic: bytes
+) -> None:
+    _, record = stack.run(stack.put("builds/Basic.zip", basic))
+    assert {"Basic.onnx", "learning_curve.png", "evaluation_report.json", "model.tar.gz"} <= set(record.artifacts)
+    for key in record.artifacts.values():
+        assert stack.read(key)
+    served = stack.sagemaker.served_model(f"{PREFIX}-basic")["PrimaryContainer"]["ModelDataUrl"]
+    body = stack.read(served.split("/", 3)[3])
+    with tarfile.open(fileobj=io.BytesIO(body)) as archive:
+        manifest = ArtifactManifest.model_validate_json(archive.extractfile("manifest.json").read())  # type: ignore[union-attr]
+        assert set(archive.getnames()) == {*manifest.files, "manifest.json"}
+    assert set(manifest.files) == {"policy_spec.json", "policies/Basic.onnx"}
+    assert manifest.run_id == record.run_id
+
+
+def test_the_jobs_are_asked_for_with_all_that_they_need(stack: PipelineStack, basic: bytes) -> None:
+    _, record = stack.run(stack.put("builds/Basic.zip", basic))
+    run = f"s3://gamedojo-test-bucket/runs/{record.run_id}"
+    training, evaluation = (job.request for job in stack.sagemaker.jobs.values())
+    channels = {one["ChannelName"]: one["DataSource"]["S3DataSource"]["S3Uri"] for one in training["InputDataConfig"]}
+    assert channels == {"build": f"{run}/build.zip"}
+    assert training["CheckpointConfig"]["S3Uri"] == f"{run}/checkpoints/"
+    assert training["OutputDataConfig"] == {"S3OutputPath": f"{run}/output"}
+    assert json.loads(training["HyperParameters"]["environment.executable"]) == record.executable == "Basic.x86_64"
+    assert "ContainerEntrypoint" not in training["AlgorithmSpecification"]
+    channels = {one["ChannelName"]: one["DataSource"]["S3DataSource"]["S3Uri"] for one in evaluation["InputDataConfig"]}
+    assert channels == {"build": f"{run}/build.zip", "model": f"{run}/serving/model.tar.gz"}
+    assert evaluation["AlgorithmSpecification"]["ContainerEntrypoint"] == ["evaluate"]
+    assert "CheckpointConfig" not in evaluation
+    for request in (training, evaluation):
+        assert request["EnableNetworkIsolation"] is True
+        assert request["Environment"] == {"GAMEDOJO_RUN_ID": record.run_id, "GAMEDOJO_POLICY": "basic"}
+        assert {"Key": "run_id", "Value": record.run_id} in request["Tags"]
+
+
+def test_a_posted_request_is_what_the_jobs_are_told(stack: PipelineStack, basic: bytes) -> None:
+    options = {
+        "seed": 5,
+        "hyperparameters": {"lr": 0.0003},
+        "instances": {"instance_type": "ml.m5.large", "max_runtime_seconds": 600},
+        "evaluation": {"episodes": 7},
+        "endpoint": {"mode": "realtime"},
+    }
+    execution, record = stack.run(posted(stack, basic, **options))
+    assert execution["status"] == "SUCCEEDED"
+    assert (record.run_id, record.policy, record.source_key) == ("mine-0123456789ab", "mine", "uploads/1/My Game.zip")
+    training, evaluation = (job.request for job in stack.sagemaker.jobs.values())
+    assert json.loads(training["HyperParameters"]["hyperparameters.lr"]) == 0.0003
+    assert json.loads(training["HyperParameters"]["seed"]) == 5
+    assert training["ResourceConfig"]["InstanceType"] == "ml.m5.large"
+    assert training["StoppingCondition"] == {"MaxRuntimeInSeconds": 600}
+    assert json.loads(evaluation["HyperParameters"]["episodes"]) == 7
+    assert record.endpoint is not None
+    assert record.endpoint.name == f"{PREFIX}-mine-rt"
+    assert stack.sagemaker.served_model(record.endpoint.name)["EnableNetworkIsolation"] is True
+
+
+def test_the_jobs_metrics_are_the_runs_progress(stack: PipelineStack, basic: bytes) -> None:
+    metrics = {"env_steps": 4096.0, "mean_return": 0.5, "episodes": 12.0, "a metric of a later image": 1.0}
+    listed = [{"MetricName": name, "Value": value} for name, value in metrics.items()]
+    stack.sagemaker.script = lambda step, request: [IN_PROGRESS, {**COMPLETED, "FinalMetricDataList": listed}]
+    _, record = stack.run(stack.put("builds/Basic.zip", basic))
+    assert record.status is RunStatus.SUCCEEDED
+    assert record.progress.model_dump(exclude_none=True) == {"env_steps": 4096, "mean_return": 0.5, "episodes": 12}
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"evaluation": {"min_mean_return": 0.95}}, "0.93 is below evaluation.min_mean_return 0.95"),
+        ({"endpoint": {"deploy": False}}, "endpoint.deploy = false"),
+    ],
+)
+def test_a_policy_that_is_held_back_is_a_decision_and_not_a_failure(
+    stack: PipelineStack, basic: bytes, options: dict[str, Any], reason: str
+) -> None:
+    execution, record = stack.run(posted(stack, basic, **options))
+    assert execution["status"] == "SUCCEEDED"
+    assert (record.status, record.failure) == (RunStatus.KEPT, None)
+    assert record.promotion is not None
+    assert reason in record.promotion.reasons[0]
+    assert stack.sagemaker.endpoints == {}
+    assert stack.policies.version_in_service("mine") is None
+    stack.policies.acquire_lease("mine", "somebody-else", 0)
+    assert stack.messages()[0]["status"] == "KEPT"
+
+
+def test_a_second_run_updates_the_endpoint_and_a_worse_one_leaves_it_alone(stack: PipelineStack, basic: bytes) -> None:
+    stack.returns[:] = [0.8, 0.8, 0.5]
+    _, first = stack.run(stack.put("builds/Basic.zip", basic))
+    _, equal = stack.run(stack.put("builds/Basic.zip", basic))
+    assert equal.status is RunStatus.SUCCEEDED, "as good as the one in service"
+    assert first.endpoint is not None
+    assert equal.endpoint is not None
+    assert equal.endpoint.name == first.endpoint.name
+    assert equal.endpoint.previous_config_name == first.endpoint.config_name
+    _, worse = stack.run(stack.put("builds/Basic.zip", basic))
+    assert worse.status is RunStatus.KEPT
+    assert worse.promotion is not None
+    assert "policy in service is better" in worse.promotion.reasons[0]
+    assert stack.sagemaker.endpoints[equal.endpoint.name]["config"] == equal.endpoint.config_name
+    assert json.loads(stack.read("policies/basic/current.json"))["version"] == equal.run_id
+    assert stack.sagemaker.calls.count("CreateEndpoint") == 1
+
+
+def test_an_event_that_is_delivered_twice_is_one_run(stack: PipelineStack, basic: bytes) -> None:
+    event = stack.put("builds/Basic.zip", basic)
+    _, record = stack.run(event)
+    jobs = list(stack.sagemaker.jobs)
+    again = stack.execute(event)
+    assert (again["status"], again["states"][-1]) == ("SUCCEEDED", "DuplicateRun")
+    assert stack.runs.list().runs == (record,)
+    assert list(stack.sagemaker.jobs) == jobs
+    assert len(stack.messages()) == 1
+
+
+def test_the_run_trains_on_the_version_that_was_dropped(stack: PipelineStack, basic: bytes) -> None:
+    event = stack.put("builds/Basic.zip", basic)
+    stack.put("builds/Basic.zip", b"replaced before the run began")
+    _, record = stack.run(event)
+    assert record.status is RunStatus.SUCCEEDED
+    assert stack.read(record.build_key) == basic
+
+
+def without_version(event: dict[str, Any], sequencer: str) -> dict[str, Any]:
+    thing = {name: value for name, value in event["detail"]["object"].items() if name != "version-id"}
+    return {**event, "detail": {**event["detail"], "object": {**thing, "sequencer": sequencer}}}
+
+
+def test_where_events_name_no_version_each_drop_is_a_run_and_each_delivery_is_not(
+    stack: PipelineStack, basic: bytes
+) -> None:
+    ids: list[RunRecord] = []
+    for sequencer in ("01", "01", "02"):
+        stack.execute(without_version(stack.put("builds/Basic.zip", basic), sequencer))
+        ids.append(stack.newest())
+    assert ids[0].run_id == ids[1].run_id != ids[2].run_id
+    assert {record.status for record in ids} == {RunStatus.SUCCEEDED}
+
+
+def test_a_folder_made_in_a_console_starts_nothing(stack: PipelineStack) -> None:
+    execution = stack.execute(stack.put("builds/basic/", b""))
+    assert (execution["status"], execution["states"]) == ("SUCCEEDED", ["IsFolderMarker", "FolderMarkerIgnored"])
+    assert stack.runs.list().runs == ()
+
+
+def test_polls_wait_as_long_as_the_settings_say_and_unknown_statuses_are_waited_for(
+    stack: PipelineStack, basic: bytes
+) -> None:
+    novel = {"TrainingJobStatus": "InProgress", "SecondaryStatus": "AskingTheStars"}
+    stack.sagemaker.script = lambda step, request: [novel, novel, IN_PROGRESS, COMPLETED]
+    stack.sagemaker.endpoint_script = lambda name: ["SystemUpdating", "InService"]
+    execution, record = stack.run(stack.put("builds/Basic.zip", basic))
+    assert record.status is RunStatus.SUCCEEDED
+    assert execution["states"].count("CheckTraining") == 4
+    assert stack.pauses == [7] * (4 + 4 + 3)
