@@ -1,0 +1,113 @@
+"""What a game developer is told of a failure, by the way that it came."""
+
+import json
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import errors
+from pipeline.rules.failures import classify, job_failure
+
+WRITTEN = (
+    "[BuildCrashed] The build ended with signal 11 (SIGSEGV). Last lines of its log: 'boom' "
+    "Remedy: Play the build on Linux."
+)
+
+
+def by_lambda(error: Exception) -> str:
+    """The Cause that Step Functions hands on of a Lambda's error."""
+    return json.dumps({"errorMessage": str(error), "errorType": type(error).__name__, "stackTrace": ["…"]})
+
+
+def pipeline_errors() -> list[type[errors.PipelineError]]:
+    found = [errors.PipelineError]
+    for one in found:
+        found += one.__subclasses__()
+    return found
+
+
+@pytest.mark.parametrize("template", ["AlgorithmError: {}, exit code: 1", "AlgorithmError: {} , exit code: 134", "{}"])
+def test_the_containers_words_are_found_in_sagemakers_reason(template):
+    cause, remedy = job_failure(template.format(WRITTEN))
+    assert cause.startswith("[BuildCrashed] The build ended with signal 11")
+    assert remedy == "Play the build on Linux."
+
+
+def test_the_containers_words_may_have_lines():
+    cause, remedy = job_failure("AlgorithmError: [NanReward] One.\nTwo. Remedy: Three.\nFour., exit code: 1")
+    assert (cause, remedy) == ("[NanReward] One.\nTwo.", "Three.\nFour.")
+
+
+def test_a_container_that_was_killed_ran_out_of_memory():
+    cause, remedy = job_failure("AlgorithmError: , exit code: 137")
+    assert cause.startswith("[OutOfMemory]")
+    assert "instance_type" in remedy
+
+
+@pytest.mark.parametrize("reason", ["", "InternalServerError: We encountered an internal error.", "AlgorithmError: x"])
+def test_what_nobody_foresaw_is_shown_as_it_is(reason):
+    cause, remedy = job_failure(reason)
+    assert cause == (reason or "The job failed without saying why.")
+    assert "log" in remedy
+
+
+def test_no_machine_of_a_type_is_not_the_builds_fault():
+    cause, remedy = job_failure("CapacityError: Unable to provision requested ML compute capacity.")
+    assert cause.startswith("[Capacity]")
+    assert "instance_type" in remedy
+
+
+@pytest.mark.parametrize("kind", pipeline_errors(), ids=lambda kind: kind.__name__)
+def test_each_error_of_ours_keeps_code_cause_and_remedy(kind):
+    failure = classify("CheckTraining", kind.__name__, by_lambda(kind("It broke.", "Mend it.")))
+    assert (failure.state, failure.cause, failure.remedy) == ("CheckTraining", "It broke.", "Mend it.")
+    assert failure.code == ("Internal" if kind is errors.PipelineError else kind.__name__.removesuffix("Error"))
+    assert failure.retryable == issubclass(kind, errors.TransientError)
+
+
+def test_the_jobs_own_code_comes_through_to_the_user():
+    error = errors.TrainingFailedError(*job_failure(f"AlgorithmError: {WRITTEN}, exit code: 1"))
+    failure = classify("CheckTraining", "TrainingFailedError", by_lambda(error))
+    assert failure.code == "BuildCrashed"
+    assert failure.cause.startswith("The build ended with signal 11")
+    assert failure.remedy == "Play the build on Linux."
+    assert not failure.retryable
+
+
+def test_an_error_without_remedy_of_its_own_has_its_classes():
+    failure = classify("InspectBuild", "BuildRejectedError", by_lambda(errors.BuildRejectedError("No zip.")))
+    assert failure.remedy == errors.BuildRejectedError.default_remedy
+
+
+@pytest.mark.parametrize("name", ["States.Timeout", "Sandbox.Timedout"])
+def test_a_step_that_took_too_long_may_be_tried_again(name):
+    failure = classify("StartTraining", name, "")
+    assert (failure.code, failure.retryable) == ("Timeout", True)
+
+
+@pytest.mark.parametrize("name", ["Lambda.Unknown", "Runtime.ExitError"])
+def test_a_lambda_that_ended_without_an_answer(name):
+    assert classify("ExtractCheckpoint", name, '{"errorMessage": "signal: killed"}').code == "OutOfMemory"
+
+
+@pytest.mark.parametrize("name", ["KeyError", "errors", "PipelineErrors", "json", "", "Exception", "ClassVar"])
+def test_everything_else_is_our_fault_and_says_so(name):
+    failure = classify("DecidePromotion", name, json.dumps({"errorMessage": "'run'", "errorType": name}))
+    assert (failure.code, failure.state) == ("Internal", "DecidePromotion")
+    assert "'run'" in failure.cause
+    assert "our side" in failure.remedy
+    assert not failure.retryable
+
+
+@given(st.text(), st.text(), st.one_of(st.text(), st.recursive(st.integers() | st.text(), st.lists).map(json.dumps)))
+def test_nothing_that_step_functions_can_say_breaks_the_telling(state, error, cause):
+    assert re.fullmatch(r"[A-Za-z]+", classify(state, error, cause).code)
+
+
+@given(st.text())
+def test_nothing_that_sagemaker_can_say_breaks_the_telling(reason):
+    cause, remedy = job_failure(reason)
+    assert cause
+    assert remedy
