@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.aws import client_arguments, isolated_session
 from local.sagemaker.config import ServiceConfig
 from local.sagemaker.errors import JobFailedError
+
+_FAILURES = (ClientError, BotoCoreError, Boto3Error, OSError)
+"""What boto3 raises when S3 cannot be reached or refuses, or a file cannot be read or written."""
 
 
 def emulator_client(config: ServiceConfig, service: str) -> Any:
@@ -68,7 +72,7 @@ class Objects:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 self._client.download_file(bucket, key, str(target))
                 count += 1
-        except (ClientError, BotoCoreError, OSError) as error:
+        except _FAILURES as error:
             raise JobFailedError(f"ClientError: Data download failed: {uri}: {error}") from error
         return count
 
@@ -81,7 +85,7 @@ class Objects:
         bucket, key = split_uri(uri)
         try:
             self._client.download_file(bucket, key, str(target))
-        except (ClientError, BotoCoreError, OSError) as error:
+        except _FAILURES as error:
             raise JobFailedError(f"ClientError: Data download failed: {uri}: {error}") from error
 
     def upload_file(self, source: Path, uri: str) -> None:
@@ -93,7 +97,7 @@ class Objects:
         bucket, key = split_uri(uri)
         try:
             self._client.upload_file(str(source), bucket, key)
-        except (ClientError, BotoCoreError, OSError) as error:
+        except _FAILURES as error:
             raise JobFailedError(f"ClientError: Artifact upload failed: {uri}: {error}") from error
 
     def delete(self, uri: str) -> None:
@@ -105,7 +109,7 @@ class Objects:
         bucket, key = split_uri(uri)
         try:
             self._client.delete_object(Bucket=bucket, Key=key)
-        except (ClientError, BotoCoreError) as error:
+        except _FAILURES as error:
             raise JobFailedError(f"ClientError: Artifact upload failed: {uri}: {error}") from error
 
     def _keys(self, bucket: str, prefix: str) -> Iterator[str]:

@@ -26,6 +26,7 @@ class Publisher(Generic[Item]):
         self._waiting: deque[Item] = deque(maxlen=_MOST_WAITING)
         self._added = 0
         self._settled = 0  # sent, or given up
+        self._failures = 0
         self._lock = threading.Lock()
         self._progress = threading.Condition()
         self._wake = threading.Event()
@@ -41,12 +42,14 @@ class Publisher(Generic[Item]):
             self._added += 1
 
     def flush(self, timeout_seconds: float) -> bool:
-        """Send what waits now; False if it did not go out in time."""
+        """Send what waits now; False if it did not go out in time, or the emulator cannot be reached."""
         with self._lock:
             wanted = self._added
-        self._wake.set()
         with self._progress:
-            return self._progress.wait_for(lambda: self._settled >= wanted, timeout_seconds)
+            failures = self._failures
+            self._wake.set()
+            self._progress.wait_for(lambda: self._settled >= wanted or self._failures > failures, timeout_seconds)
+            return self._settled >= wanted
 
     def close(self, timeout_seconds: float = 5.0) -> None:
         """Send what waits and end the thread."""
@@ -63,11 +66,14 @@ class Publisher(Generic[Item]):
             if not batch:
                 with self._lock:
                     batch, self._waiting = list(self._waiting), deque(maxlen=_MOST_WAITING)
-            if batch and self._try(batch):
-                with self._progress:
-                    self._settled += len(batch)
-                    self._progress.notify_all()
-                batch = []
+            if not batch:
+                continue
+            done = self._try(batch)
+            with self._progress:
+                self._settled += len(batch) if done else 0
+                self._failures += 0 if done else 1
+                self._progress.notify_all()
+            batch = [] if done else batch
 
     def _try(self, batch: list[Item]) -> bool:
         """True when the batch needs no other try."""

@@ -30,9 +30,9 @@ def processes_with(marker: str) -> list[int]:
     return found
 
 
-def assert_no_trace(cloud: Cloud) -> None:
+def assert_no_trace(cloud: Cloud, job: str) -> None:
     scratch = cloud.folder / "sagemaker" / "scratch"
-    wait_for(lambda: not list(scratch.iterdir()), "the scratch folders are gone")
+    wait_for(lambda: not list(scratch.glob(f"{job}-*")), "the job's folders are gone")
 
 
 def test_a_job_gets_what_sagemaker_documents_and_nothing_else(cloud: Cloud, monkeypatch: pytest.MonkeyPatch):
@@ -181,7 +181,7 @@ def test_a_job_that_does_not_want_to_stop_is_killed_with_all_it_started(cloud: C
     assert cloud.described("stop-kill")["TrainingJobStatus"] == "Stopping"
     assert cloud.ended("stop-kill")["TrainingJobStatus"] == "Stopped"
     assert processes_with(marker) == []
-    assert_no_trace(cloud)
+    assert_no_trace(cloud, "stop-kill")
 
 
 def test_what_a_finished_job_left_running_is_ended_with_it(cloud: Cloud):

@@ -170,7 +170,7 @@ def test_it_listens_on_the_loopback_interface_only(start: Callable[..., Process]
 
 def test_without_the_emulator_it_works_on_and_says_so(start: Callable[..., Process]):
     service = start(emulator_url="http://127.0.0.1:9")
-    service.cloud.train("alone")
+    service.cloud.train("alone", {"print": "hello"})
     described = service.cloud.ended("alone")
     assert described["FailureReason"].startswith("ClientError: Artifact upload failed")
     wait_for(lambda: "the emulator cannot be reached" in service.log.read_text(), "the service says so")

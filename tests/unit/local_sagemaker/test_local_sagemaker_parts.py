@@ -179,7 +179,8 @@ def test_a_batch_is_tried_again_when_the_emulator_is_away():
     publisher: Publisher[int] = Publisher("test", send, interval_seconds=0.01)
     for number in range(5):
         publisher.add(number)
-    assert publisher.flush(30)
+    while not publisher.flush(30):
+        assert len(tries) < 10
     publisher.close()
     accepted = tries[2:]
     assert [number for batch in accepted for number in batch] == list(range(5))
