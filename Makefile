@@ -1,6 +1,7 @@
 # gamedojo. `make help` lists the targets.
 #
 #   PYTHON       the interpreter of the environments (default python3.11)
+#   PYTHON312    a Python 3.12 for the tests of the Lambda code; looked for on the PATH and among pyenv's otherwise
 #   TORCH_INDEX  another package index for torch alone, for example the PyTorch project's index of CPU wheels;
 #                without it, torch comes from the index that pip is configured for
 
@@ -13,6 +14,7 @@ MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3.11
 TORCH_INDEX ?=
+PYTHON312 ?=
 VENV := .venv/bin
 UV := $(VENV)/uv
 UV_VERSION := 0.13.9
@@ -98,7 +100,7 @@ setup: .venv/.done .venv-lambda/.done .venv-sam/.done ## install the three envir
 	touch $@
 
 .venv/.done: .venv/.torch pyproject.toml clients/python/pyproject.toml
-	$(UV) pip install -q --python .venv/bin/python --no-deps --no-build-isolation -e . -e clients/python
+	@$(UV) pip install -q --python .venv/bin/python --no-deps --no-build-isolation -e . -e clients/python
 	touch $@
 
 .venv-lambda/.done: .venv/bin/uv requirements/lambda-runtime.txt
@@ -115,11 +117,13 @@ setup: .venv/.done .venv-lambda/.done .venv-sam/.done ## install the three envir
 
 .venv-functions-312/.done: .venv/bin/uv requirements/functions-test.txt
 	mkdir -p .venv-functions-312
-	if $(UV) python find --no-python-downloads 3.12 >/dev/null 2>&1; then
-	  $(UV) venv -q --clear --no-python-downloads --python 3.12 .venv-functions-312
+	for python in "$(PYTHON312)" python3.12 "$$HOME"/.pyenv/versions/3.12.*/bin/python3.12; do
+	  "$$python" -c '' 2>/dev/null || continue
+	  "$$python" -m venv --clear .venv-functions-312
 	  $(UV) pip install -q --python .venv-functions-312/bin/python --require-hashes -r requirements/functions-test.txt
 	  touch $@
-	fi
+	  break
+	done
 
 lock: .venv/bin/uv ## compile every lock file anew from requirements/*.in
 	for name in dev training inference lambda-runtime sam; do
