@@ -30,7 +30,9 @@ BEHAVIOR = BehaviorSpec(
     actions=ActionSpec(discrete_branches=(3,)),
 )
 PARITY = ParityRecord(
-    pairs=(ParityPair(behavior="Basic", observations=([[1, 0, 0], [0, 1, 0]],), continuous=[[], []], discrete=[[2], [0]]),)
+    pairs=(
+        ParityPair(behavior="Basic", observations=([[1, 0, 0], [0, 1, 0]],), continuous=[[], []], discrete=[[2], [0]]),
+    )
 )
 
 

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from unittest.mock import patch
 
@@ -22,6 +23,7 @@ from moto import mock_aws
 from moto.awslambda_simple.models import LambdaSimpleBackend
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import WaitFunction
+from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 
 from pipeline.aws import clients
 from pipeline.aws.policies_table import PoliciesTable
@@ -35,6 +37,9 @@ from tests.fakes.sagemaker_double import SageMakerDouble
 PREFIX = "gamedojo-test"
 _PLACEHOLDER = re.compile(r"\$\{(\w+)FunctionArn\}")
 _TABLE_PROPERTIES = {"AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode"}
+_PARSED = cache(AmazonStateLanguageParser.parse)
+"""A parsed definition holds nothing of an execution, and parsing takes half a second."""
+
 _CONFIG: Any = {"stepfunctions": {"execute_state_machine": True}, "lambda": {"use_docker": False}}
 
 
@@ -60,7 +65,6 @@ class RuntimeDouble:
 
 @dataclass
 class PipelineStack:
-    machine_arn: str
     queue_url: str
     sagemaker: SageMakerDouble
     runtime: RuntimeDouble
@@ -69,6 +73,7 @@ class PipelineStack:
     s3: Any
     sfn: Any
     sqs: Any
+    machine_arn: str = ""
     returns: list[float] = field(default_factory=lambda: [0.93])
     """Mean return of each evaluation, in order; the last one stays."""
     pauses: list[float] = field(default_factory=list)
@@ -100,7 +105,9 @@ class PipelineStack:
             assert time.monotonic() < deadline, "the execution does not end"
             time.sleep(0.01)
         history = self.sfn.get_execution_history(executionArn=arn, maxResults=1000)["events"]
-        entered = [event["stateEnteredEventDetails"]["name"] for event in history if "stateEnteredEventDetails" in event]
+        entered = [
+            event["stateEnteredEventDetails"]["name"] for event in history if "stateEnteredEventDetails" in event
+        ]
         return dict(execution) | {"states": entered}
 
     def run(self, document: Any) -> tuple[dict[str, Any], RunRecord]:
@@ -154,7 +161,6 @@ def pipeline_stack() -> Iterator[PipelineStack]:
         for name, client in made.items():
             kept.enter_context(patch.object(clients, name, lambda client=client: client))
         stack = PipelineStack(
-            _machine(sfn),
             queue_url,
             sagemaker,
             runtime,
@@ -167,6 +173,7 @@ def pipeline_stack() -> Iterator[PipelineStack]:
         sagemaker.on_completed = stack.leave_artifact
         for patched in _interpreter(stack):
             kept.enter_context(patched)
+        stack.machine_arn = _machine(sfn)
         yield stack
 
 
@@ -192,6 +199,7 @@ def _interpreter(stack: PipelineStack) -> list[Any]:
 
     return [
         patch.object(LambdaSimpleBackend, "invoke", invoke),
+        patch.object(AmazonStateLanguageParser, "parse", _PARSED),
         patch.object(WaitFunction, "_wait_interval", lambda wait, env, wait_seconds: pause(wait_seconds)),
         patch.object(retrier_decl, "time", Clock),
     ]
