@@ -68,7 +68,7 @@ def _candidates(root: Path) -> list[Path]:
     return sorted(
         program
         for data in root.rglob(f"*{_DATA_SUFFIX}")
-        if data.is_dir()
+        if data.is_dir() and data.name != _DATA_SUFFIX
         for suffix in _PROGRAM_SUFFIXES
         if (program := data.with_name(data.name.removesuffix(_DATA_SUFFIX) + suffix)).is_file()
     )

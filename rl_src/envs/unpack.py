@@ -4,6 +4,7 @@ Names are checked before anything is written; sizes are counted while writing, b
 """
 
 import contextlib
+import lzma
 import shutil
 import stat
 import zipfile
@@ -61,7 +62,7 @@ def _opened(zip_path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(zip_path) as archive:
             yield archive
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, UnicodeDecodeError) as error:
         raise NotAZipError(f"{zip_path.name} is no zip, or it is damaged or incomplete ({error}).") from error
     except NotImplementedError as error:
         raise NotAZipError(
@@ -144,13 +145,23 @@ def _write(archive: zipfile.ZipFile, entries: list[_Entry], into: Path, limits: 
             continue
         runnable = entry.info.external_attr >> 16 & stat.S_IXUSR
         # "x": never through something that is already there.
-        with archive.open(entry.info) as source, target.open("xb") as sink:
-            while chunk := source.read(_CHUNK_BYTES):
+        with target.open("xb") as sink:
+            for chunk in _chunks(archive, entry.info):
                 left -= len(chunk)
                 if left < 0:
                     raise BuildTooLargeError(_too_large("more than its headers say", limits))
                 sink.write(chunk)
         target.chmod(_PROGRAM_MODE if runnable else _FILE_MODE)
+
+
+def _chunks(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
+    """The member's content. OSError from here is the zip's fault (bz2, an offset before the file), not the disk's."""
+    try:
+        with archive.open(info) as source:
+            while chunk := source.read(_CHUNK_BYTES):
+                yield chunk
+    except (OSError, lzma.LZMAError) as error:
+        raise zipfile.BadZipFile(f"{info.filename!r}: {error}") from error
 
 
 def _too_large(size: str, limits: UnpackLimits) -> str:

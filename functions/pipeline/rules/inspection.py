@@ -6,6 +6,7 @@ the same rules, as it unpacks.
 """
 
 import codecs
+import lzma
 import re
 import zlib
 from pathlib import PurePosixPath
@@ -26,6 +27,10 @@ _MLAGENTS = "Unity.ML-Agents.dll"
 _ELF, _64_BIT, _LITTLE_ENDIAN = b"\x7fELF", 2, 1
 _PROGRAM_TYPES = (2, 3)  # ET_EXEC, ET_DYN
 _X86_64 = 62
+
+DAMAGED = (BadZipFile, NotImplementedError, EOFError, UnicodeDecodeError, OSError, zlib.error, lzma.LZMAError)
+"""What zipfile raises of a zip that is broken or packed in a way that it does not know. bz2 says OSError, and so does a
+file of an offset before its beginning; what S3 cannot do has been translated before it comes here."""
 
 _LINUX = "In Unity's Build Settings choose the target platform Linux, architecture x86_64, and build again."
 
@@ -127,7 +132,7 @@ def _head(archive: ZipFile, member: ZipInfo, size_bytes: int = 256) -> bytes:
     try:
         with archive.open(member) as file:
             return file.read(size_bytes)
-    except (BadZipFile, NotImplementedError, EOFError, zlib.error) as error:
+    except DAMAGED as error:
         raise BuildRejectedError(
             f"{member.filename!r} in the zip cannot be read: {error}.", "Zip the build again and upload it whole."
         ) from error

@@ -1,6 +1,6 @@
 """InspectBuild: what is in the zip, read by ranges."""
 
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 from pipeline.aws.objects import ObjectStore
 from pipeline.aws.runs_table import RunsTable
@@ -10,7 +10,7 @@ from pipeline.contracts.run import RunRecord
 from pipeline.contracts.states import InspectedBuild, RunReference
 from pipeline.errors import BuildRejectedError
 from pipeline.rules import names
-from pipeline.rules.inspection import inspect
+from pipeline.rules.inspection import DAMAGED, inspect
 from pipeline.steps.records import entered
 
 
@@ -38,7 +38,7 @@ def _read(key: str, record: RunRecord, objects: ObjectStore) -> BuildManifest:
     try:
         with objects.random_access(key) as file, ZipFile(file) as archive:
             return inspect(archive, key, size_bytes, record.options.environment.executable)
-    except (BadZipFile, EOFError, NotImplementedError) as error:
+    except DAMAGED as error:
         raise BuildRejectedError(
             f"{record.source_key} is no readable zip ({size_bytes} bytes): {error}.",
             "Zip the folder that Unity wrote and upload the zip whole.",
