@@ -19,6 +19,9 @@ from rl_src.envs.player import PlayerUser
 PLAYER_UID = 10_001
 """A user that owns nothing in the image; `GAMEDOJO_PLAYER_UID` names another."""
 
+_SAGEMAKERS_WORDS = 40
+"""Room in FailureReason for what SageMaker writes around our text: "AlgorithmError: …, exit code: 1"."""
+
 log = logging.getLogger(__name__)
 
 
@@ -49,7 +52,7 @@ def run(job: Callable[[OptMl, StopSignal], None]) -> int:
         job(opt_ml, stop)
     except BaseException as error:
         log.exception("the job failed")
-        opt_ml.write_failure(failure_text(error, FAILURE_CHARACTERS))
+        opt_ml.write_failure(failure_text(error, FAILURE_CHARACTERS - _SAGEMAKERS_WORDS))
         return 1
     return 0
 

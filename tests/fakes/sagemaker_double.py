@@ -1,8 +1,8 @@
 """SageMaker inside the test's process: requests and answers held to botocore's model, jobs and endpoints by a script.
 
-moto has neither stop_training_job nor update_endpoint, and its jobs are Completed at once; the service of the local cloud
-runs real processes, which is more than the state machine's own tests need. This double keeps what their outcome hangs
-on: statuses, errors by SageMaker's codes, and what is still running.
+moto has neither stop_training_job nor update_endpoint, and its jobs are Completed at once; the service of the local
+cloud runs real processes, which is more than the state machine's own tests need. This double keeps what their outcome
+hangs on: statuses, errors by SageMaker's codes, and what is still running.
 """
 
 from collections.abc import Callable
