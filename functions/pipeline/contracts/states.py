@@ -2,7 +2,7 @@
 
 The execution's state document, as `train_and_deploy.asl.json` builds it up:
 
-    $.execution     what started it: Execution.Id, and the event or the API's request ($$.Execution.Input)
+    $               what started it: EventBridge's event of S3, or an ApiEvent
     $.run           RunReference, by AdmitRun; every later Lambda gets it
     $.build         InspectedBuild, by InspectBuild
     $.training      JobHandle by StartTraining, JobPoll by CheckTraining
@@ -10,6 +10,8 @@ The execution's state document, as `train_and_deploy.asl.json` builds it up:
     $.evaluation    JobHandle by StartEvaluation, JobPoll by CheckEvaluation
     $.promotion     Promotion, by DecidePromotion
     $.endpoint      EndpointHandle by DeployEndpoint, EndpointPoll by CheckEndpoint
+    $.verified      how much was compared, by VerifyEndpoint
+    $.finished      the outcome, by FinishRun; the last Choice reads it
     $.error         {Error, Cause}, by any Catch
 """
 
