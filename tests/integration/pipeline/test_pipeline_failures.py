@@ -147,18 +147,29 @@ FAILURE = "AlgorithmError: [BuildCrashed] The build ended with signal 11. Remedy
         ),
     ],
 )
-@pytest.mark.parametrize("step", ["train", "evaluate"])
-def test_a_job_that_ends_badly_ends_the_run(
-    stack: PipelineStack, basic: bytes, step: str, ended: dict[str, Any], code: str | None, words: list[str]
+def test_a_training_job_that_ends_badly_ends_the_run(
+    stack: PipelineStack, basic: bytes, ended: dict[str, Any], code: str | None, words: list[str]
 ) -> None:
     bad = {"SecondaryStatus": "Failed", **ended}
-    stack.sagemaker.script = lambda kind, request: [IN_PROGRESS, bad if kind == step else COMPLETED]
+    stack.sagemaker.script = lambda step, request: [IN_PROGRESS, bad]
     record = failed(stack, stack.put("builds/basic.zip", basic))
-    default = {"train": "TrainingFailed", "evaluate": "EvaluationFailed"}[step]
-    expect(record, code or default, {"train": "CheckTraining", "evaluate": "CheckEvaluation"}[step], *words)
-    job = {"train": record.training_job, "evaluate": record.evaluation_job}[step]
-    assert job is not None
-    assert job.status == bad["TrainingJobStatus"]
+    expect(record, code or "TrainingFailed", "CheckTraining", *words)
+    assert record.training_job is not None
+    assert record.training_job.status == bad["TrainingJobStatus"]
+    assert len(stack.sagemaker.jobs) == 1
+
+
+@pytest.mark.parametrize(
+    ("secondary", "word"), [("MaxRuntimeExceeded", "fewer evaluation.episodes"), ("Stopped", "stopped from outside")]
+)
+def test_an_evaluation_that_ends_badly_ends_the_run(
+    stack: PipelineStack, basic: bytes, secondary: str, word: str
+) -> None:
+    bad = {"TrainingJobStatus": "Stopped", "SecondaryStatus": secondary}
+    stack.sagemaker.script = lambda step, request: [bad if step == "evaluate" else COMPLETED]
+    record = failed(stack, stack.put("builds/basic.zip", basic))
+    expect(record, "EvaluationFailed", "CheckEvaluation", word)
+    assert stack.sagemaker.endpoints == {}
 
 
 def altered(files: dict[str, bytes]) -> dict[str, bytes]:
@@ -323,30 +334,29 @@ def test_a_fault_of_ours_before_anything_is_written_is_recorded_too(stack: Pipel
     expect(failed(stack, stack.put("builds/basic.zip", basic)), "Internal", "AdmitRun", "oops")
 
 
-@pytest.mark.parametrize("state", CHAIN)
-def test_what_is_transient_is_tried_again_in_every_state(stack: PipelineStack, basic: bytes, state: str) -> None:
+def test_what_is_transient_is_tried_again_in_every_state(stack: PipelineStack, basic: bytes) -> None:
     kinds = (errors.ThrottledError, errors.ServiceUnavailableError, errors.NotYetConsistentError)
-    stack.broken[state] = [kind("for a while") for kind in kinds]
+    stack.broken = {state: [kind("for a while") for kind in kinds] for state in CHAIN}
     _, record = stack.run(stack.put("builds/basic.zip", basic))
-    assert record.status is RunStatus.SUCCEEDED
-    assert len(stack.pauses) == 6 + 3
+    assert record.status is RunStatus.SUCCEEDED, record.failure
+    assert not any(stack.broken.values())
+    assert len(stack.pauses) == 6 + 3 * len(CHAIN)
     assert len(stack.messages()) == 1
 
 
-@pytest.mark.parametrize(
-    ("state", "error"),
-    [
-        ("StartTraining", errors.CapacityError("no machine")),
-        ("StartEvaluation", errors.CapacityError("no machine")),
-        ("DeployEndpoint", errors.CapacityError("no machine")),
-        ("DecidePromotion", errors.LeaseHeldError("another run")),
-        ("VerifyEndpoint", errors.ModelNotReadyError("starting")),
-    ],
-)
-def test_a_queue_is_waited_in_for_hours(stack: PipelineStack, basic: bytes, state: str, error: Exception) -> None:
-    stack.broken[state] = [error] * 8
+def test_a_queue_is_waited_in_longer_than_a_fault_is(stack: PipelineStack, basic: bytes) -> None:
+    full, held = errors.CapacityError("no machine"), errors.LeaseHeldError("another run")
+    queues = {"StartTraining": full, "StartEvaluation": full, "DecidePromotion": held, "DeployEndpoint": full}
+    stack.broken = {state: [error] * 20 for state, error in queues.items()}
     _, record = stack.run(stack.put("builds/basic.zip", basic))
-    assert record.status is RunStatus.SUCCEEDED
+    assert record.status is RunStatus.SUCCEEDED, record.failure
+    assert not any(stack.broken.values())
+
+
+def test_an_endpoint_that_is_starting_is_asked_again(stack: PipelineStack, basic: bytes) -> None:
+    stack.runtime.faults = [refused("InvokeEndpoint", "ModelNotReadyException", status=429)] * 3
+    _, record = stack.run(stack.put("builds/basic.zip", basic))
+    assert record.status is RunStatus.SUCCEEDED, record.failure
 
 
 def test_what_stays_transient_fails_at_last_and_may_be_tried_again(stack: PipelineStack, basic: bytes) -> None:
@@ -379,11 +389,12 @@ OPERATIONS = [
 ]
 
 
-@pytest.mark.parametrize("operation", OPERATIONS)
-def test_sagemaker_may_fail_on_any_call_for_a_while(stack: PipelineStack, basic: bytes, operation: str) -> None:
-    stack.sagemaker.faults[operation] = [UNREACHABLE, FIVE_HUNDRED, THROTTLED]
+def test_sagemaker_may_fail_on_any_call_for_a_while(stack: PipelineStack, basic: bytes) -> None:
+    kinds = [(UNREACHABLE, THROTTLED), (FIVE_HUNDRED, UNREACHABLE), (THROTTLED, FIVE_HUNDRED)] * 2
+    stack.sagemaker.faults = {name: list(faults) for name, faults in zip(OPERATIONS, kinds, strict=True)}
     _, record = stack.run(stack.put("builds/basic.zip", basic))
     assert record.status is RunStatus.SUCCEEDED, record.failure
+    assert not any(stack.sagemaker.faults.values())
     assert len(stack.sagemaker.jobs) == 2
 
 
