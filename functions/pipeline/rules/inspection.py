@@ -18,9 +18,6 @@ from pipeline.contracts.validation import InvalidDocumentError, read_document
 from pipeline.errors import BuildRejectedError, InvalidRequestError
 from pipeline.rules.zip_entries import Entries, read_entries
 
-UNREADABLE = (BadZipFile, NotImplementedError, EOFError, zlib.error)
-"""What `zipfile` raises for an archive that is damaged, cut off, or made by a method that it does not know."""
-
 _MAX_OPTIONS_BYTES = 256 * 1024
 _PROGRAM_SUFFIXES = ("", ".x86_64", ".x86")
 _DATA_SUFFIX = "_Data"

@@ -1,191 +1,278 @@
-"""What inspection finds in a zip, and how it says what is wrong."""
+"""What is admitted for training, and what a game developer is told of the rest."""
 
 import io
 import json
-import stat
 import zipfile
-from pathlib import PurePosixPath
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from pipeline.contracts.build import BuildManifest
-from pipeline.errors import BuildRejectedError, InputError, InvalidRequestError
-from pipeline.rules import inspection, zip_entries
-from tests.fakes.zip_layouts import PROGRAM, SCRIPT, Member, build, elf, zip_of
+from pipeline.contracts.request import RunOptions
+from pipeline.errors import BuildRejectedError, InvalidRequestError
+from pipeline.rules import zip_entries
+from pipeline.rules.inspection import inspect
+from sample_builds.packer import UNITY_VERSION, pack
+from tests.fakes.unity_zips import (
+    ARM64,
+    DEVICE,
+    ELF32,
+    EXECUTABLE,
+    FIFO,
+    LINK,
+    OBJECT,
+    SCRIPT,
+    SOCKET,
+    X86_32,
+    build,
+    elf,
+    encrypted,
+    member,
+    with_compression,
+    with_size,
+    zipped,
+)
 
-LINK = stat.S_IFLNK | 0o777
-FILE = stat.S_IFREG | 0o644
+DEFLATE64 = 9
+DATA = ("Game_Data/boot.config", b"")
 
 
-def inspected(members: list[Member], named: str | None = None) -> BuildManifest:
-    body = zip_of(members)
+def look(body: bytes, named: str | None = None) -> BuildManifest:
     with zipfile.ZipFile(io.BytesIO(body)) as archive:
-        return inspection.inspect(archive, "builds/x.zip", len(body), named)
+        return inspect(archive, "runs/r/build.zip", len(body), named)
 
 
-@pytest.mark.parametrize("folder", ["", "MyGame/", "Builds/Linux/"])
-@pytest.mark.parametrize("program", [PROGRAM, SCRIPT, elf(kind=2), elf(order="big")])
-def test_a_build_is_found_wherever_it_lies(folder: str, program: bytes) -> None:
-    manifest = inspected(build(folder=folder, program=program))
-    assert manifest.executable == f"{folder}Game.x86_64"
-    assert manifest.unity_version == "2022.3.21f1"
-    assert (manifest.file_count, manifest.notes, manifest.options) == (3, (), None)
+def rejected(body: bytes, named: str | None = None) -> BuildRejectedError:
+    with pytest.raises(BuildRejectedError) as caught:
+        look(body, named)
+    assert caught.value.remedy
+    return caught.value
 
 
-def test_the_manifest_counts_what_is_in_the_zip() -> None:
-    members = build(Member("Game_Data/Managed/Unity.ML-Agents.dll", b"x" * 1000), Member("GameAssembly.so", b"y"))
-    manifest = inspected(members)
-    assert manifest.unpacked_size_bytes == sum(len(member.content) for member in members)
-    assert manifest.has_mlagents is True
-    assert "IL2CPP" in manifest.notes[0]
-
-
-def test_a_zip_that_was_made_on_windows() -> None:
-    members = [Member(member.name.replace("/", "\\"), member.content) for member in build(folder="Game/")]
-    assert inspected([Member("Game\\"), *members]).executable == "Game/Game.x86_64"
-
-
-def test_what_operating_systems_add_is_passed_over() -> None:
-    added = (Member("__MACOSX/._Game.x86_64"), Member(".DS_Store"), Member("Game_Data/Thumbs.db"))
-    assert inspected(build(*added)).file_count == 3
+def test_a_sample_build_is_admitted_with_all_that_its_files_tell(tmp_path):
+    body = pack("Basic", tmp_path).read_bytes()
+    manifest = look(body)
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        files = [one for one in archive.infolist() if not one.is_dir()]
+    assert manifest == BuildManifest(
+        build_key="runs/r/build.zip",
+        size_bytes=len(body),
+        unpacked_size_bytes=sum(one.file_size for one in files),
+        file_count=len(files),
+        executable="Basic.x86_64",
+        unity_version=UNITY_VERSION,
+        has_mlagents=True,
+    )
 
 
 @pytest.mark.parametrize(
-    ("members", "words"),
-    [
-        ([], ["empty"]),
-        ([Member("folder/")], ["empty"]),
-        (build(Member("../escape")), ["'../escape'", "outside"]),
-        (build(Member("a/../../escape")), ["outside"]),
-        (build(Member("..\\escape")), ["outside"]),
-        (build(Member("/etc/passwd")), ["'/etc/passwd'"]),
-        (build(Member("C:\\Windows\\x")), ["outside"]),
-        (build(Member("link", b"/etc/passwd", LINK)), ["'link'", "link or a device"]),
-        (build(Member("pipe", b"", stat.S_IFIFO | 0o644)), ["link or a device"]),
-        (build(Member("./Game.x86_64")), ["Game.x86_64 twice"]),
-        (build(Member("Game_Data")), ["Game_Data both as a file and as a folder"]),
-        (build(Member("n" * 256)), ["more than 255 bytes"]),
-    ],
+    "program",
+    [SCRIPT, b"#! /usr/bin/env python3", elf(), elf(kind=EXECUTABLE), elf(kind=EXECUTABLE, little=False)],
+    ids=["script", "script without a line's end", "position independent", "executable", "big endian"],
 )
-@pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_a_dangerous_zip_is_refused_by_the_name_of_what_is_wrong(members: list[Member], words: list[str]) -> None:
-    with pytest.raises(BuildRejectedError) as refusal:
-        inspected(members)
-    assert all(word in refusal.value.cause for word in words), refusal.value.cause
-    assert refusal.value.remedy
+@pytest.mark.parametrize("folder", ["", "Game/", "a/b/", "Game\\"])
+def test_a_program_beside_its_data_is_found(program, folder):
+    assert look(build(folder, program)).executable == f"{folder}Game.x86_64".replace("\\", "/")
 
 
-def test_an_encrypted_zip() -> None:
-    body = bytearray(zip_of(build()))
-    for signature, offset in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):
-        at = body.find(signature)
-        while at >= 0:
-            body[at + offset] |= 1
-            at = body.find(signature, at + 4)
-    with zipfile.ZipFile(io.BytesIO(bytes(body))) as archive, pytest.raises(BuildRejectedError, match="password"):
-        inspection.inspect(archive, "k", 1)
-
-
-def test_too_much_of_anything(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zip_entries, "MAX_ENTRIES", 3)
-    with pytest.raises(BuildRejectedError, match="4 files"):
-        inspected(build(Member("one more")))
-    monkeypatch.setattr(zip_entries, "MAX_UNPACKED_BYTES", 100)
-    with pytest.raises(BuildRejectedError, match="MB unpacked"):
-        inspected(build())
+def test_older_unity_writes_no_suffix():
+    assert look(zipped(("Game", elf()), DATA)).executable == "Game"
 
 
 @pytest.mark.parametrize(
-    ("members", "words"),
+    ("program", "words"),
     [
-        ([Member("readme.txt", b"x")], ["no executable", "<Name>_Data"]),
-        ([Member("Game.x86_64", PROGRAM)], ["Game.x86_64 has no folder Game_Data beside it", "whole folder"]),
-        ([Member("Game.exe", b"MZ"), Member("Game_Data/x")], ["Windows build (Game.exe)", "platform Linux"]),
-        ([Member("My.app/Contents/MacOS/My", b"\xcf\xfa\xed\xfe")], ["macOS build (My.app)", "platform Linux"]),
-        (build(program=elf(machine=183)), ["another processor", "x86_64"]),
-        (build(program=b"hello"), ["neither a Linux x86-64 program nor a script"]),
-        (build(program=b""), ["neither"]),
-        (build(program=elf(kind=1)), ["another processor"]),
-        (
-            [*build(), *build(name="Other")[:2]],
-            ["several programs: Game.x86_64, Other.x86_64", "environment.executable"],
-        ),
-        (build(Member("Game", SCRIPT)), ["several programs: Game, Game.x86_64"]),
+        (elf(machine=ARM64), "another processor"),
+        (elf(machine=X86_32, bits=ELF32), "another processor"),
+        (elf(bits=ELF32), "another processor"),
+        (b"MZ" + bytes(100), "neither"),
+        (b"", "neither"),
+        (b"#!\n/bin/sh", "neither"),
+        (elf()[:19], "processor"),
+        (elf(kind=OBJECT), "processor"),
     ],
 )
-def test_a_zip_without_one_program_says_what_it_holds_instead(members: list[Member], words: list[str]) -> None:
-    with pytest.raises(BuildRejectedError) as refusal:
-        inspected(members)
-    assert all(word in str(refusal.value) for word in words), refusal.value
+def test_a_program_that_cannot_run_here(program, words):
+    error = rejected(build(program=program))
+    assert error.cause.startswith("Game.x86_64 is")
+    assert words in error.cause
+    assert "x86_64" in error.remedy
 
 
-def test_one_of_several_programs_can_be_named() -> None:
-    members = [*build(), *build(name="Other")[:2], Member("tools/start.sh", SCRIPT)]
-    for name in ("Other.x86_64", "tools/start.sh", "tools\\start.sh"):
-        assert inspected(members, name).executable == name.replace("\\", "/")
-    options = Member("gamedojo.json", json.dumps({"environment": {"executable": "Other.x86_64"}}).encode())
-    assert inspected([*members, options]).executable == "Other.x86_64"
-    with pytest.raises(BuildRejectedError, match="'missing'"):
-        inspected(members, "missing")
-    with pytest.raises(BuildRejectedError, match="no Linux x86-64 program"):
-        inspected(members, "Game_Data/globalgamemanagers")
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["Game.exe", "Game_Data/x", "UnityPlayer.dll", "UnityCrashHandler64.exe"], "Windows build (Game.exe)"),
+        (["out/UnityCrashHandler64.exe", "out/Game.exe"], "Windows build (out/Game.exe)"),
+        (["Game.app/Contents/MacOS/Game", "Game.app/Contents/Info.plist"], "macOS build (Game.app)"),
+        (["Game.x86_64", "readme.txt"], "has no folder Game_Data beside it"),
+        (["Game_Data/x", "readme.txt"], "holds no executable"),
+        (["photo.jpg"], "holds no executable"),
+        (["a/Game.x86_64", "b/Game_Data/x"], "has no folder Game_Data beside it"),
+        (["_Data/x"], "holds no executable"),
+    ],
+)
+def test_what_it_is_instead(names, words):
+    assert words in rejected(zipped(*((name, SCRIPT) for name in names))).cause
 
 
-@pytest.mark.parametrize("folder", ["", "MyGame/"])
-def test_the_zips_own_options_are_read(folder: str) -> None:
-    text = json.dumps({"seed": 7, "hyperparameters": {"lr": 0.001}}).encode()
-    options = inspected([*build(folder=folder), Member(f"{folder}gamedojo.json", b"\xef\xbb\xbf" + text)]).options
-    assert options is not None
-    assert (options.seed, options.hyperparameters.lr) == (7, 0.001)
+def test_several_programs_must_be_told_apart():
+    body = zipped(("A.x86_64", SCRIPT), ("A_Data/x", b""), ("B.x86_64", SCRIPT), ("B_Data/x", b""))
+    error = rejected(body)
+    assert "A.x86_64, B.x86_64" in error.cause
+    assert "environment.executable" in error.remedy
+    assert look(body, "B.x86_64").executable == "B.x86_64"
 
 
-def test_options_elsewhere_are_some_other_file() -> None:
-    assert inspected(build(Member("Game_Data/gamedojo.json", b"not ours"))).options is None
+def test_of_several_only_those_count_that_can_run():
+    body = zipped(("A.x86_64", elf(machine=ARM64)), ("A_Data/x", b""), ("B.x86_64", elf()), ("B_Data/x", b""))
+    assert look(body).executable == "B.x86_64"
+
+
+@pytest.mark.parametrize("named", ["tools/start.sh", "tools\\start.sh", "./tools/start.sh"])
+def test_a_named_program_needs_no_data_folder(named):
+    assert look(build(more=[("tools/start.sh", SCRIPT)]), named).executable == "tools/start.sh"
+
+
+@pytest.mark.parametrize("named", ["Other.x86_64", "/Game.x86_64", "../Game.x86_64", "Game_Data", "readme.txt"])
+def test_a_name_of_no_program(named):
+    error = rejected(build(more=[("readme.txt", b"hello")]), named)
+    assert repr(named) in error.cause
+    assert "environment.executable" in error.cause
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil", "a/../../evil", "/etc/evil", "..\\evil", "C:\\evil", "c:/evil", "\\\\server\\evil", "a/.."]
+)
+def test_paths_that_lead_outside(name):
+    assert "outside" in rejected(build(more=[(name, b"")])).cause
+
+
+@pytest.mark.parametrize("mode", [LINK, FIFO, DEVICE, SOCKET])
+def test_links_and_devices(mode):
+    assert "link or a device" in rejected(build(more=[(member("lib", mode), b"/etc")])).cause
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["x", "x"], "holds x twice"),
+        (["d\\x", "d/x"], "holds d/x twice"),
+        (["x", "x/"], "x"),
+        (["x/", "x"], "x"),
+        (["x", "x/y"], "both as a file and as a folder"),
+        (["x/y", "x"], "both as a file and as a folder"),
+    ],
+)
+def test_names_that_contradict_each_other(names, words):
+    assert words in rejected(build(more=[(name, b"") for name in names])).cause
+
+
+def test_a_folder_named_twice_is_harmless():
+    assert look(build(more=[("empty/", b""), ("empty/", b"")])).file_count == 2
+
+
+def test_a_password():
+    assert "password" in rejected(encrypted(build())).cause
+
+
+def test_a_compression_that_python_does_not_know():
+    error = rejected(with_compression(build(), DEFLATE64))
+    assert "cannot be read" in error.cause
+
+
+def test_a_member_that_is_broken():
+    body = build(program=SCRIPT * 20)
+    start = body.index(b"Game.x86_64") + len("Game.x86_64")
+    assert "cannot be read" in rejected(body[:start] + b"\xff" * 8 + body[start + 8 :]).cause
+
+
+@pytest.mark.parametrize("body", [zipped(), zipped(("folder/", b"")), zipped(("__MACOSX/._a", b"x"))])
+def test_nothing_in_it(body):
+    assert rejected(body).cause == "The zip is empty."
+
+
+def test_too_many_files(monkeypatch):
+    monkeypatch.setattr(zip_entries, "MAX_ENTRIES", 2)
+    assert look(build()).file_count == 2
+    assert "3 files; at most 2" in rejected(build(more=[("x", b"")])).cause
+
+
+def test_too_large_by_its_headers(monkeypatch):
+    monkeypatch.setattr(zip_entries, "MAX_UNPACKED_BYTES", 10**9)
+    assert look(with_size(build(), 10**9)).unpacked_size_bytes == 10**9
+    assert "1,000 MB are taken" in rejected(with_size(build(), 10**9 + 1)).cause
+
+
+def test_a_name_that_no_file_system_takes():
+    assert "255 bytes" in rejected(build(more=[("ü" * 128, b"")])).cause
+
+
+def test_what_operating_systems_add_is_not_counted():
+    manifest = look(build(more=[("__MACOSX/._Game", b"1"), ("Game_Data/.DS_Store", b"2"), ("Thumbs.db", b"3")]))
+    assert (manifest.file_count, manifest.unpacked_size_bytes) == (2, len(SCRIPT))
+
+
+@pytest.mark.parametrize("folder", ["", "Game/"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_options_at_the_root_or_in_the_only_folder(folder, mark):
+    text = mark + json.dumps({"hyperparameters": {"lr": 0.001}, "seed": 5}).encode()
+    options = look(build(folder, more=[(f"{folder}gamedojo.json", text)])).options
+    assert options == RunOptions.model_validate({"hyperparameters": {"lr": 0.001}, "seed": 5})
+
+
+def test_options_elsewhere_are_the_games_own():
+    assert look(build(more=[("Game_Data/gamedojo.json", b"not ours")])).options is None
+
+
+def test_options_may_name_the_program_and_the_request_overrules_them():
+    more = [("A", SCRIPT), ("B", SCRIPT), ("gamedojo.json", b'{"environment": {"executable": "A"}}')]
+    assert look(build(more=more)).executable == "A"
+    assert look(build(more=more), "B").executable == "B"
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (b'{"hyperparameters": {"learning_rate": 1}}', ["hyperparameters.learning_rate", "unknown field"]),
-        (b'{"sede": 1}', ["sede", "did you mean 'seed'?"]),
-        (b'{"seed": "1"}', ["seed", "integer"]),
-        (b'{"build": {"key": "uploads/x.zip"}}', ["build", "unknown field"]),
-        (b"[]", ["object"]),
-        (b"", ["not JSON"]),
-        (b"\xff\xfe", ["not JSON"]),
-        (b" " * 300_000, ["300000 bytes"]),
+        (b"{", "not JSON"),
+        (b"[]", "gamedojo.json in the zip"),
+        (b"", "not JSON"),
+        (b"\xff\xfe{}", "gamedojo.json in the zip"),
+        (b'{"hyperparameter": {}}', "did you mean 'hyperparameters'?"),
+        (b'{"hyperparameters": {"learning_rate": 1}}', "hyperparameters.learning_rate: unknown field"),
+        (b'{"hyperparameters": {"lr": "0.001"}}', "hyperparameters.lr"),
+        (b'{"hyperparameters": {"lr": 2}}', "hyperparameters.lr"),
+        (b'{"seed": NaN}', "gamedojo.json in the zip"),
+        (b'{"build": {"key": "uploads/x.zip"}}', "build: unknown field"),
+        (b" " * 256 * 1024 + b"{}", "at most 262144 are read"),
     ],
 )
-def test_options_that_break_their_contract_are_named(text: bytes, words: list[str]) -> None:
-    with pytest.raises(InvalidRequestError) as refusal:
-        inspected(build(Member("gamedojo.json", text)))
-    assert "gamedojo.json" in refusal.value.cause
-    assert all(word in refusal.value.cause for word in words), refusal.value.cause
+def test_options_that_break_their_contract(text, words):
+    with pytest.raises(InvalidRequestError, match="gamedojo") as caught:
+        look(build(more=[("gamedojo.json", text)]))
+    assert words in caught.value.cause
 
 
 @pytest.mark.parametrize("name", ["gamedojo.yaml", "gamedojo.yml"])
-def test_yaml_is_told_to_become_json(name: str) -> None:
-    with pytest.raises(InvalidRequestError) as refusal:
-        inspected(build(Member(name, b"seed: 1")))
-    assert "gamedojo.json" in refusal.value.remedy
+def test_options_in_another_language_are_not_passed_over_in_silence(name):
+    with pytest.raises(InvalidRequestError, match=r"Write the same as JSON into gamedojo\.json"):
+        look(build(more=[(name, b"seed: 1")]))
 
 
-GOOD = zip_of(build(Member("gamedojo.json", b'{"seed": 1}')))
-
-
-@settings(max_examples=300)
-@given(
-    st.lists(st.tuples(st.integers(0, len(GOOD) - 1), st.integers(0, 255)), min_size=1, max_size=6), st.integers(0, 20)
+@pytest.mark.parametrize(
+    ("content", "version"),
+    [
+        (b"\0\0\x162022.3.62f1\0rest", "2022.3.62f1"),
+        (b"\0" * 40 + b"6000.0.23f1\n", "6000.0.23f1"),
+        (b"2023.1.0b12\0", "2023.1.0b12"),
+        (b"nothing here", None),
+        (b"\0" * 5000 + b"2022.3.62f1", None),
+    ],
 )
-def test_a_damaged_zip_is_read_or_refused_and_breaks_nothing(changes: list[tuple[int, int]], cut: int) -> None:
-    body = bytearray(GOOD)
-    for at, value in changes:
-        body[at] = value
-    try:
-        with zipfile.ZipFile(io.BytesIO(bytes(body[: len(body) - cut]))) as archive:
-            manifest = inspection.inspect(archive, "k", len(body))
-    except (InputError, *inspection.UNREADABLE):
-        return
-    assert not PurePosixPath(manifest.executable).is_absolute()
+def test_unitys_version(content, version):
+    assert look(build(more=[("Game_Data/globalgamemanagers", content)])).unity_version == version
+
+
+def test_il2cpp_is_noted_and_tells_nothing_about_mlagents():
+    manifest = look(build(more=[("GameAssembly.so", elf())]))
+    assert "IL2CPP" in manifest.notes[0]
+    assert manifest.has_mlagents is None

@@ -1,119 +1,141 @@
-"""Names: always legal, always the same for the same thing, never the same for two."""
+"""Names: all that SageMaker takes, the same each time, and different where the things are."""
 
 import re
+from functools import cache
+from typing import Any
 
 import pytest
+from botocore.loaders import Loader
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from pipeline.contracts.base import PolicyName, RunId
+from pipeline.contracts.base import POLICY_NAME_PATTERN, PolicyName, RunId
 from pipeline.rules import names
+from tests.fakes.expanded_template import source
 
-SAGEMAKER_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
-POLICY, RUN = TypeAdapter(PolicyName), TypeAdapter(RunId)
+POLICIES = st.from_regex(POLICY_NAME_PATTERN, fullmatch=True)
+PREFIXES = st.from_regex(r"gamedojo-[a-z][a-z0-9]{0,9}", fullmatch=True)
+"""By the template's AllowedPattern of its Stage."""
 
-policies = st.from_regex(r"[a-z0-9](-?[a-z0-9]){0,39}", fullmatch=True).filter(lambda name: len(name) <= 40)
-prefixes = st.from_regex(r"gamedojo-[a-z][a-z0-9]{0,9}", fullmatch=True)
-texts = st.text(min_size=1, max_size=60)
+VERSIONS = st.text(min_size=1, max_size=40)
+MODES = st.sampled_from(["serverless", "realtime"])
+
+
+@cache
+def shapes() -> dict[str, Any]:
+    found: dict[str, Any] = Loader().load_service_model("sagemaker", "service-2")["shapes"]
+    return found
+
+
+def sagemaker_takes(shape: str, name: str) -> bool:
+    model = shapes()[shape]
+    return len(name) <= model["max"] and re.fullmatch(model["pattern"], name) is not None
+
+
+def test_prefixes_are_those_that_the_template_can_make():
+    assert source()["Parameters"]["Stage"]["AllowedPattern"] == "[a-z][a-z0-9]{0,9}"
+
+
+@given(PREFIXES, POLICIES, VERSIONS, st.sampled_from(["train", "eval"]), st.integers(1, 99), MODES)
+def test_sagemaker_takes_every_name(prefix, policy, version, step, attempt, mode):
+    run = names.run_id(policy, "bucket", "builds/x.zip", version)
+    assert sagemaker_takes("TrainingJobName", names.job_name(prefix, run, step, attempt))
+    assert sagemaker_takes("EndpointName", names.endpoint_name(prefix, policy, mode))
+    assert sagemaker_takes("EndpointConfigName", names.version_name(prefix, policy, run, mode))
+    assert sagemaker_takes("ModelName", names.version_name(prefix, policy, run, mode))
+
+
+@given(PREFIXES, POLICIES, VERSIONS, VERSIONS)
+def test_names_of_two_runs_differ_however_much_is_cut_off(prefix, policy, version, other):
+    runs = {names.run_id(policy, "bucket", "key", one) for one in (version, other)}
+    expected = len({version.strip('"'), other.strip('"')})
+    assert len(runs) == expected
+    assert len({names.job_name(prefix, run, "train", 1) for run in runs}) == expected
+    assert len({names.version_name(prefix, policy, run) for run in runs}) == expected
+
+
+@given(PREFIXES, POLICIES)
+def test_steps_attempts_and_modes_are_told_apart(prefix, policy):
+    run = names.run_id(policy, "bucket", "key", "1")
+    assert len({names.job_name(prefix, run, step, n) for step in ("train", "eval") for n in (1, 2)}) == 4
+    assert len({names.endpoint_name(prefix, policy, mode) for mode in ("serverless", "realtime")}) == 2
+    assert len({names.version_name(prefix, policy, run, mode) for mode in ("serverless", "realtime")}) == 2
+
+
+@given(PREFIXES, POLICIES)
+def test_a_name_begins_with_the_prefix_by_which_the_template_grants_rights(prefix, policy):
+    run = names.run_id(policy, "bucket", "key", "1")
+    made = [names.job_name(prefix, run, "eval", 3), names.endpoint_name(prefix, policy, "realtime")]
+    assert all(name.startswith(f"{prefix}-") for name in [*made, names.version_name(prefix, policy, run)])
+
+
+@given(POLICIES, st.text(min_size=1), st.text(min_size=1), VERSIONS, st.text())
+def test_a_run_id_is_the_same_each_time_and_keeps_its_contract(policy, bucket, key, version, request):
+    run = names.run_id(policy, bucket, key, version, request)
+    assert run == names.run_id(policy, bucket, key, version, request)
+    TypeAdapter(RunId).validate_python(run)
+
+
+def test_a_run_id_hangs_on_every_part_and_not_on_an_etags_quotes():
+    whole = ("basic", "bucket", "builds/Basic.zip", "v1", "{}")
+    ids = {names.run_id(*whole)}
+    for position, other in enumerate(("other", "b", "builds/basic.zip", "v2", "")):
+        ids.add(names.run_id(*whole[:position], other, *whole[position + 1 :]))
+    assert len(ids) == 6
+    assert names.run_id("basic", "b", "k", '"etag"') == names.run_id("basic", "b", "k", "etag")
+
+
+def test_a_run_id_reads_like_its_policy():
+    assert re.fullmatch(r"basic-[0-9a-f]{12}", names.run_id("basic", "b", "k", "v"))
+
+
+@given(st.text())
+def test_any_key_makes_a_policy_name(text):
+    for made in (
+        names.slug(text),
+        names.policy_from_key(f"builds/{text}"),
+        names.policy_from_upload(f"uploads/{text}"),
+    ):
+        TypeAdapter(PolicyName).validate_python(made)
+
+
+@given(POLICIES)
+def test_a_policy_name_is_its_own_slug(policy):
+    assert names.slug(policy) == policy
+    assert names.policy_from_key(f"builds/{policy}.zip") == policy
+    assert names.policy_from_key(f"builds/{policy}/any name.zip") == policy
+
+
+@given(POLICIES)
+def test_the_policy_is_found_again_in_the_run_id(policy):
+    found = names.policy_of_run(names.run_id(policy, "b", "k", "v"))
+    assert policy.startswith(found)
+    assert len(found) >= min(len(policy), 35)
+    TypeAdapter(PolicyName).validate_python(found)
 
 
 @pytest.mark.parametrize(
     ("key", "policy"),
     [
         ("builds/MyGame.zip", "mygame"),
-        ("builds/my-game/2024-01-02.zip", "my-game"),
-        ("builds/My Game (v2).zip", "my-game-v2"),
-        ("builds/a/b/c.zip", "a"),
-        ("builds/archive.tar.gz", "archive-tar"),
-        ("builds/noextension", "noextension"),
+        ("builds/My Game v1.2.zip", "my-game-v1-2"),
+        ("builds/soccer/Soccer Twos.zip", "soccer"),
+        ("builds/soccer.v2/x.zip", "soccer-v2"),
+        ("builds/--Odd__name--.ZIP", "odd-name"),
+        ("builds/" + "a" * 39 + "-b.zip", "a" * 39),
+        ("builds/noending", "noending"),
     ],
 )
-def test_the_policy_is_what_the_key_is_called(key: str, policy: str) -> None:
+def test_policies_of_dropped_builds(key, policy):
     assert names.policy_from_key(key) == policy
 
 
-def test_the_policy_of_an_upload_is_what_the_file_is_called() -> None:
-    assert names.policy_from_upload("uploads/0f3a/My Game.zip") == "my-game"
+def test_names_in_other_scripts_stay_apart():
+    one, other = names.slug("迷宮"), names.slug("ゲーム")
+    assert one != other
+    assert one.startswith("build-")
 
 
-@given(st.text())
-def test_any_key_yields_a_legal_policy(rest: str) -> None:
-    POLICY.validate_python(names.policy_from_key(f"builds/{rest}"))
-    POLICY.validate_python(names.policy_from_upload(f"uploads/1/{rest}"))
-
-
-@given(policies)
-def test_a_legal_name_is_kept_as_it_is(policy: str) -> None:
-    assert names.policy_from_key(f"builds/{policy}.zip") == policy
-    assert names.policy_from_key(f"builds/{policy}/any.zip") == policy
-
-
-def test_names_of_which_nothing_is_left_differ_all_the_same() -> None:
-    first, second = names.policy_from_key("builds/游戏.zip"), names.policy_from_key("builds/遊戲.zip")
-    assert first != second
-    assert first.startswith("build-")
-
-
-@given(policies, texts, texts, texts, texts)
-def test_a_run_id_is_legal_repeatable_and_tells_its_policy(
-    policy: str, bucket: str, key: str, version: str, request: str
-) -> None:
-    run = names.run_id(policy, bucket, key, version, request)
-    RUN.validate_python(run)
-    assert run == names.run_id(policy, bucket, key, version, request)
-    assert policy.startswith(names.policy_of_run(run))
-
-
-@given(policies, st.lists(texts, min_size=4, max_size=4), st.integers(0, 3), texts)
-def test_whatever_differs_is_another_run(policy: str, parts: list[str], place: int, other: str) -> None:
-    changed = [*parts[:place], other, *parts[place + 1 :]]
-    same = [part.strip('"') if index == 2 else part for index, part in enumerate(changed)] == [
-        part.strip('"') if index == 2 else part for index, part in enumerate(parts)
-    ]
-    assert (names.run_id(policy, *parts) == names.run_id(policy, *changed)) is same
-
-
-def test_an_etag_is_the_same_with_and_without_its_quotes() -> None:
-    assert names.run_id("p", "b", "k", '"abc"') == names.run_id("p", "b", "k", "abc")
-
-
-@given(st.text())
-def test_the_policy_of_any_run_id_that_a_user_made_is_legal(text: str) -> None:
-    run = names.slug(text)
-    POLICY.validate_python(names.policy_of_run(run))
-
-
-@given(prefixes, policies, texts, st.sampled_from(["train", "eval"]), st.integers(1, 999))
-def test_names_in_sagemaker_are_legal(prefix: str, policy: str, version: str, step: str, attempt: int) -> None:
-    run = names.run_id(policy, "bucket", "key", version)
-    for name in (
-        names.job_name(prefix, run, step, attempt),
-        names.endpoint_name(prefix, policy, "serverless"),
-        names.endpoint_name(prefix, policy, "realtime"),
-        names.version_name(prefix, policy, run, "realtime"),
-    ):
-        assert SAGEMAKER_NAME.fullmatch(name), name
-        assert name.startswith(prefix)
-
-
-@given(prefixes, policies, texts, texts)
-def test_shortened_names_stay_apart(prefix: str, policy: str, one: str, other: str) -> None:
-    runs = [names.run_id(policy, "bucket", "key", version) for version in (one, other)]
-    different = runs[0] != runs[1]
-    for make in (
-        lambda run: names.job_name(prefix, run, "train", 1),
-        lambda run: names.version_name(prefix, policy, run),
-    ):
-        assert (make(runs[0]) != make(runs[1])) is different
-
-
-def test_the_steps_and_attempts_of_a_run_have_names_of_their_own() -> None:
-    made = {names.job_name("gamedojo-dev", "basic-0123456789ab", step, n) for step in ("train", "eval") for n in (1, 2)}
-    assert len(made) == 4
-
-
-def test_the_modes_of_a_policy_have_endpoints_and_configs_of_their_own() -> None:
-    modes = ("serverless", "realtime")
-    assert len({names.endpoint_name("p", "basic", mode) for mode in modes}) == 2
-    assert len({names.version_name("p", "basic", "v", mode) for mode in modes}) == 2
+def test_an_upload_is_named_by_its_file():
+    assert names.policy_from_upload("uploads/5f0c/My Game.zip") == "my-game"

@@ -1,52 +1,50 @@
-"""Whether an endpoint's answer is the recorded one."""
+"""An endpoint's answers against those that were recorded."""
 
-from hypothesis import given
-from hypothesis import strategies as st
+import pytest
 
 from pipeline.contracts.evaluation import ParityPair
 from pipeline.contracts.predict import InvocationResponse
 from pipeline.rules.parity import CONTINUOUS_TOLERANCE, differences
 
-actions = st.lists(
-    st.tuples(st.lists(st.floats(-1, 1), min_size=2, max_size=2), st.lists(st.integers(0, 4), min_size=2, max_size=2)),
-    min_size=1,
-    max_size=8,
+PAIR = ParityPair(
+    behavior="Basic", observations=([[0.0], [1.0]],), continuous=[[0.5, -1.0], [0.0, 1.0]], discrete=[[2], [0]]
 )
 
 
-def pair(continuous: list[list[float]], discrete: list[list[int]]) -> ParityPair:
-    return ParityPair(behavior="B", observations=([],), continuous=continuous, discrete=discrete)
+def answer(**changes) -> InvocationResponse:
+    fields = {"version": "v", "behavior": "Basic", "continuous": PAIR.continuous, "discrete": PAIR.discrete}
+    return InvocationResponse.model_validate(fields | changes)
 
 
-def answer(continuous: list[list[float]], discrete: list[list[int]]) -> InvocationResponse:
-    return InvocationResponse(version="v", behavior="B", continuous=continuous, discrete=discrete)
+def test_the_same_answer_is_no_difference():
+    assert differences(PAIR, answer()) == []
 
 
-@given(actions, st.floats(-0.9 * CONTINUOUS_TOLERANCE, 0.9 * CONTINUOUS_TOLERANCE))
-def test_the_same_answer_agrees_also_by_another_processors_rounding(
-    rows: list[tuple[list[float], list[int]]], by: float
-) -> None:
-    continuous, discrete = [row[0] for row in rows], [row[1] for row in rows]
-    moved = [[value + by for value in row] for row in continuous]
-    assert differences(pair(continuous, discrete), answer(moved, discrete)) == []
+@pytest.mark.parametrize("sign", [1, -1])
+def test_what_other_processors_round_otherwise_is_no_difference(sign):
+    within = [[0.5 + sign * 0.9 * CONTINUOUS_TOLERANCE, -1.0], [0.0, 1.0]]
+    beyond = [[0.5, -1.0], [0.0, 1.0 + sign * 1.1 * CONTINUOUS_TOLERANCE]]
+    assert differences(PAIR, answer(continuous=within)) == []
+    (found,) = differences(PAIR, answer(continuous=beyond))
+    assert found.startswith("observation 1: continuous")
 
 
-@given(actions, st.data())
-def test_one_other_action_is_found_and_named(rows: list[tuple[list[float], list[int]]], data: st.DataObject) -> None:
-    continuous, discrete = [row[0] for row in rows], [row[1] for row in rows]
-    index = data.draw(st.integers(0, len(rows) - 1))
-    other = [list(row) for row in discrete]
-    other[index][0] += 1
-    (found,) = differences(pair(continuous, discrete), answer(continuous, other))
-    assert found.startswith(f"observation {index}: discrete")
-    moved = [list(row) for row in continuous]
-    moved[index][1] += 2 * CONTINUOUS_TOLERANCE
-    (found,) = differences(pair(continuous, discrete), answer(moved, discrete))
-    assert found.startswith(f"observation {index}: continuous")
+def test_each_other_choice_is_named():
+    assert differences(PAIR, answer(discrete=[[1], [0]])) == ["observation 0: discrete [2] recorded, [1] answered"]
+    assert len(differences(PAIR, answer(discrete=[[1], [1]]))) == 2
 
 
-def test_an_answer_of_another_length_or_width_does_not_agree() -> None:
-    recorded = pair([[0.0], [0.0]], [[1], [1]])
-    assert differences(recorded, answer([[0.0]], [[1]])) == ["2 actions were recorded, 1 answered"]
-    assert len(differences(recorded, answer([[], []], [[1], [1]]))) == 2
-    assert len(differences(recorded, answer([[0.0], [0.0]], [[1, 0], [1]]))) == 1
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"discrete": [[2]]},
+        {"discrete": []},
+        {"continuous": [[0.5, -1.0]]},
+        {"continuous": [[0.5], [0.0]]},
+        {"discrete": [[2, 0], [0, 0]]},
+        {"discrete": [[], []]},
+        {"discrete": [[2], [0], [0]], "continuous": [*PAIR.continuous, [0.0, 0.0]]},
+    ],
+)
+def test_more_or_fewer_answers_are_a_difference(changes):
+    assert differences(PAIR, answer(**changes))

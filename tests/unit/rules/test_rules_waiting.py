@@ -1,36 +1,65 @@
-"""Pauses between two looks: soon at first, never late by more than a share, few enough for one execution's history."""
+"""Pauses between looks: news is not late, and the longest run keeps within Step Functions' history."""
 
+import json
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.rules.waiting import wait_seconds
+from pipeline.steps.jobs import QUEUE_SECONDS
+from tests.fakes.expanded_template import STATE_MACHINE, source
 
-LONGEST_JOB_SECONDS = 28 * 24 * 3600 + 6 * 3600  # SageMaker's limit, and our hours in the queue
-EVENTS_OF_A_LOOK = 9
-MAX_EVENTS = 25_000  # Step Functions quotas
+DAY = 24 * 3600
+HISTORY_LIMIT = 25_000
+EVENTS_A_LOOK = 9  # Wait, Task and Choice entered and left; the Lambda scheduled, started, succeeded
+LONGEST_JOB_SECONDS = 28 * DAY + QUEUE_SECONDS
 
 
-def looks(lasts_seconds: float, minimum_seconds: int) -> int:
+def looks(job_seconds: float, minimum_seconds: int) -> int:
     waited, count = 0, 0
-    while waited < lasts_seconds:
+    while waited <= job_seconds:
         waited += wait_seconds(waited, minimum_seconds)
         count += 1
     return count
 
 
-@given(st.floats(0, 1e8), st.integers(1, 300))
-def test_a_pause_is_never_shorter_than_the_setting_nor_longer_than_a_twentieth(waited: float, minimum: int) -> None:
-    pause = wait_seconds(waited, minimum)
-    assert minimum <= pause <= max(minimum, waited / 20)
+@pytest.mark.parametrize("minimum_seconds", [1, 2, 15, 30, 60])
+def test_a_job_of_28_days_takes_less_than_sixty_percent_of_the_history(minimum_seconds):
+    assert looks(LONGEST_JOB_SECONDS, minimum_seconds) * EVENTS_A_LOOK < 0.6 * HISTORY_LIMIT
 
 
-def test_the_first_look_comes_as_soon_as_the_setting_says() -> None:
-    assert wait_seconds(0, 15) == 15
+@pytest.mark.parametrize("minimum_seconds", [1, 15])
+def test_two_jobs_of_28_days_fit_into_one_execution_with_room_for_the_endpoint_and_retries(minimum_seconds):
+    jobs = 2 * looks(LONGEST_JOB_SECONDS, minimum_seconds) * EVENTS_A_LOOK
+    assert jobs < 16_000, "what waiting.py says"
+    endpoint = looks(2 * 3600, minimum_seconds) * EVENTS_A_LOOK
+    machine = json.loads(STATE_MACHINE.read_text())["States"].values()
+    retries = sum(rule["MaxAttempts"] for state in machine for rule in state.get("Retry", ())) * 3
+    assert jobs + endpoint + retries + 6 * len(machine) < HISTORY_LIMIT
 
 
-def test_two_jobs_of_the_longest_kind_leave_room_in_the_executions_history() -> None:
-    assert 2 * looks(LONGEST_JOB_SECONDS, 1) * EVENTS_OF_A_LOOK < 0.7 * MAX_EVENTS
+def test_the_machine_may_run_as_long_as_two_jobs_of_28_days():
+    assert json.loads(STATE_MACHINE.read_text())["TimeoutSeconds"] > 2 * LONGEST_JOB_SECONDS + 4 * DAY
 
 
-def test_an_hour_is_looked_at_often_enough_to_follow() -> None:
-    assert 50 <= looks(3600, 15) <= 100
+@given(st.floats(0, 60 * DAY), st.integers(1, 300))
+def test_never_sooner_than_the_minimum_nor_much_later_than_the_news(waited, minimum_seconds):
+    pause = wait_seconds(waited, minimum_seconds)
+    assert isinstance(pause, int)
+    assert minimum_seconds <= pause <= max(minimum_seconds, 0.05 * waited)
+    assert pause <= 3600
+
+
+@given(st.floats(0, 60 * DAY), st.floats(0, 60 * DAY), st.integers(1, 300))
+def test_who_has_waited_longer_is_looked_at_less_often(one, other, minimum_seconds):
+    shorter, longer = sorted((one, other))
+    assert wait_seconds(shorter, minimum_seconds) <= wait_seconds(longer, minimum_seconds)
+
+
+def test_a_clock_that_was_set_back_does_no_harm():
+    assert wait_seconds(-100, 15) == 15
+
+
+def test_the_template_lets_nobody_choose_a_minimum_that_is_none():
+    assert source()["Parameters"]["PollMinSeconds"]["MinValue"] >= 1
