@@ -1,0 +1,52 @@
+"""Settings: each handler reads its own variables, and says which one is missing."""
+
+import inspect
+
+import pytest
+from pydantic import ValidationError
+
+from pipeline import settings
+from pipeline.settings import MissingSettingError, Settings
+
+CLASSES = [
+    kind
+    for _, kind in inspect.getmembers(settings, inspect.isclass)
+    if issubclass(kind, Settings) and kind.model_fields
+]
+
+
+def environment(kind: type[Settings]) -> dict[str, str]:
+    return {name.upper(): "15" for name in kind.model_fields}
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_variables_become_fields_of_their_own_types(kind: type[Settings]) -> None:
+    read = kind.from_environment({**environment(kind), "SOMETHING_ELSE": "x"})
+    assert {name: str(value) for name, value in read} == dict.fromkeys(kind.model_fields, "15")
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_each_variable_is_missed_by_its_name(kind: type[Settings]) -> None:
+    for name in environment(kind):
+        without = environment(kind) | {name: ""}
+        with pytest.raises(MissingSettingError) as missing:
+            kind.from_environment(without)
+        assert str(missing.value) == f"{kind.__name__} needs the environment variables {name}"
+
+
+def test_all_that_are_missing_are_named_at_once() -> None:
+    with pytest.raises(MissingSettingError, match=r"BUCKET_NAME, RUNS_TABLE$"):
+        settings.RunSettings.from_environment({})
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "soon", "1.5"])
+def test_a_number_must_be_one(value: str) -> None:
+    with pytest.raises(ValidationError):
+        settings.CheckEndpointSettings.from_environment({"RUNS_TABLE": "t", "POLL_MIN_SECONDS": value})
+
+
+def test_the_process_environment_is_read_when_asked_and_not_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUCKET_NAME", "one")
+    assert settings.PredictSettings.from_environment().bucket_name == "one"
+    monkeypatch.setenv("BUCKET_NAME", "two")
+    assert settings.PredictSettings.from_environment().bucket_name == "two"
