@@ -158,3 +158,15 @@ def test_every_choice_reads_what_a_contract_always_answers():
             _, part, field = rule["Variable"].split(".")
             assert models[part].model_fields[field].annotation is bool
             assert rule["BooleanEquals"] is True
+
+
+def test_a_poll_returns_to_its_own_wait_and_goes_on_when_its_own_part_is_done():
+    after = {"training": "ExtractCheckpoint", "evaluation": "DecidePromotion", "endpoint": "VerifyEndpoint"}
+    for wait, state in [(name, one) for name, one in STATES.items() if one["Type"] == "Wait"]:
+        part = state["SecondsPath"].split(".")[1]
+        check = STATES[state["Next"]]
+        choice = STATES[check["Next"]]
+        (rule,) = choice["Choices"]
+        assert check["ResultPath"] == f"$.{part}"
+        assert rule["Variable"].startswith(f"$.{part}.")
+        assert (rule["Next"], choice["Default"]) == (after[part], wait)
