@@ -10,22 +10,26 @@ from rl_src.envs.batches import BehaviorStep, BoolArray, DecisionBatch, FloatArr
 from rl_src.envs.errors import NonFiniteObservationError, NonFiniteRewardError, ProtocolError
 from rl_src.envs.images import decode_png
 from rl_src.envs.protocol import COMPRESSION_NONE
-from rl_src.envs.specs import ActionSpec, BehaviorSpec, ObservationSpec
+from rl_src.envs.specs import ActionSpec, BehaviorSpec, DimensionProperty, ObservationSpec
+
+_GOAL_SIGNAL = 1  # ObservationType of observation.proto
 
 
 def decode_spec(brain: Any, agent: Any, images_channels_last: bool) -> BehaviorSpec:
     """A behavior's spec from its BrainParametersProto and the AgentInfoProto of any of its agents."""
     observations = tuple(
-        ObservationSpec(sensor.name or f"obs_{index}", _shape(tuple(sensor.shape), images_channels_last))
-        for index, sensor in enumerate(agent.observations)
+        _observation_spec(index, sensor, images_channels_last) for index, sensor in enumerate(agent.observations)
     )
     return BehaviorSpec(brain.brain_name, observations, _action_spec(brain))
 
 
-def _shape(shape: tuple[int, ...], images_channels_last: bool) -> tuple[int, ...]:
+def _observation_spec(index: int, sensor: Any, images_channels_last: bool) -> ObservationSpec:
+    shape = tuple(sensor.shape)
+    properties = tuple(DimensionProperty(item) for item in sensor.dimension_properties)
     if images_channels_last and len(shape) == 3:
-        return shape[2], shape[0], shape[1]
-    return shape
+        shape = shape[2], shape[0], shape[1]
+        properties = properties and (properties[2], properties[0], properties[1])
+    return ObservationSpec(sensor.name or f"obs_{index}", shape, properties, sensor.observation_type == _GOAL_SIGNAL)
 
 
 def _action_spec(brain: Any) -> ActionSpec:

@@ -1,19 +1,42 @@
 """What a behavior observes and does, as the build itself says at the handshake; never from a table."""
 
 from dataclasses import dataclass
+from enum import IntFlag
+
+
+class DimensionProperty(IntFlag):
+    """What an axis of an observation means (observation.proto)."""
+
+    UNSPECIFIED = 0
+    NONE = 1
+    TRANSLATIONAL_EQUIVARIANCE = 2
+    """Height and width of an image."""
+    VARIABLE_SIZE = 4
+    """Entities, of which an agent may see fewer than there is room for; the unused rows are zero."""
 
 
 @dataclass(frozen=True)
 class ObservationSpec:
-    """One sensor of one agent. `shape` has no batch axis; images are channels first: (channels, height, width)."""
+    """One sensor of one agent.
+
+    `shape` has no batch axis; images are channels first: (channels, height, width). `properties`: one an axis, or none
+    from builds that do not tell. `is_goal`: a goal signal rather than something perceived.
+    """
 
     name: str
     shape: tuple[int, ...]
+    properties: tuple[DimensionProperty, ...] = ()
+    is_goal: bool = False
 
     @property
     def is_image(self) -> bool:
         """True for a camera or grid sensor: three axes."""
         return len(self.shape) == 3
+
+    @property
+    def is_variable_length(self) -> bool:
+        """True for a buffer sensor: (entities, size), zero-padded."""
+        return any(DimensionProperty.VARIABLE_SIZE in item for item in self.properties)
 
 
 @dataclass(frozen=True)

@@ -28,18 +28,51 @@ class Behavior:
         return brain
 
 
-def float_observation(name: str, values: Sequence[float], shape: Sequence[int] | None = None) -> bytes:
-    """A serialized, uncompressed ObservationProto."""
-    proto = message_class("ObservationProto")(name=name, shape=shape or [len(values)])
+# DimensionProperty and ObservationType of observation.proto.
+NO_PROPERTY, TRANSLATIONAL_EQUIVARIANCE, VARIABLE_SIZE = 1, 2, 4
+DEFAULT_OBSERVATION, GOAL_SIGNAL = 0, 1
+IMAGE_PROPERTIES = (NO_PROPERTY, TRANSLATIONAL_EQUIVARIANCE, TRANSLATIONAL_EQUIVARIANCE)
+BUFFER_PROPERTIES = (VARIABLE_SIZE, NO_PROPERTY)
+
+
+def float_observation(
+    name: str,
+    values: Sequence[float],
+    shape: Sequence[int] | None = None,
+    *,
+    properties: Sequence[int] | None = None,
+    kind: int = DEFAULT_OBSERVATION,
+) -> bytes:
+    """A serialized, uncompressed ObservationProto. `properties`: one an axis; left out, as a vector's or an image's."""
+    shape = shape or [len(values)]
+    proto = _observation(name, shape, properties, kind)
     proto.float_data.data.extend(values)
     return bytes(proto.SerializeToString())
 
 
-def png_observation(name: str, pictures: bytes, shape: Sequence[int], mapping: Sequence[int] = ()) -> bytes:
+def png_observation(
+    name: str,
+    pictures: bytes,
+    shape: Sequence[int],
+    mapping: Sequence[int] = (),
+    *,
+    properties: Sequence[int] | None = None,
+    kind: int = DEFAULT_OBSERVATION,
+) -> bytes:
     """A serialized ObservationProto with concatenated PNGs. `shape`: channels, height, width."""
-    proto = message_class("ObservationProto")(name=name, shape=shape, compression_type=1, compressed_data=pictures)
+    proto = _observation(name, shape, properties, kind)
+    proto.compression_type, proto.compressed_data = 1, pictures
     proto.compressed_channel_mapping.extend(mapping)
     return bytes(proto.SerializeToString())
+
+
+def _observation(name: str, shape: Sequence[int], properties: Sequence[int] | None, kind: int) -> Any:
+    # As GrpcExtensions.GetObservationProto: a property for each axis is always sent.
+    if properties is None:
+        properties = IMAGE_PROPERTIES if len(shape) == 3 else (NO_PROPERTY,) * len(shape)
+    return message_class("ObservationProto")(
+        name=name, shape=shape, dimension_properties=properties, observation_type=kind
+    )
 
 
 # Fields of agent_info.proto: tag bytes (number << 3 | wire type).

@@ -11,7 +11,7 @@ import pytest
 
 from rl_src.envs.client import Actions, BehaviorStep, UnityClient
 from rl_src.envs.errors import ProtocolError
-from rl_src.envs.specs import ActionSpec, BehaviorSpec, ObservationSpec
+from rl_src.envs.specs import ActionSpec, BehaviorSpec, DimensionProperty, ObservationSpec
 
 NAME = "Basic?team=0"
 STAY, LEFT, RIGHT = 0, 1, 2
@@ -33,7 +33,8 @@ def test_the_spec_comes_from_the_handshake(basic: Path) -> None:
     with UnityClient(basic) as client:
         assert client.specs == {}
         client.reset()
-        assert client.specs == {NAME: BehaviorSpec(NAME, (ObservationSpec("BasicSensor", (20,)),), ActionSpec(0, (3,)))}
+        sensor = ObservationSpec("BasicSensor", (20,), (DimensionProperty.NONE,))
+        assert client.specs == {NAME: BehaviorSpec(NAME, (sensor,), ActionSpec(0, (3,)))}
 
 
 @pytest.mark.parametrize(("move", "steps", "expected"), [(RIGHT, 7, 0.93), (LEFT, 3, 0.07)])
