@@ -16,6 +16,7 @@ UnityEnvironmentError
 │   └── BuildQuitError              it left by itself
 ├── ProtocolError                   it speaks something that we do not understand
 │   └── IncompatibleVersionError    another major version of the ML-Agents communicator
+├── DisplayMissingError             cameras need a display, and none can be made
 ├── NonFiniteRewardError            NaN or infinite
 └── NonFiniteObservationError
 """
@@ -139,6 +140,15 @@ class IncompatibleVersionError(ProtocolError):
 
     default_remedy = (
         "Install a com.unity.ml-agents package whose communicator is 1.x (package 1.0 or newer) and build again."
+    )
+
+
+class DisplayMissingError(UnityEnvironmentError):
+    """Cameras need a display: there is none, and none could be made."""
+
+    default_remedy = (
+        "Install Xvfb (apt-get install xvfb) on the machine that trains, or set `environment.graphics` to false when "
+        "no sensor is a camera."
     )
 
 
