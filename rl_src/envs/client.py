@@ -6,10 +6,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from rl_src.envs.batches import Actions, BehaviorStep, DecisionBatch, TerminalBatch, empty_step
+from google.protobuf.message import DecodeError
+
+from rl_src.envs.batches import Actions, BehaviorStep, DecisionBatch, TerminalBatch
 from rl_src.envs.decoding import BehaviorDecoder, decode_spec
 from rl_src.envs.diagnosis import cannot_start, no_answer, quit_first
-from rl_src.envs.encoding import encode_actions, validated
+from rl_src.envs.encoding import ActionEncoder, validated
 from rl_src.envs.errors import BuildProcessError, IncompatibleVersionError, ProtocolError
 from rl_src.envs.player import Player, PlayerUser
 from rl_src.envs.protocol import (
@@ -19,11 +21,12 @@ from rl_src.envs.protocol import (
     PACKAGE_VERSION,
     STATUS_OK,
     STATUS_QUIT,
-    message_class,
+    envelope_class,
 )
 from rl_src.envs.side_channels import (
     EngineConfigurationChannel,
     EnvironmentParametersChannel,
+    Sampler,
     SideChannel,
     SideChannels,
     StatisticsChannel,
@@ -74,7 +77,7 @@ class UnityClient:
         arguments: Sequence[str] = (),
         seed: int = 0,
         time_scale: float = 20.0,
-        parameters: Mapping[str, float] | None = None,
+        parameters: Mapping[str, float | Sampler] | None = None,
         graphics: bool = False,
         startup_timeout_seconds: float = 120.0,
         step_timeout_seconds: float = 60.0,
@@ -86,10 +89,11 @@ class UnityClient:
         self._step_timeout_seconds = step_timeout_seconds
         self._specs: dict[str, BehaviorSpec] = {}
         self._decoders: dict[str, BehaviorDecoder] = {}
+        self._encoders: dict[str, ActionEncoder] = {}
         self._deciding: dict[str, int] = {}
-        self._message = message_class("UnityMessageProto")
+        self._message = envelope_class("UnityMessageProto")
         self._engine = EngineConfigurationChannel()
-        self._parameters = EnvironmentParametersChannel()
+        self._parameters = EnvironmentParametersChannel(seed)
         self._statistics = StatisticsChannel()
         self._side_channels = SideChannels([self._engine, self._parameters, self._statistics, *side_channels])
         self._engine.configure(time_scale)
@@ -121,11 +125,10 @@ class UnityClient:
         """What the game recorded by its StatsRecorder since the last call."""
         return self._statistics.take()
 
-    def reset(self, parameters: Mapping[str, float] | None = None) -> Mapping[str, BehaviorStep]:
+    def reset(self, parameters: Mapping[str, float | Sampler] | None = None) -> Mapping[str, BehaviorStep]:
         """Begin all episodes anew, with the environment parameters given (others keep their value)."""
-        self._parameters.set_parameters(parameters or {})
-        self._deciding = {}
-        return self._command(COMMAND_RESET, {})
+        self.send_reset(parameters)
+        return self.receive()
 
     def step(self, actions: Mapping[str, Actions]) -> Mapping[str, BehaviorStep]:
         """Act for every agent that waits, and play on until agents ask again or end.
@@ -136,6 +139,17 @@ class UnityClient:
         Raises:
             ValueError: actions that fit neither the spec nor the last decisions, or are missing; nothing was sent.
         """
+        self.send_step(actions)
+        return self.receive()
+
+    def send_reset(self, parameters: Mapping[str, float | Sampler] | None = None) -> None:
+        """The first half of `reset`: the build works while the caller does something else."""
+        self._parameters.set_parameters(parameters or {})
+        self._deciding = {}
+        self._send(COMMAND_RESET, {})
+
+    def send_step(self, actions: Mapping[str, Actions]) -> None:
+        """The first half of `step`."""
         checked: dict[str, Actions] = {}
         for name in {*self._deciding, *actions}:
             agents = self._deciding.get(name, 0)
@@ -146,7 +160,23 @@ class UnityClient:
                 raise ValueError(
                     f"{name}: {agents} agents wait for actions, behaviors known: {known}, given: {', '.join(actions)}."
                 )
-        return self._command(COMMAND_STEP, {name: own for name, own in checked.items() if self._deciding.get(name)})
+        self._send(COMMAND_STEP, {name: own for name, own in checked.items() if self._deciding.get(name)})
+
+    def receive(self) -> Mapping[str, BehaviorStep]:
+        """The second half of `reset` and `step`: the build's answer to what was sent."""
+        try:
+            return self._read(self._receive(self._step_timeout_seconds).unity_output)
+        except BaseException:
+            self.close()
+            raise
+
+    def descriptors(self) -> list[int]:
+        """File descriptors on which something may come from the build while an answer is awaited, for poll."""
+        return self._server.descriptors()
+
+    def is_alive(self) -> bool:
+        """Whether the build's process runs."""
+        return self._player is not None and self._player.is_alive()
 
     def close(self) -> None:
         """Tell the build to quit, and end it when it does not. May be called twice."""
@@ -200,7 +230,7 @@ class UnityClient:
         self._reply(reply)
         self._receive(timeout_seconds)
 
-    def _command(self, command: int, actions: Mapping[str, Actions]) -> Mapping[str, BehaviorStep]:
+    def _send(self, command: int, actions: Mapping[str, Actions]) -> None:
         if self._closed:
             raise ProtocolError("The build has been closed.", "Start a new client.")
         message = self._message()
@@ -209,10 +239,9 @@ class UnityClient:
         rl_input.command = command
         rl_input.side_channel = self._side_channels.outgoing()
         for name, own in actions.items():
-            encode_actions(own, rl_input, self._specs[name], self._hybrid_actions)
+            rl_input.agent_actions[name] = self._encoders[name].encode(own)
         try:
             self._reply(message)
-            return self._read(self._receive(self._step_timeout_seconds).unity_output)
         except BaseException:
             self.close()
             raise
@@ -220,23 +249,26 @@ class UnityClient:
     def _read(self, output: Any) -> dict[str, BehaviorStep]:
         rl_output = output.rl_output
         self._side_channels.incoming(rl_output.side_channel)
-        infos = rl_output.agentInfos
+        infos: dict[str, bytes] = dict(rl_output.agentInfos)
         for brain in output.rl_initialization_output.brain_parameters:
-            if brain.brain_name in infos and infos[brain.brain_name].value:
-                spec = decode_spec(brain, infos[brain.brain_name].value[0], self._images_channels_last)
-                self._specs[spec.name] = spec
-                self._decoders[spec.name] = BehaviorDecoder(spec, self._images_channels_last)
+            if infos.get(brain.brain_name):
+                self._learn_spec(decode_spec(brain, infos[brain.brain_name], self._images_channels_last))
         unknown = set(infos) - set(self._specs)
         if unknown:
             raise ProtocolError(
                 f"The build sent agents of behaviors that it has not described: {', '.join(sorted(unknown))}."
             )
         steps = {
-            name: decoder.decode(infos[name].value) if name in infos else empty_step(decoder.spec)
+            name: decoder.decode(infos[name]) if name in infos else decoder.empty
             for name, decoder in self._decoders.items()
         }
         self._deciding = {name: len(step.decisions) for name, step in steps.items()}
         return steps
+
+    def _learn_spec(self, spec: BehaviorSpec) -> None:
+        self._specs[spec.name] = spec
+        self._decoders[spec.name] = BehaviorDecoder(spec, self._images_channels_last)
+        self._encoders[spec.name] = ActionEncoder(spec, self._hybrid_actions)
 
     def _reply(self, message: Any) -> None:
         self._listening = False
@@ -252,7 +284,10 @@ class UnityClient:
                 raise BuildProcessError("The client was closed while it waited for the build.", "Start anew.") from None
             raise no_answer(self._player, self._executable, self._connected, error.gone, timeout_seconds) from None
         self._connected = self._listening = True
-        message = self._message.FromString(request)
+        try:
+            message = self._message.FromString(request)
+        except DecodeError as error:
+            raise ProtocolError(f"The build sent a message that cannot be read: {error}.") from error
         if message.header.status != STATUS_OK:
             self._say_goodbye()
             raise quit_first(self._player)

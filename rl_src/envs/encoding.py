@@ -1,7 +1,5 @@
 """From actions to the protocol's messages."""
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -40,48 +38,72 @@ def validated(actions: Actions, spec: BehaviorSpec, agents: int) -> Actions:
     )
 
 
-def encode_actions(actions: Actions, rl_input: Any, spec: BehaviorSpec, hybrid: bool) -> None:
-    """Put a behavior's actions into `rl_input` (UnityRLInputProto), one AgentActionProto a row.
+class ActionEncoder:
+    """Encodes the actions of one behavior.
 
-    `hybrid`: the build knows the fields for both kinds of actions (communicator 1.3); older ones read a list of floats.
+    Args:
+        spec: of the behavior.
+        hybrid: the build knows the fields for both kinds of actions (communicator 1.3); older ones read floats.
     """
-    target = rl_input.agent_actions[spec.name]
-    if not hybrid:
-        rows = actions.continuous if spec.actions.continuous_size else actions.discrete.astype(np.float32)
-        target.MergeFromString(_packed_rows([(_DEPRECATED_ACTIONS, _float_bytes(rows))]))
-    elif max(spec.actions.discrete_branches, default=0) <= _ONE_BYTE_VARINT:
+
+    def __init__(self, spec: BehaviorSpec, hybrid: bool) -> None:
+        self._spec = spec
+        self._hybrid = hybrid
+        self._template: npt.NDArray[np.uint8] | None = None
+
+    def encode(self, actions: Actions) -> bytes:
+        """A serialized ListAgentActionProto with a row for each row of `actions`."""
+        agents = len(actions.continuous)
+        fields = self._fields(actions)
+        if self._template is None or len(self._template) != agents:
+            self._template = _template(agents, fields)
+        # All rows are equally long, so that they are one table of bytes. [N, bytes]
+        table = self._template
+        column = table.shape[1]
+        for _, values in reversed(fields):
+            width = values.shape[1]
+            table[:, column - width : column] = values
+            column -= width + 1 + len(_varint(width))
+        return table.tobytes()
+
+    def _fields(self, actions: Actions) -> list[tuple[int, npt.NDArray[np.uint8]]]:
+        """Tag and packed values [N, bytes] of each field of AgentActionProto."""
+        continuous_size, branches = self._spec.actions.continuous_size, self._spec.actions.discrete_branches
+        if not self._hybrid:
+            rows = actions.continuous if continuous_size else actions.discrete.astype(np.float32)
+            return [(_DEPRECATED_ACTIONS, _float_bytes(rows))]
         fields = []
-        if spec.actions.continuous_size:
+        if continuous_size:
             fields.append((_CONTINUOUS_ACTIONS, _float_bytes(actions.continuous)))
-        if spec.actions.discrete_branches:
-            fields.append((_DISCRETE_ACTIONS, actions.discrete.astype(np.uint8)))
-        target.MergeFromString(_packed_rows(fields))
-    else:
-        for continuous, discrete in zip(actions.continuous.tolist(), actions.discrete.tolist(), strict=True):
-            target.value.add(continuous_actions=continuous, discrete_actions=discrete)
+        if branches:
+            fields.append((_DISCRETE_ACTIONS, _choices(actions.discrete, branches)))
+        return fields
+
+
+def _choices(discrete: npt.NDArray[np.int32], branches: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    """Choices as varints, all as long as the longest may get: [N, branches] -> [N, branches * bytes].
+
+    A varint may be padded with empty groups of seven bits; every reader takes it (protobuf, "Base 128 Varints").
+    """
+    width = len(_varint(max(branches) - 1))
+    if width == 1:
+        return discrete.astype(np.uint8)
+    groups = [(discrete >> 7 * group & 0x7F) | (_ONE_BYTE_VARINT if group < width - 1 else 0) for group in range(width)]
+    return np.stack(groups, axis=-1).astype(np.uint8).reshape(len(discrete), width * len(branches))
+
+
+def _template(agents: int, fields: list[tuple[int, npt.NDArray[np.uint8]]]) -> npt.NDArray[np.uint8]:
+    """Tags and lengths of every row, and room for the values: [N, bytes]."""
+    payload = b"".join(bytes([tag]) + _varint(values.shape[1]) + bytes(values.shape[1]) for tag, values in fields)
+    row = bytes([_LIST_VALUE]) + _varint(len(payload)) + payload
+    table = np.empty((agents, len(row)), np.uint8)
+    table[:] = np.frombuffer(row, np.uint8)
+    return table
 
 
 def _float_bytes(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
     # [N, C] -> [N, 4 C]
-    return np.ascontiguousarray(rows, "<f4").view(np.uint8)
-
-
-def _packed_rows(fields: list[tuple[int, npt.NDArray[np.uint8]]]) -> bytes:
-    """A serialized ListAgentActionProto. All rows are equally long, so that it is one table of bytes.
-
-    `fields`: tag and packed values [N, bytes] of each field of AgentActionProto.
-    """
-    agents = len(fields[0][1])
-    payload = b"".join(bytes([tag]) + _varint(values.shape[1]) + bytes(values.shape[1]) for tag, values in fields)
-    prefix = bytes([_LIST_VALUE]) + _varint(len(payload)) + payload
-    table = np.empty((agents, len(prefix)), np.uint8)
-    table[:] = np.frombuffer(prefix, np.uint8)
-    column = len(prefix)
-    for _, values in reversed(fields):
-        column -= values.shape[1]
-        table[:, column : column + values.shape[1]] = values
-        column -= 1 + len(_varint(values.shape[1]))
-    return table.tobytes()
+    return np.ascontiguousarray(rows, np.float32).view(np.uint8)
 
 
 def _varint(value: int) -> bytes:

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 
@@ -79,15 +80,46 @@ def serialized_descriptors() -> Iterator[bytes]:
         yield ast.literal_eval(match["literal"]).encode("latin-1")
 
 
-@cache
-def _pool() -> DescriptorPool:
-    pool = DescriptorPool()
-    for serialized in serialized_descriptors():
-        pool.AddSerializedFile(serialized)
-    return pool
+_OPAQUE_FIELDS = {
+    "unity_rl_output.ListAgentInfoProto.value",
+    "unity_rl_output.AgentInfosEntry.value",
+    "unity_rl_input.AgentActionsEntry.value",
+}
+"""Fields of the agents' own messages, as file.message.field."""
 
 
 @cache
 def message_class(name: str) -> Any:
-    """The class of a message by its name in the protocol, for example "UnityMessageProto"."""
-    return GetMessageClass(_pool().FindMessageTypeByName(f"communicator_objects.{name}"))
+    """The class of a message by its name in the protocol, for example "AgentInfoProto"."""
+    return GetMessageClass(_pool(opaque=False).FindMessageTypeByName(f"communicator_objects.{name}"))
+
+
+@cache
+def envelope_class(name: str) -> Any:
+    """The same, but agents stay serialized: the fields that hold their messages are bytes.
+
+    On the wire a message and bytes are alike (both length-delimited). So the envelope of an exchange is parsed without
+    the cost of a Python object for each agent, and what is inside can be read and written as one table.
+    """
+    return GetMessageClass(_pool(opaque=True).FindMessageTypeByName(f"communicator_objects.{name}"))
+
+
+@cache
+def _pool(opaque: bool) -> DescriptorPool:
+    pool = DescriptorPool()
+    for serialized in serialized_descriptors():
+        file = FileDescriptorProto.FromString(serialized)
+        if opaque:
+            _make_opaque(file)
+        pool.Add(file)
+    return pool
+
+
+def _make_opaque(file: FileDescriptorProto) -> None:
+    stem = Path(file.name).stem
+    for message in file.message_type:
+        for nested in message.nested_type:
+            for field in nested.field:
+                if f"{stem}.{nested.name}.{field.name}" in _OPAQUE_FIELDS:
+                    field.type = FieldDescriptorProto.TYPE_BYTES
+                    field.ClearField("type_name")

@@ -8,6 +8,7 @@ import struct
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import IntEnum
 from uuid import UUID
 
@@ -74,21 +75,86 @@ class EngineConfigurationChannel(SideChannel):
         """Unity never sends on this channel; what comes is passed over."""
 
 
+@dataclass(frozen=True)
+class Uniform:
+    """An environment parameter drawn anew whenever the scene reads it, between `low` and `high`."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """An environment parameter drawn anew whenever the scene reads it, around `mean`."""
+
+    mean: float
+    standard_deviation: float
+
+
+@dataclass(frozen=True)
+class MultiRangeUniform:
+    """An environment parameter drawn from several intervals, each as likely as it is wide."""
+
+    intervals: tuple[tuple[float, float], ...]
+
+    def __post_init__(self) -> None:
+        if not self.intervals:
+            raise ValueError("A multi-range sampler needs at least one interval.")
+
+
+Sampler = Uniform | Gaussian | MultiRangeUniform
+
+
 class EnvironmentParametersChannel(SideChannel):
-    """Numbers that the scene reads by `Academy.Instance.EnvironmentParameters.GetWithDefault`."""
+    """Numbers that the scene reads by `Academy.Instance.EnvironmentParameters.GetWithDefault`.
 
-    _FLOAT = 0
+    `seed`: of the samplers, which draw in the game.
+    """
 
-    def __init__(self) -> None:
+    _FLOAT, _SAMPLER = 0, 1
+    _UNIFORM, _GAUSSIAN, _MULTI_RANGE_UNIFORM = 0, 1, 2
+
+    def __init__(self, seed: int = 0) -> None:
         super().__init__(ENVIRONMENT_PARAMETERS_ID)
+        self._seed = seed & 0x7FFFFFFF  # an int32 on the wire
 
-    def set_parameters(self, parameters: Mapping[str, float]) -> None:
-        """Queue each parameter; Unity keeps it until it is sent again."""
-        for key, value in parameters.items():
-            self.send(_packed_text(key) + struct.pack("<if", self._FLOAT, value))
+    def set_parameters(self, parameters: Mapping[str, float | Sampler]) -> None:
+        """Queue each parameter; Unity keeps it until it is sent again.
+
+        Raises:
+            ValueError: a key that is not ASCII; nothing is queued.
+        """
+        for payload in [self._packed(key, value) for key, value in parameters.items()]:
+            self.send(payload)
 
     def receive(self, payload: bytes) -> None:
         """Unity never sends on this channel; what comes is passed over."""
+
+    def _packed(self, key: str, value: float | Sampler) -> bytes:
+        if not key.isascii():
+            raise ValueError(f"Environment parameter {key!r}: its name may hold ASCII characters only.")
+        head, numbers = _packed_text(key), _numbers(value)
+        match value:
+            case Uniform() | Gaussian():
+                kind = self._UNIFORM if isinstance(value, Uniform) else self._GAUSSIAN
+                return head + struct.pack("<iiiff", self._SAMPLER, self._seed, kind, *numbers)
+            case MultiRangeUniform():
+                # EnvironmentParametersChannel.set_multirangeuniform_sampler_parameters: a length-prefixed float list
+                kind, count = self._MULTI_RANGE_UNIFORM, len(numbers)
+                return head + struct.pack(f"<iiii{count}f", self._SAMPLER, self._seed, kind, count, *numbers)
+            case _:
+                return head + struct.pack("<if", self._FLOAT, *numbers)
+
+
+def _numbers(value: float | Sampler) -> list[float]:
+    match value:
+        case Uniform(low, high):
+            return [low, high]
+        case Gaussian(mean, standard_deviation):
+            return [mean, standard_deviation]
+        case MultiRangeUniform(intervals):
+            return [bound for interval in intervals for bound in interval]
+    return [float(value)]
 
 
 class StatisticsChannel(SideChannel):

@@ -68,6 +68,10 @@ class ExchangeServer:
                     break
             raise NoMessageError(gone=False)
 
+    def descriptors(self) -> list[int]:
+        """What to poll for the build's next message."""
+        return [self._listener.fileno(), *(connection.fileno() for connection in self._connections)]
+
     def reply(self, message: bytes) -> None:
         """Answer the message received last. A peer that has gone meanwhile shows at the next `receive`."""
         with self._lock:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from rl_src.envs.batches import Actions
-from rl_src.envs.encoding import encode_actions, validated
+from rl_src.envs.encoding import ActionEncoder, validated
 from rl_src.envs.protocol import message_class
 from rl_src.envs.specs import ActionSpec, BehaviorSpec
 
@@ -28,10 +28,8 @@ def specs_and_actions(draw: st.DrawFn) -> tuple[BehaviorSpec, Actions]:
 
 
 def sent(spec: BehaviorSpec, actions: Actions, hybrid: bool = True) -> list[object]:
-    rl_input = message_class("UnityRLInputProto")()
-    encode_actions(validated(actions, spec, len(actions.continuous)), rl_input, spec, hybrid)
-    # Through bytes, as Unity gets it.
-    return list(type(rl_input).FromString(rl_input.SerializeToString()).agent_actions[spec.name].value)
+    encoded = ActionEncoder(spec, hybrid).encode(validated(actions, spec, len(actions.continuous)))
+    return list(message_class("UnityRLInputProto").ListAgentActionProto.FromString(encoded).value)
 
 
 @given(specs_and_actions())
@@ -49,6 +47,17 @@ def test_old_packages_get_a_list_of_floats(pair: tuple[BehaviorSpec, Actions]) -
     rows = actions.continuous if spec.actions.continuous_size else actions.discrete
     protos = sent(spec, actions, hybrid=False)
     assert [list(proto.vector_actions_deprecated) for proto in protos] == rows.astype(np.float32).tolist()
+
+
+def test_one_encoder_serves_any_number_of_agents() -> None:
+    spec = BehaviorSpec("B", (), ActionSpec(1, (300,)))
+    encoder = ActionEncoder(spec, hybrid=True)
+    parse = message_class("UnityRLInputProto").ListAgentActionProto.FromString
+    for agents in (2, 5, 0, 2, 1):
+        actions = Actions(np.full((agents, 1), agents, np.float32), np.arange(agents, dtype=np.int32)[:, None] + 200)
+        protos = parse(encoder.encode(actions)).value
+        assert [list(proto.continuous_actions) for proto in protos] == actions.continuous.tolist()
+        assert [list(proto.discrete_actions) for proto in protos] == actions.discrete.tolist()
 
 
 def test_other_number_types_are_converted() -> None:

@@ -27,6 +27,12 @@ def agent(observations: list[tuple[tuple[int, ...], list[float]]], **fields: Any
     return info
 
 
+def listed(agents: list[Any]) -> bytes:
+    agent_list = message_class("UnityRLOutputProto").ListAgentInfoProto()
+    agent_list.value.extend(agents)
+    return bytes(agent_list.SerializeToString())
+
+
 def image_agent(data: bytes, shape: tuple[int, ...], mapping: tuple[int, ...] = ()) -> Any:
     info = message_class("AgentInfoProto")()
     info.observations.add(shape=shape, compression_type=1, compressed_data=data, compressed_channel_mapping=mapping)
@@ -61,7 +67,7 @@ def scenes(draw: st.DrawFn) -> tuple[BehaviorSpec, list[Any]]:
 @given(scenes())
 def test_every_field_of_every_agent_arrives_in_its_row(scene: tuple[BehaviorSpec, list[Any]]) -> None:
     spec, agents = scene
-    step = BehaviorDecoder(spec, images_channels_last=False).decode(agents)
+    step = BehaviorDecoder(spec, images_channels_last=False).decode(listed(agents))
     for batch, mine in (
         (step.decisions, [info for info in agents if not info.done]),
         (step.terminals, [info for info in agents if info.done]),
@@ -81,10 +87,10 @@ def test_every_field_of_every_agent_arrives_in_its_row(scene: tuple[BehaviorSpec
 
 def test_a_batch_belongs_to_the_caller() -> None:
     decoder = BehaviorDecoder(VECTOR, images_channels_last=False)
-    first = decoder.decode([agent([((3,), [1, 2, 3])])]).decisions
+    first = decoder.decode(listed([agent([((3,), [1, 2, 3])])])).decisions
     first.observations[0][:] = 0
     first.rewards[:] = 5
-    second = decoder.decode([agent([((3,), [1, 2, 3])])]).decisions
+    second = decoder.decode(listed([agent([((3,), [1, 2, 3])])])).decisions
     assert second.observations[0].tolist() == [[1, 2, 3]]
     assert second.rewards.tolist() == [0]
 
@@ -92,14 +98,14 @@ def test_a_batch_belongs_to_the_caller() -> None:
 def test_masks_are_turned_round_and_a_missing_mask_allows_everything() -> None:
     masked = agent([((3,), [0, 0, 0])], action_mask=[True, False, False, True, True])
     free = agent([((3,), [0, 0, 0])])
-    decisions = BehaviorDecoder(VECTOR, False).decode([masked, free]).decisions
+    decisions = BehaviorDecoder(VECTOR, False).decode(listed([masked, free])).decisions
     assert decisions.action_mask is not None
     assert decisions.action_mask.tolist() == [[False, True, True, False, False], [True] * 5]
 
 
 def test_without_branches_there_is_no_mask() -> None:
     spec = BehaviorSpec("B", (ObservationSpec("v", (3,)),), ActionSpec(2))
-    assert BehaviorDecoder(spec, False).decode([agent([((3,), [0, 0, 0])])]).decisions.action_mask is None
+    assert BehaviorDecoder(spec, False).decode(listed([agent([((3,), [0, 0, 0])])])).decisions.action_mask is None
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -107,19 +113,21 @@ def test_without_branches_there_is_no_mask() -> None:
 def test_a_reward_must_be_finite(field: str, value: float) -> None:
     bad = agent([((3,), [0, 0, 0])], id=7, **{field: value})
     with pytest.raises(NonFiniteRewardError, match="agent 7"):
-        BehaviorDecoder(VECTOR, False).decode([agent([((3,), [0, 0, 0])]), bad])
+        BehaviorDecoder(VECTOR, False).decode(listed([agent([((3,), [0, 0, 0])]), bad]))
 
 
 @pytest.mark.parametrize("values", [[0, math.nan, 0], [math.inf, -math.inf, 0]])
 @pytest.mark.parametrize("done", [False, True])
 def test_an_observation_must_be_finite(values: list[float], done: bool) -> None:
     with pytest.raises(NonFiniteObservationError, match="sensor v"):
-        BehaviorDecoder(VECTOR, False).decode([agent([((3,), values)], done=done)])
+        BehaviorDecoder(VECTOR, False).decode(listed([agent([((3,), values)], done=done)]))
 
 
 def test_large_finite_values_whose_sum_overflows_are_fine() -> None:
     values = [3e38, 3e38, 3e38]
-    assert np.isfinite(BehaviorDecoder(VECTOR, False).decode([agent([((3,), values)])]).decisions.observations[0]).all()
+    assert np.isfinite(
+        BehaviorDecoder(VECTOR, False).decode(listed([agent([((3,), values)])])).decisions.observations[0]
+    ).all()
 
 
 @pytest.mark.parametrize(
@@ -134,7 +142,7 @@ def test_large_finite_values_whose_sum_overflows_are_fine() -> None:
 )
 def test_what_does_not_fit_the_handshake_is_an_error(bad: Any, message: str) -> None:
     with pytest.raises(ProtocolError, match=message):
-        BehaviorDecoder(VECTOR, False).decode([agent([((3,), [0, 0, 0])]), bad])
+        BehaviorDecoder(VECTOR, False).decode(listed([agent([((3,), [0, 0, 0])]), bad]))
 
 
 def test_the_spec_of_a_current_package() -> None:
@@ -144,7 +152,7 @@ def test_the_spec_of_a_current_package() -> None:
     brain.action_spec.discrete_branch_sizes.extend([3, 4])
     info = agent([((5,), [0] * 5), ((3, 84, 100), [])])
     info.observations[0].name = "Ray"
-    spec = decode_spec(brain, info, images_channels_last=False)
+    spec = decode_spec(brain, listed([info]), images_channels_last=False)
     assert spec == BehaviorSpec(
         "Walker?team=1", (ObservationSpec("Ray", (5,)), ObservationSpec("obs_1", (3, 84, 100))), ActionSpec(2, (3, 4))
     )
@@ -158,14 +166,14 @@ def test_the_spec_of_an_old_package() -> None:
         brain = message_class("BrainParametersProto")(
             brain_name="W", vector_action_space_type_deprecated=kind, vector_action_size_deprecated=sizes
         )
-        spec = decode_spec(brain, info, images_channels_last=True)
+        spec = decode_spec(brain, listed([info]), images_channels_last=True)
         assert spec.actions == expected
         assert spec.observations[0].shape == (3, 84, 100)
 
 
 def test_uncompressed_images_with_channels_last_are_turned() -> None:
     pixels = np.arange(24, dtype=np.float32).reshape(2, 4, 3)  # [H, W, C]
-    step = image_decoder((3, 2, 4), channels_last=True).decode([agent([((2, 4, 3), pixels.ravel().tolist())])])
+    step = image_decoder((3, 2, 4), channels_last=True).decode(listed([agent([((2, 4, 3), pixels.ravel().tolist())])]))
     assert np.array_equal(step.decisions.observations[0][0], pixels.transpose(2, 0, 1))
 
 
@@ -173,7 +181,7 @@ def test_uncompressed_images_with_channels_last_are_turned() -> None:
 def test_a_png_becomes_channels_first_between_0_and_1(channels_last: bool) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8)
     shape = (4, 6, 3) if channels_last else (3, 4, 6)
-    step = image_decoder((3, 4, 6), channels_last).decode([image_agent(png(pixels), shape)] * 2)
+    step = image_decoder((3, 4, 6), channels_last).decode(listed([image_agent(png(pixels), shape)] * 2))
     expected = pixels.transpose(2, 0, 1).astype(np.float32) / 255
     assert np.allclose(step.decisions.observations[0], [expected, expected])
 
@@ -181,7 +189,7 @@ def test_a_png_becomes_channels_first_between_0_and_1(channels_last: bool) -> No
 def test_a_grayscale_observation_is_the_mean_of_the_colours() -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (4, 6, 3), np.uint8)
     for mapping in ((), (0, 0, 0)):
-        step = image_decoder((1, 4, 6)).decode([image_agent(png(pixels), (1, 4, 6), mapping)])
+        step = image_decoder((1, 4, 6)).decode(listed([image_agent(png(pixels), (1, 4, 6), mapping)]))
         assert np.allclose(step.decisions.observations[0][0, 0], pixels.mean(axis=2) / 255, atol=1e-6)
 
 
@@ -190,13 +198,15 @@ def test_a_stack_of_pngs_is_joined_and_its_padding_dropped() -> None:
     planes = np.concatenate([first, second], axis=2).transpose(2, 0, 1) / 255
     data = png(first) + png(second)
     for mapping in ((), (0, 1, 2, 3, -1, -1)):
-        step = image_decoder((4, 4, 6)).decode([image_agent(data, (4, 4, 6), mapping)])
+        step = image_decoder((4, 4, 6)).decode(listed([image_agent(data, (4, 4, 6), mapping)]))
         assert np.allclose(step.decisions.observations[0][0], planes[:4])
 
 
 def test_stacked_grayscale_maps_each_picture_to_a_channel() -> None:
     first, second = np.random.default_rng(3).integers(0, 256, (2, 4, 6, 3), np.uint8)
-    step = image_decoder((2, 4, 6)).decode([image_agent(png(first) + png(second), (2, 4, 6), (0, 0, 0, 1, 1, 1))])
+    step = image_decoder((2, 4, 6)).decode(
+        listed([image_agent(png(first) + png(second), (2, 4, 6), (0, 0, 0, 1, 1, 1))])
+    )
     expected = [first.mean(axis=2) / 255, second.mean(axis=2) / 255]
     assert np.allclose(step.decisions.observations[0][0], expected, atol=1e-6)
 
@@ -217,14 +227,14 @@ PIXELS = np.zeros((4, 6, 3), np.uint8)
 )
 def test_images_that_do_not_fit_are_errors(data: bytes, mapping: tuple[int, ...], message: str) -> None:
     with pytest.raises(ProtocolError, match=message):
-        image_decoder((3, 4, 6)).decode([image_agent(data, (3, 4, 6), mapping)])
+        image_decoder((3, 4, 6)).decode(listed([image_agent(data, (3, 4, 6), mapping)]))
 
 
 def test_too_few_channels_are_an_error() -> None:
     with pytest.raises(ProtocolError, match="sent 3 channels"):
-        image_decoder((4, 4, 6)).decode([image_agent(png(PIXELS), (4, 4, 6))])
+        image_decoder((4, 4, 6)).decode(listed([image_agent(png(PIXELS), (4, 4, 6))]))
 
 
 def test_pictures_of_different_sizes_in_one_stack_are_an_error() -> None:
     with pytest.raises(ProtocolError):
-        image_decoder((6, 4, 6)).decode([image_agent(png(PIXELS) + png(PIXELS[:3]), (6, 4, 6))])
+        image_decoder((6, 4, 6)).decode(listed([image_agent(png(PIXELS) + png(PIXELS[:3]), (6, 4, 6))]))
