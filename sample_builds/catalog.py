@@ -23,5 +23,17 @@ SAMPLE_BUILDS = {
         SampleBuild(
             "Chaos", "sample_builds.scenes.chaos:ChaosScene", ("chaos",), "random events with a ledger; --ledger FILE"
         ),
+        SampleBuild(
+            "WallJump",
+            "sample_builds.scenes.wall_jump:WallJumpScene",
+            ("rays", "wall_jump"),
+            "two behaviors, four branches; --agents N",
+        ),
+        SampleBuild(
+            "SoccerTwos",
+            "sample_builds.scenes.soccer_twos:SoccerTwosScene",
+            ("rays", "soccer_field", "soccer_twos"),
+            "two teams of two, group rewards",
+        ),
     )
 }

@@ -1,0 +1,28 @@
+"""A policy for SoccerTwos written by hand, from what an agent observes: turn to the ball, run, kick it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+_RAY_SIZE, _BALL_TAG = 8, 0
+_FORWARD_RAYS, _BACKWARD_RAYS = 11, 3
+_RUN, _NO_TURN, _TURN_LEFT, _TURN_RIGHT = 1, 0, 1, 2
+
+
+def chase_the_ball(observations: Sequence[npt.NDArray[np.float32]]) -> tuple[int, int, int]:
+    """Choices of the branches: forward, sideways, turn. `observations`: [264] and [72]."""
+    forward, backward = (
+        values[-rays * _RAY_SIZE :].reshape(rays, _RAY_SIZE)  # the newest of the stack
+        for values, rays in zip(observations, (_FORWARD_RAYS, _BACKWARD_RAYS), strict=True)
+    )
+    seen = np.flatnonzero(forward[:, _BALL_TAG])
+    if len(seen):
+        # Rays go straight ahead, right, left, right, left, …
+        nearest = int(seen[0])
+        if nearest == 0:
+            return _RUN, 0, _NO_TURN
+        return _RUN, 0, _TURN_RIGHT if nearest % 2 else _TURN_LEFT
+    # Behind, the sensor's right is the agent's left.
+    hidden_left = bool(backward[1, _BALL_TAG])
+    return 0, 0, _TURN_LEFT if hidden_left else _TURN_RIGHT
