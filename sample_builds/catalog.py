@@ -18,7 +18,10 @@ SAMPLE_BUILDS = {
     for build in (
         SampleBuild("Basic", "sample_builds.scenes.basic:BasicScene", ("basic",), "20 fields, two goals; --agents N"),
         SampleBuild(
-            "Faulty", "sample_builds.scenes.faulty:FaultyScene", ("basic", "faulty"), "Basic with a fault; --fault NAME"
+            "Faulty",
+            "sample_builds.scenes.faulty:FaultyScene",
+            ("basic", "faulty", "misdeeds", "oddities"),
+            "Basic with a fault; --fault NAME",
         ),
         SampleBuild(
             "Chaos", "sample_builds.scenes.chaos:ChaosScene", ("chaos",), "random events with a ledger; --ledger FILE"
