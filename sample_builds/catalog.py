@@ -38,5 +38,14 @@ SAMPLE_BUILDS = {
             ("rays", "soccer_field", "soccer_twos"),
             "two teams of two, group rewards",
         ),
+        SampleBuild(
+            "3DBall",
+            "sample_builds.scenes.ball_3d:Ball3DScene",
+            ("ball_3d", "rays"),
+            "12 platforms, continuous; --agents N",
+        ),
+        SampleBuild(
+            "Hallway", "sample_builds.scenes.hallway:HallwayScene", ("hallway", "rays"), "needs memory; --agents N"
+        ),
     )
 }
