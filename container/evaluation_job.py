@@ -42,6 +42,7 @@ def _evaluate(opt_ml: OptMl, stop: job.StopSignal) -> None:
                 arguments=environment.arguments,
                 parameters=environment.parameters,
                 time_scale=environment.time_scale,
+                graphics=environment.graphics,
                 startup_timeout_seconds=environment.startup_timeout_seconds,
                 step_timeout_seconds=environment.step_timeout_seconds,
                 log_file=folder / "player.log",

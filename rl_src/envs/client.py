@@ -1,6 +1,7 @@
 """Plays one Unity build over the ML-Agents protocol."""
 
 import tempfile
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -10,9 +11,10 @@ from google.protobuf.message import DecodeError
 
 from rl_src.envs.batches import Actions, BehaviorStep, DecisionBatch, TerminalBatch
 from rl_src.envs.decoding import BehaviorDecoder, decode_spec
-from rl_src.envs.diagnosis import cannot_start, no_answer, quit_first
+from rl_src.envs.diagnosis import no_answer, quit_first
 from rl_src.envs.encoding import ActionEncoder, validated
 from rl_src.envs.errors import BuildProcessError, IncompatibleVersionError, ProtocolError
+from rl_src.envs.launcher import Launcher, late_camera
 from rl_src.envs.player import Player, PlayerUser
 from rl_src.envs.protocol import (
     API_VERSION,
@@ -35,6 +37,9 @@ from rl_src.envs.specs import BehaviorSpec
 from rl_src.envs.transport import ExchangeServer, NoMessageError
 
 __all__ = ["Actions", "BehaviorStep", "DecisionBatch", "PlayerUser", "TerminalBatch", "UnityClient"]
+
+_LEAST_PATIENCE_SECONDS = 1.0
+"""A caller that asks for the answer late still gets it when it has come meanwhile."""
 
 QUIT_SECONDS = 5.0
 """How long a build that was told to quit may take before it is killed."""
@@ -62,7 +67,9 @@ class UnityClient:
         seed: of the scene's random numbers.
         time_scale: game seconds a real second (ML-Agents' default is 20).
         parameters: ML-Agents environment parameters, known to the scene before the first reset.
-        graphics: False starts it with `-nographics -batchmode`; cameras need True and a display.
+        graphics: False starts it with `-nographics -batchmode`, True on a display, for cameras; there is one, or Xvfb
+            makes one. None starts it headless, looks at the sensors of its first agents, and starts it again on a
+            display if one may be a camera.
         startup_timeout_seconds: from the start until it has connected.
         step_timeout_seconds: for each answer after that.
         log_file: where the player logs; left out, a temporary file that close() removes.
@@ -78,7 +85,7 @@ class UnityClient:
         seed: int = 0,
         time_scale: float = 20.0,
         parameters: Mapping[str, float | Sampler] | None = None,
-        graphics: bool = False,
+        graphics: bool | None = None,
         startup_timeout_seconds: float = 120.0,
         step_timeout_seconds: float = 60.0,
         log_file: Path | None = None,
@@ -86,6 +93,7 @@ class UnityClient:
         side_channels: Iterable[SideChannel] = (),
     ) -> None:
         self._executable = executable.absolute()
+        self._seed, self._startup_timeout_seconds = seed, startup_timeout_seconds
         self._step_timeout_seconds = step_timeout_seconds
         self._specs: dict[str, BehaviorSpec] = {}
         self._decoders: dict[str, BehaviorDecoder] = {}
@@ -100,13 +108,15 @@ class UnityClient:
         self._parameters.set_parameters(parameters or {})
         self._temporary = tempfile.TemporaryDirectory(prefix="player-log-") if log_file is None else None
         self._log_file = (log_file or Path(str(self._temporary and self._temporary.name), "player.log")).absolute()
+        self._launcher = Launcher(self._executable, arguments, self._log_file, run_as, graphics)
+        self._opening = b""  # on side channels until the first agents came, for a second start
         self._player: Player | None = None
-        self._connected = self._listening = self._closed = False
+        self._deadline = 0.0  # for the answer to what was sent last
+        self._connected = self._listening = self._closed = self._begun = False
         self._hybrid_actions, self._images_channels_last = True, False  # until the handshake says otherwise
         self._server = ExchangeServer()
         try:
-            self._start_player(arguments, graphics, run_as)
-            self._shake_hands(seed, startup_timeout_seconds)
+            self._start()
         except BaseException:
             self.close()
             raise
@@ -162,10 +172,20 @@ class UnityClient:
                 )
         self._send(COMMAND_STEP, {name: own for name, own in checked.items() if self._deciding.get(name)})
 
+    def has_answer(self) -> bool:
+        """Whether `receive` would return, or raise, without waiting for the build."""
+        assert self._player is not None
+        return self._server.has_message() or not self._player.is_alive() or time.monotonic() >= self._deadline
+
     def receive(self) -> Mapping[str, BehaviorStep]:
         """The second half of `reset` and `step`: the build's answer to what was sent."""
+        patience_seconds = max(_LEAST_PATIENCE_SECONDS, self._deadline - time.monotonic())
         try:
-            return self._read(self._receive(self._step_timeout_seconds).unity_output)
+            steps = self._read(self._receive(patience_seconds, self._step_timeout_seconds).unity_output)
+            if self._launcher.needs_display(self._specs.values()):
+                return self._start_on_display()
+            self._begun = bool(self._specs)
+            return steps
         except BaseException:
             self.close()
             raise
@@ -183,10 +203,8 @@ class UnityClient:
         if self._closed:
             return
         self._closed = True
-        self._say_goodbye()
-        if self._player is not None:
-            self._player.kill()
-        self._server.close()
+        self._end_player()
+        self._launcher.close()
         if self._temporary is not None:
             self._temporary.cleanup()
 
@@ -198,18 +216,41 @@ class UnityClient:
     ) -> None:
         self.close()
 
-    def _start_player(self, arguments: Sequence[str], graphics: bool, run_as: PlayerUser | None) -> None:
-        problem = cannot_start(self._executable)
-        if problem is not None:
-            raise problem
-        headless = [] if graphics else ["-nographics", "-batchmode"]
-        logging = ["-logFile", str(self._log_file)]
-        command = [str(self._executable), *headless, "--mlagents-port", str(self._server.port), *logging, *arguments]
-        self._player = Player(command, self._log_file, run_as)
+    def _start(self) -> None:
+        self._player = self._launcher.start(self._server.port)
+        self._shake_hands(self._startup_timeout_seconds)
 
-    def _shake_hands(self, seed: int, timeout_seconds: float) -> None:
+    def _start_on_display(self) -> Mapping[str, BehaviorStep]:
+        """The build has cameras: once more from the beginning, with graphics; the answer to its first command."""
+        if self._begun:
+            raise late_camera(self._specs.values())
+        self._end_player()
+        self._server = ExchangeServer()
+        self._connected = self._listening = False
+        self._forget()
+        self._launcher.use_display()
+        self._start()
+        opening, self._opening = self._opening, b""
+        self._send(COMMAND_RESET, {}, opening)
+        return self._read(self._receive(self._step_timeout_seconds, self._step_timeout_seconds).unity_output)
+
+    def _forget(self) -> None:
+        """What the first start has told."""
+        self._specs.clear()
+        self._decoders.clear()
+        self._encoders.clear()
+        self._deciding = {}
+        self._statistics.take()
+
+    def _end_player(self) -> None:
+        self._say_goodbye()
+        if self._player is not None:
+            self._player.kill()
+        self._server.close()
+
+    def _shake_hands(self, timeout_seconds: float) -> None:
         """Exchange versions and capabilities; afterwards the build waits for its first command."""
-        output = self._receive(timeout_seconds).unity_output.rl_initialization_output
+        output = self._receive(timeout_seconds, timeout_seconds).unity_output.rl_initialization_output
         version = output.communication_version
         if version.split(".")[0] != API_VERSION.split(".")[0]:
             raise IncompatibleVersionError(
@@ -223,23 +264,27 @@ class UnityClient:
         reply = self._message()
         reply.header.status = STATUS_OK
         greeting = reply.unity_input.rl_initialization_input
-        greeting.seed, greeting.num_areas = seed, 1
+        greeting.seed, greeting.num_areas = self._seed, 1
         greeting.communication_version, greeting.package_version = API_VERSION, PACKAGE_VERSION
         for capability, value in _CAPABILITIES.items():
             setattr(greeting.capabilities, capability, value)
         self._reply(reply)
-        self._receive(timeout_seconds)
+        self._receive(timeout_seconds, timeout_seconds)
 
-    def _send(self, command: int, actions: Mapping[str, Actions]) -> None:
+    def _send(self, command: int, actions: Mapping[str, Actions], replayed: bytes = b"") -> None:
         if self._closed:
             raise ProtocolError("The build has been closed.", "Start a new client.")
         message = self._message()
         message.header.status = STATUS_OK
         rl_input = message.unity_input.rl_input
         rl_input.command = command
-        rl_input.side_channel = self._side_channels.outgoing()
+        outgoing = self._side_channels.outgoing()
+        if not self._specs:
+            self._opening += outgoing
+        rl_input.side_channel = replayed + outgoing
         for name, own in actions.items():
             rl_input.agent_actions[name] = self._encoders[name].encode(own)
+        self._deadline = time.monotonic() + self._step_timeout_seconds
         try:
             self._reply(message)
         except BaseException:
@@ -274,15 +319,16 @@ class UnityClient:
         self._listening = False
         self._server.reply(message.SerializeToString())
 
-    def _receive(self, timeout_seconds: float) -> Any:
-        """The build's next message; an error that names the cause when there is none."""
+    def _receive(self, patience_seconds: float, timeout_seconds: float) -> Any:
+        """The build's next message; an error that names the cause, and the time-out, when there is none."""
         assert self._player is not None
         try:
-            request = self._server.receive(timeout_seconds, self._player.is_alive)
+            request = self._server.receive(patience_seconds, self._player.is_alive)
         except NoMessageError as error:
             if self._closed:
                 raise BuildProcessError("The client was closed while it waited for the build.", "Start anew.") from None
             raise no_answer(self._player, self._executable, self._connected, error.gone, timeout_seconds) from None
+        self._deadline = 0.0  # for the answer to what was sent last
         self._connected = self._listening = True
         try:
             message = self._message.FromString(request)

@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from rl_src.envs import supervisor
 
@@ -59,10 +60,17 @@ class PlayerExit:
 class Player:
     """One running build.
 
-    `log_file` is what the player is told to log to; its standard output and error go to `<log_file>.out`.
+    `log_file` is what the player is told to log to; its standard output and error go to `<log_file>.out`. `variables`
+    are added to its environment.
     """
 
-    def __init__(self, command: Sequence[str], log_file: Path, run_as: PlayerUser | None = None) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        log_file: Path,
+        run_as: PlayerUser | None = None,
+        variables: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.log_file = log_file
         self.output_file = log_file.with_name(log_file.name + ".out")
         # pathlib has no ownership by id; the player must be able to write both files.
@@ -70,7 +78,7 @@ class Player:
             path.write_bytes(b"")
             if run_as is not None:
                 os.chown(path, run_as.uid, run_as.gid)
-        self._supervised = _Supervised(command, self.output_file, run_as)
+        self._supervised = _Supervised(command, self.output_file, run_as, variables)
         # A client that is dropped without close() must not leave its build behind.
         self._finalizer = weakref.finalize(self, self._supervised.end)
 
@@ -111,7 +119,9 @@ def player_environment(environment: Mapping[str, str], home: str) -> dict[str, s
 class _Supervised:
     """The supervisor's process, as the trainer holds it."""
 
-    def __init__(self, command: Sequence[str], output_file: Path, run_as: PlayerUser | None) -> None:
+    def __init__(
+        self, command: Sequence[str], output_file: Path, run_as: PlayerUser | None, variables: Mapping[str, str]
+    ) -> None:
         identity = (str(run_as.uid), str(run_as.gid)) if run_as else ("-", "-")
         self._temporary = None if run_as else tempfile.mkdtemp(prefix="player-home-")
         home = str(run_as.home) if run_as else str(self._temporary)
@@ -123,7 +133,7 @@ class _Supervised:
                 stdout=subprocess.PIPE,
                 stderr=output,
                 cwd=Path(command[0]).parent,
-                env=player_environment(os.environ, home),
+                env={**player_environment(os.environ, home), **variables},
                 start_new_session=True,
             )
         self._lock = threading.Lock()

@@ -15,6 +15,10 @@ class DimensionProperty(IntFlag):
     """Entities, of which an agent may see fewer than there is room for; the unused rows are zero."""
 
 
+_GRID_SENSOR = "GridSensor"
+"""The default name of ML-Agents' GridSensorComponent; its picture is made of colliders, without graphics."""
+
+
 @dataclass(frozen=True)
 class ObservationSpec:
     """One sensor of one agent.
@@ -32,6 +36,11 @@ class ObservationSpec:
     def is_image(self) -> bool:
         """True for a camera or grid sensor: three axes."""
         return len(self.shape) == 3
+
+    @property
+    def may_be_camera(self) -> bool:
+        """True for an image that the engine may have to draw. The wire does not tell cameras from grid sensors."""
+        return self.is_image and not self.name.startswith(_GRID_SENSOR)
 
     @property
     def is_variable_length(self) -> bool:

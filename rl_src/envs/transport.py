@@ -68,6 +68,13 @@ class ExchangeServer:
                     break
             raise NoMessageError(gone=False)
 
+    def has_message(self) -> bool:
+        """Whether `receive` has something to return already; reads what has come."""
+        with self._lock:
+            while not self._inbox and self._pump(0.0):
+                pass
+            return bool(self._inbox)
+
     def descriptors(self) -> list[int]:
         """What to poll for the build's next message."""
         return [self._listener.fileno(), *(connection.fileno() for connection in self._connections)]

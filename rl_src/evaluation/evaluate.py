@@ -24,6 +24,7 @@ class EvaluationConfig:
     arguments: Sequence[str] = ()
     parameters: Mapping[str, float] = field(default_factory=dict)
     time_scale: float = 20.0
+    graphics: bool | None = None
     startup_timeout_seconds: float = 120.0
     step_timeout_seconds: float = 60.0
     log_file: Path | None = None
@@ -88,6 +89,7 @@ def _start(config: EvaluationConfig) -> UnityClient:
         arguments=config.arguments,
         seed=config.seed,
         time_scale=config.time_scale,
+        graphics=config.graphics,
         parameters=config.parameters,
         startup_timeout_seconds=config.startup_timeout_seconds,
         step_timeout_seconds=config.step_timeout_seconds,

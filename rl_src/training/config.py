@@ -55,7 +55,7 @@ class EnvironmentSettings:
     num_builds: int | None = None
     startup_timeout_seconds: float = 120.0
     step_timeout_seconds: float = 60.0
-    graphics: bool = False
+    graphics: bool | None = None
 
 
 @dataclass(frozen=True)

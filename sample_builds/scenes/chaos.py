@@ -112,7 +112,7 @@ class ChaosScene(Scene):
         reward, group_reward = _float32(numbers.gauss(0, 1)), _float32(numbers.gauss(0, 1)) if agent.group_id else 0.0
         values = [[_float32(numbers.gauss(0, 1)) for _ in range(prod(shape))] for shape in agent.shapes]
         protos = [
-            float_observation(f"sensor_{index}", value, shape)
+            float_observation(_sensor_name(index, shape), value, shape)
             for index, (value, shape) in enumerate(zip(values, agent.shapes, strict=True))
         ]
         disallowed = _mask(numbers.random() < MASK_CHANCE, numbers.random, behavior) if event == "decision" else []
@@ -131,6 +131,11 @@ class ChaosScene(Scene):
         if self._ledger is not None:
             self._ledger.write(json.dumps(entry) + "\n")
             self._ledger.flush()
+
+
+def _sensor_name(index: int, shape: Sequence[int]) -> str:
+    # An image by any other name may be a camera's, for which a trainer would want a display.
+    return f"{'GridSensor' if len(shape) == 3 else 'sensor'}_{index}"
 
 
 def _mask(masked: bool, draw: Any, behavior: Behavior) -> list[bool]:

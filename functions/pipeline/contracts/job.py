@@ -55,6 +55,9 @@ class Environment(Contract):
     parameters: dict[str, float] = Field(default_factory=dict, description="ML-Agents environment parameters")
     time_scale: float = Field(default=20.0, gt=0, le=100)
     num_builds: int | None = Field(default=None, ge=1, le=64, description="copies of the build played side by side")
+    graphics: bool | None = Field(
+        default=None, description="start with graphics, on a display; left out, if a sensor may be a camera"
+    )
     startup_timeout_seconds: float = Field(default=120.0, gt=0)
     step_timeout_seconds: float = Field(default=60.0, gt=0)
 
