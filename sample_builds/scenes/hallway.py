@@ -44,7 +44,7 @@ GOAL_X, GOAL_Z = 7.0, 22.3
 GOAL_HALF_SIZE = (2.0, 2.0)
 HALF_AGENT = 0.5
 
-RUN = 0.25  # metres an academy step
+RUN = 0.5  # metres an academy step
 TURN_DEGREES = 3  # an academy step
 
 RAY_LENGTH = 7.0
