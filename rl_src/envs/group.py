@@ -162,13 +162,19 @@ class BuildGroup:
         """Reset all builds; their answers, in order."""
         for index in range(len(self)):
             self.send_reset(index, parameters)
-        return self._all()
+        answers = self._all(set(range(len(self))))
+        return [answers[index] for index in range(len(self))]
 
     def step(self, actions: Sequence[Mapping[str, Actions]]) -> list[Answer]:
         """Step all builds; `actions` and answers in the order of the builds."""
-        for index, own in enumerate(actions):
+        answers = self.step_some(dict(enumerate(actions)))
+        return [answers[index] for index in range(len(self))]
+
+    def step_some(self, actions: Mapping[int, Mapping[str, Actions]]) -> dict[int, Answer]:
+        """Step the builds that are named by their index, and wait for all of these."""
+        for index, own in actions.items():
             self.send_step(index, own)
-        return self._all()
+        return self._all(set(actions))
 
     def send_reset(self, index: int, parameters: Parameters | None = None) -> None:
         """Reset one build. Its answer comes by `receive`."""
@@ -207,11 +213,11 @@ class BuildGroup:
                 place.client.close()
             place.awaited, place.restart = False, None
 
-    def _all(self) -> list[Answer]:
+    def _all(self, awaited: set[int]) -> dict[int, Answer]:
         answers: dict[int, Answer] = {}
-        while len(answers) < len(self):
+        while not awaited <= answers.keys():
             answers.update(self.receive())
-        return [answers[index] for index in range(len(self))]
+        return answers
 
     def _send(self, index: int, send: Callable[[BuildClient], None]) -> None:
         place = self._places[index]

@@ -54,18 +54,17 @@ class ExchangeServer:
         """
         deadline = time.monotonic() + timeout_seconds
         with self._lock:
-            while not self._ending.is_set():
+            while not self._inbox and not self._ending.is_set():
                 came = self._pump(min(_LIVENESS_SECONDS, max(0.0, deadline - time.monotonic())))
-                if self._inbox:
-                    return self._take()
-                if not came and not is_alive():
+                if not came and not self._inbox and not is_alive():
                     while self._pump(0.0):
                         pass  # what it sent before it ended still counts
-                    if self._inbox:
-                        return self._take()
-                    raise NoMessageError(gone=True)
-                if time.monotonic() >= deadline:
+                    if not self._inbox:
+                        raise NoMessageError(gone=True)
+                if not self._inbox and time.monotonic() >= deadline:
                     break
+            if self._inbox:
+                return self._take()
             raise NoMessageError(gone=False)
 
     def has_message(self) -> bool:

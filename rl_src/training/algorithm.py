@@ -22,6 +22,7 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME, WEIGHTS_SEQ_NO
 
+from rl_src.envs.group import Answer
 from rl_src.envs.specs import BehaviorSpec
 from rl_src.training.best import Weights
 from rl_src.training.checkpoint import Arrays
@@ -32,7 +33,7 @@ from rl_src.training.learner import UnityPPOLearner
 from rl_src.training.network import PolicyNetwork
 from rl_src.training.optimizer import FlatAdam
 from rl_src.training.rl_module import ActorCriticModule, network_of
-from rl_src.training.scenes import Scenes, SceneStep
+from rl_src.training.scenes import Scenes
 from rl_src.training.train_batch import EpisodesToTrainBatch
 from rl_src.training.trajectories import FinishedEpisode
 
@@ -74,7 +75,7 @@ class PPO:
         """The networks that are being trained."""
         return network_of(self.learner.module[DEFAULT_MODULE_ID])
 
-    def begin(self, first: list[SceneStep]) -> None:
+    def begin(self, first: list[Answer]) -> None:
         """Play on from the scenes' first reset."""
         self._runner.begin(first)
 

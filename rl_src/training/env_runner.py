@@ -21,7 +21,8 @@ from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from ray.rllib.env.utils.infinite_lookback_buffer import InfiniteLookbackBuffer
 
-from rl_src.envs.batches import Actions, DecisionBatch
+from rl_src.envs.batches import Actions, DecisionBatch, TerminalBatch
+from rl_src.envs.group import Answer
 from rl_src.envs.specs import ActionSpec, BehaviorSpec
 from rl_src.training.action_distribution import (
     action_size,
@@ -31,14 +32,14 @@ from rl_src.training.action_distribution import (
     to_unity_range,
 )
 from rl_src.training.rl_module import ACTION_MASK, ActorCriticModule
-from rl_src.training.scenes import Scenes, SceneStep
+from rl_src.training.scenes import Scenes
 from rl_src.training.trajectories import FinishedEpisode, FloatArray, IntArray, Trajectory, TrajectoryCollector
 
 SCENE_KEY_SHIFT = 32
 """Agent ids are int32 on the wire, unique within a build: `scene << 32 | id` is unique across builds."""
 
 
-class UnityVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
+class RunningScenes(gym.vector.VectorEnv[Any, Any, Any]):
     """The scenes as RLlib holds an env: spaces and an end. Stepping is the runner's, agent counts are not fixed."""
 
     def __init__(self, scenes: Scenes, behavior: BehaviorSpec) -> None:
@@ -70,7 +71,7 @@ class UnityEnvRunner(SingleAgentEnvRunner):
         self._scenes = scenes
         self._interrupt = interrupt
         self._collector = TrajectoryCollector()
-        self._pending: list[SceneStep] | None = None
+        self._pending: list[Answer] | None = None
         self._finished: list[FinishedEpisode] = []
         self._known: set[str] = set()
         super().__init__(config=config, **kwargs)
@@ -78,7 +79,7 @@ class UnityEnvRunner(SingleAgentEnvRunner):
 
     def make_env(self) -> None:
         """Wrap the started builds."""
-        self.env = UnityVectorEnv(self._scenes, self._scenes.behavior())
+        self.env = RunningScenes(self._scenes, self._scenes.behavior())
         self._actions: ActionSpec = self.env.behavior.actions
         self.num_envs = self.env.num_envs
         self._needs_initial_reset = True
@@ -108,7 +109,7 @@ class UnityEnvRunner(SingleAgentEnvRunner):
         self.module.eval()
         self._network = self.module.network
 
-    def begin(self, first: list[SceneStep]) -> None:
+    def begin(self, first: list[Answer]) -> None:
         """Go on from the answers to a reset that was done already, instead of resetting again."""
         self._pending = first
         self._needs_initial_reset = False
@@ -167,10 +168,11 @@ class UnityEnvRunner(SingleAgentEnvRunner):
         """One decision of every waiting agent of every scene; returns the number of episodes that ended."""
         assert self._pending is not None
         waiting = [
-            (index, name, item.decisions) for index, step in enumerate(self._pending) for name, item in step.items()
+            (index, name, item.decisions)
+            for index, answer in enumerate(self._pending)
+            for name, item in answer.steps.items()
         ]
-        batches = [batch for _, _, batch in waiting if len(batch)]
-        actions = self._decide(waiting, explore) if batches else np.empty((0, action_size(self._actions)), np.float32)
+        actions = self._decide([batch for _, _, batch in waiting if len(batch)], explore)
         answers: list[dict[str, Actions]] = [{} for _ in self._pending]
         start = 0
         for index, name, batch in waiting:
@@ -179,13 +181,11 @@ class UnityEnvRunner(SingleAgentEnvRunner):
         self._pending = self._scenes.step(answers)
         return self._receive()
 
-    def _decide(self, waiting: Sequence[tuple[int, str, DecisionBatch]], explore: bool) -> FloatArray:
-        batches = [(index, batch) for index, _, batch in waiting if len(batch)]
-        keys = _joined([scene_keys(index, batch.agent_ids) for index, batch in batches])
-        observations = tuple(
-            _joined(list(values)) for values in zip(*(batch.observations for _, batch in batches), strict=True)
-        )
-        masks = _joined_masks([batch for _, batch in batches])
+    def _decide(self, batches: Sequence[DecisionBatch], explore: bool) -> FloatArray:
+        if not batches:
+            return np.empty((0, action_size(self._actions)), np.float32)
+        keys, observations = self._pending_agents()
+        masks = _joined_masks(batches)
         with torch.inference_mode():
             raw = self._network.distribution_inputs([torch.from_numpy(value) for value in observations])
             if masks is not None:
@@ -198,31 +198,42 @@ class UnityEnvRunner(SingleAgentEnvRunner):
     def _receive(self) -> int:
         assert self._pending is not None
         ended = 0
-        for index, step in enumerate(self._pending):
-            for name, item in step.items():
+        for index, answer in enumerate(self._pending):
+            if answer.restarted:
+                self._abandon(self._scene(index, answer.generation - 1))
+            scene = self._scene(index, answer.generation)
+            for name, item in answer.steps.items():
                 if name not in self._known:
                     self._scenes.behavior()  # raises when another behavior has appeared, not just another team
                     self._known.add(name)
                 ends, waits = item.terminals, item.decisions
                 if len(ends):
                     ended += len(ends)
-                    keys = scene_keys(index, ends.agent_ids)
-                    self._collector.receive_terminals(keys, ends.rewards, ends.truncated, ends.observations)
+                    keys = scene_keys(scene, ends.agent_ids)
+                    self._collector.receive_terminals(keys, _rewards(ends), ends.truncated, ends.observations)
                 if len(waits):
-                    self._collector.receive(scene_keys(index, waits.agent_ids), waits.rewards)
+                    self._collector.receive(scene_keys(scene, waits.agent_ids), _rewards(waits))
         return ended
+
+    def _scene(self, index: int, generation: int) -> int:
+        """A number of its own for each start of each build: agent ids begin again with every start."""
+        return index + generation * len(self._scenes)
+
+    def _abandon(self, scene: int) -> None:
+        """The build broke: its open episodes have no end, and what was sampled of them is left out."""
+        self._collector.abandon([key for key in self._collector.open_keys() if key >> SCENE_KEY_SHIFT == scene])
 
     def _pending_agents(self) -> tuple[IntArray, tuple[FloatArray, ...]]:
         assert self._pending is not None
         batches = [
-            (index, item.decisions)
-            for index, step in enumerate(self._pending)
-            for item in step.values()
+            (self._scene(index, answer.generation), item.decisions)
+            for index, answer in enumerate(self._pending)
+            for item in answer.steps.values()
             if len(item.decisions)
         ]
         if not batches:
             return np.empty(0, dtype=np.int64), ()
-        keys = _joined([scene_keys(index, batch.agent_ids) for index, batch in batches])
+        keys = _joined([scene_keys(scene, batch.agent_ids) for scene, batch in batches])
         return keys, tuple(
             _joined(list(values)) for values in zip(*(batch.observations for _, batch in batches), strict=True)
         )
@@ -256,6 +267,11 @@ def action_space(actions: ActionSpec) -> gym.Space[Any]:
 def scene_keys(scene: int, agent_ids: IntArray) -> IntArray:
     """Agent ids, made unique across scenes."""
     return agent_ids + (scene << SCENE_KEY_SHIFT)
+
+
+def _rewards(batch: DecisionBatch | TerminalBatch) -> FloatArray:
+    """What an agent earned, and what its group did (ml-agents, ExtrinsicRewardProvider)."""
+    return batch.rewards + batch.group_rewards
 
 
 def _as_episode(trajectory: Trajectory, logp: FloatArray) -> SingleAgentEpisode:

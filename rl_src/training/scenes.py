@@ -1,73 +1,44 @@
-"""The running builds. Several copies are stepped at the same time, each in a thread of its own.
-
-A build is another process: its Python thread only waits for it, so that threads are enough.
-"""
+"""The running builds, as training sees them: started by its configuration, with the one behavior that it trains."""
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Protocol
 
-from rl_src.envs.batches import Actions, BehaviorStep
+from rl_src.envs.batches import Actions
 from rl_src.envs.client import UnityClient
+from rl_src.envs.group import Answer, BuildClient, BuildGroup
 from rl_src.envs.specs import BehaviorSpec
 from rl_src.training.config import TrainingConfig
 from rl_src.training.errors import UnsupportedBehaviorError
 
-SceneStep = Mapping[str, BehaviorStep]
-"""One build's answer: fully qualified behavior name (`Basic?team=0`) to its step."""
-
 STEPS_WITHOUT_AGENTS = 10_000
 """A scene may spawn its agents late; after so many steps without any, it is not going to."""
 
-
-class SceneClient(Protocol):
-    """What is needed of `rl_src.envs.client.UnityClient`."""
-
-    @property
-    def specs(self) -> Mapping[str, BehaviorSpec]:
-        """Every behavior seen so far."""
-        ...
-
-    def reset(self, parameters: Mapping[str, float] | None = None) -> SceneStep:
-        """Begin anew."""
-        ...
-
-    def step(self, actions: Mapping[str, Actions]) -> SceneStep:
-        """Act for every agent that waits for a decision."""
-        ...
-
-    def close(self) -> None:
-        """End the build."""
-        ...
+_SEEDS_APART = 1_000
+"""Between the seeds of one build's restarts; there are never so many builds."""
 
 
 class Scenes:
-    """Builds side by side, in a fixed order. Close it, or use it as a context manager."""
+    """Builds side by side, in a fixed order and in lockstep. Close it, or use it as a context manager.
 
-    def __init__(self, clients: Sequence[SceneClient]) -> None:
-        self._clients = tuple(clients)
-        self._threads = ThreadPoolExecutor(len(clients), "scene") if len(clients) > 1 else None
+    Args:
+        make_client: starts one build: (index, generation) -> client.
+        number: of builds.
+
+    Raises:
+        UnityEnvironmentError: a build did not come up; the others have been ended.
+    """
+
+    def __init__(self, make_client: Callable[[int, int], BuildClient], number: int) -> None:
+        self._group = BuildGroup(make_client, number)
 
     @classmethod
     def start(cls, config: TrainingConfig, number: int, work_dir: Path) -> "Scenes":
-        """Start `number` builds at the same time; each gets a seed and a log file of its own.
-
-        Raises:
-            UnityEnvironmentError: a build did not come up; the others have been ended.
-        """
-        with ThreadPoolExecutor(number) as threads:
-            starts = [threads.submit(_start_client, config, index, work_dir) for index in range(number)]
-        failures = [error for start in starts if (error := start.exception()) is not None]
-        if not failures:
-            return cls([start.result() for start in starts])
-        for start in starts:
-            if start.exception() is None:
-                start.result().close()
-        raise failures[0]
+        """Start `number` builds at the same time; each gets a seed and a log file of its own."""
+        return cls(partial(_start_client, config, work_dir), number)
 
     def __len__(self) -> int:
-        return len(self._clients)
+        return len(self._group)
 
     def __enter__(self) -> "Scenes":
         return self
@@ -75,16 +46,25 @@ class Scenes:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def reset(self) -> list[SceneStep]:
-        """Reset all builds, and let them run until their agents ask for decisions."""
-        return self._map(_reset_until_agents)
+    def reset(self) -> list[Answer]:
+        """Reset all builds, and let them run until agents of each ask for decisions."""
+        answers = self._group.reset()
+        for _ in range(STEPS_WITHOUT_AGENTS):
+            waiting = [index for index, answer in enumerate(answers) if not _has_agents(answer)]
+            if not waiting:
+                break
+            for index, answer in self._group.step_some({index: {} for index in waiting}).items():
+                answers[index] = answer
+        return answers
 
-    def step(self, actions: Sequence[Mapping[str, Actions]]) -> list[SceneStep]:
+    def step(self, actions: Sequence[Mapping[str, Actions]]) -> list[Answer]:
         """Step all builds; `actions` in the order of the builds."""
-        if self._threads is None:
-            return [self._clients[0].step(actions[0])]
-        steps = [self._threads.submit(client.step, own) for client, own in zip(self._clients, actions, strict=True)]
-        return [step.result() for step in steps]
+        return self._group.step(actions)
+
+    @property
+    def restarts(self) -> int:
+        """How often a build had to be started again."""
+        return self._group.restarts
 
     def behavior(self) -> BehaviorSpec:
         """The one behavior that is trained; several teams of one behavior name share a policy.
@@ -92,7 +72,7 @@ class Scenes:
         Raises:
             UnsupportedBehaviorError: the scene has agents of several behaviors.
         """
-        specs = {name: spec for client in self._clients for name, spec in client.specs.items()}
+        specs = self._group.specs
         names = sorted({spec.behavior_name for spec in specs.values()})
         if len(names) > 1:
             raise UnsupportedBehaviorError(
@@ -107,37 +87,25 @@ class Scenes:
 
     def close(self) -> None:
         """End all builds."""
-        for client in self._clients:
-            client.close()
-        if self._threads is not None:
-            self._threads.shutdown()
-
-    def _map(self, call: Callable[[SceneClient], SceneStep]) -> list[SceneStep]:
-        if self._threads is None:
-            return [call(self._clients[0])]
-        return list(self._threads.map(call, self._clients))
+        self._group.close()
 
 
-def _start_client(config: TrainingConfig, index: int, work_dir: Path) -> SceneClient:
+def _has_agents(answer: Answer) -> bool:
+    return any(len(step.decisions) for step in answer.steps.values())
+
+
+def _start_client(config: TrainingConfig, work_dir: Path, index: int, generation: int) -> BuildClient:
     settings = config.environment
+    suffix = f"-{generation}" if generation else ""  # the log of a build that crashed is kept
     return UnityClient(
         config.executable,
         arguments=settings.arguments,
-        seed=config.seed + index,
+        seed=config.seed + index + _SEEDS_APART * generation,
         time_scale=settings.time_scale,
         parameters=settings.parameters,
         graphics=settings.graphics,
         startup_timeout_seconds=settings.startup_timeout_seconds,
         step_timeout_seconds=settings.step_timeout_seconds,
-        log_file=work_dir / f"player-{index}.log",
+        log_file=work_dir / f"player-{index}{suffix}.log",
         run_as=config.run_as,
     )
-
-
-def _reset_until_agents(client: SceneClient) -> SceneStep:
-    step = client.reset()
-    for _ in range(STEPS_WITHOUT_AGENTS):
-        if any(len(behavior.decisions.agent_ids) for behavior in step.values()):
-            break
-        step = client.step({})
-    return step

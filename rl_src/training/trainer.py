@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rl_src.envs.group import Answer
 from rl_src.envs.specs import BehaviorSpec
 from rl_src.training.best import Best, BestPolicy
 from rl_src.training.checkpoint import Checkpoint, load_latest, save_checkpoint, write_checkpoint
@@ -16,7 +17,7 @@ from rl_src.training.config import ResolvedConfig, TrainingConfig
 from rl_src.training.errors import InvalidCheckpointError
 from rl_src.training.presets import number_of_builds, resolve
 from rl_src.training.progress import ProgressLog, RecentEpisodes, draw_learning_curve
-from rl_src.training.scenes import Scenes, SceneStep
+from rl_src.training.scenes import Scenes
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -146,7 +147,7 @@ class _Run:
         self._saved_at = time.monotonic()
         self._progress = ProgressLog(model_dir / "progress.jsonl", self._resume())
 
-    def play(self, first: list[SceneStep]) -> TrainingResult:
+    def play(self, first: list[Answer]) -> TrainingResult:
         """Iterate until there is a reason to stop."""
         self._ppo.begin(first)
         try:
@@ -312,8 +313,8 @@ def _start_scenes(config: TrainingConfig, work_dir: Path) -> Scenes:
         return start.result()
 
 
-def _agents(first: list[SceneStep]) -> int:
-    return sum(len(item.decisions.agent_ids) for step in first for item in step.values())
+def _agents(first: list[Answer]) -> int:
+    return sum(len(item.decisions.agent_ids) for answer in first for item in answer.steps.values())
 
 
 def _write_json(path: Path, document: dict[str, Any]) -> None:

@@ -141,9 +141,13 @@ class TrajectoryCollector:
         finished, self._finished = self._finished, []
         return finished
 
+    def open_keys(self) -> set[int]:
+        """Episodes that have begun and not ended."""
+        return {*self._last_row, *self._carried}
+
     def abandon(self, keys: Collection[int] | None = None) -> None:
         """Forget open episodes (all, or those of `keys`), as after a reset; what was recorded of them is dropped."""
-        dropped = {*self._last_row, *self._carried} if keys is None else set(keys)
+        dropped = self.open_keys() if keys is None else set(keys)
         for key in dropped:
             self._carried.pop(key, None)
         if dropped & self._last_row.keys():

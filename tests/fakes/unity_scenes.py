@@ -92,6 +92,21 @@ class FakeScene:
             observations = np.empty((0, self._width()))
         return self._answer(rewards, terminals(ids, observations, last, truncated))
 
+    def send_reset(self, parameters: Mapping[str, float] | None = None) -> None:
+        self._sent = lambda: self.reset(parameters)
+
+    def send_step(self, actions: Mapping[str, Actions]) -> None:
+        self._sent = lambda: self.step(actions)
+
+    def has_answer(self) -> bool:
+        return True
+
+    def receive(self) -> Mapping[str, BehaviorStep]:
+        return self._sent()
+
+    def descriptors(self) -> list[int]:
+        return []
+
     def close(self) -> None:
         self.closed = True
 

@@ -12,7 +12,7 @@ from tests.fakes.unity_scenes import BasicScene, FakeScene, HybridScene, MatchSc
 
 def train(tmp_path, scenes: list[FakeScene], **settings) -> TrainingResult:
     return train_on(
-        Scenes(scenes),
+        Scenes(lambda index, _: scenes[index], len(scenes)),
         TrainingConfig(tmp_path / "Game.x86_64", **settings),
         model_dir=tmp_path / "model",
         checkpoint_dir=tmp_path / "checkpoints",

@@ -30,7 +30,7 @@ class Run:
 
     def play(self) -> TrainingResult:
         return train_on(
-            Scenes(self.scenes),
+            Scenes(lambda index, _: self.scenes[index], len(self.scenes)),
             self.config,
             model_dir=self.place / "model",
             checkpoint_dir=self.place / "checkpoints",
