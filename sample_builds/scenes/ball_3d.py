@@ -95,12 +95,12 @@ class _Platform:
         self._id = world.new_episode_id()
         self._steps, self._reward = 0, 0.0
         self._roll_turn = self._pitch_turn = 0.0
-        self._pitch, self._roll = uniform(-START_TILT, START_TILT), uniform(-START_TILT, START_TILT)
+        self._set_tilt(roll=uniform(-START_TILT, START_TILT), pitch=uniform(-START_TILT, START_TILT))
         self._x, self._z = (uniform(-START_HALF_WIDTH, START_HALF_WIDTH) for _ in range(2))
         self._y = START_HEIGHT
         self._velocity_x = self._velocity_y = self._velocity_z = 0.0
         self._fall_per_step = world.parameter("gravity", 9.81) * STEP_SECONDS
-        self._radius = world.parameter("scale", 1.0) / 2
+        self._rest_height = FACE_HEIGHT + world.parameter("scale", 1.0) / 2
 
     def decide(self, action_z: float, action_x: float) -> None:
         """Take an action, to be repeated until the next: turns about z and x, within [-1, 1]."""
@@ -130,22 +130,33 @@ class _Platform:
         self._begin_episode()
 
     def _turn(self) -> None:
-        """Tilt the platform, unless it is at its limit on that side."""
-        z, x = self._rotation()
-        if (z < ROTATION_LIMIT and self._roll_turn > 0) or (z > -ROTATION_LIMIT and self._roll_turn < 0):
-            self._roll += self._roll_turn
-        if (x < ROTATION_LIMIT and self._pitch_turn > 0) or (x > -ROTATION_LIMIT and self._pitch_turn < 0):
-            self._pitch += self._pitch_turn
+        """Turn the platform, unless it is at its limit on that side."""
+        z, x = self._rotation
+        roll_turn, pitch_turn = self._roll_turn, self._pitch_turn
+        if not -ROTATION_LIMIT < z < ROTATION_LIMIT and z * roll_turn > 0:
+            roll_turn = 0.0
+        if not -ROTATION_LIMIT < x < ROTATION_LIMIT and x * pitch_turn > 0:
+            pitch_turn = 0.0
+        if roll_turn or pitch_turn:
+            self._set_tilt(self._roll + roll_turn, self._pitch + pitch_turn)
+
+    def _set_tilt(self, roll: float, pitch: float) -> None:
+        """Also what follows from it: z and x of the platform's quaternion, and the normal of its face."""
+        self._roll, self._pitch = roll, pitch
+        sin_roll, cos_roll = sin(roll / 2), cos(roll / 2)
+        sin_pitch, cos_pitch = sin(pitch / 2), cos(pitch / 2)
+        self._rotation = sin_roll * cos_pitch, cos_roll * sin_pitch
+        # (0, 1, 0) turned about z, then about x, by the double angles.
+        slant = 1 - 2 * sin_roll * sin_roll
+        self._up = -2 * sin_roll * cos_roll, slant * (1 - 2 * sin_pitch * sin_pitch), slant * 2 * sin_pitch * cos_pitch
 
     def _move_ball(self) -> None:
         velocity_x, velocity_y, velocity_z = self._velocity_x, self._velocity_y - self._fall_per_step, self._velocity_z
         x = self._x + velocity_x * STEP_SECONDS
         y = self._y + velocity_y * STEP_SECONDS
         z = self._z + velocity_z * STEP_SECONDS
-        # The normal of the face: (0, 1, 0) turned about z, then about x.
-        slant = cos(self._roll)
-        up_x, up_y, up_z = -sin(self._roll), slant * cos(self._pitch), slant * sin(self._pitch)
-        gap = x * up_x + y * up_y + z * up_z - FACE_HEIGHT - self._radius
+        up_x, up_y, up_z = self._up
+        gap = x * up_x + y * up_y + z * up_z - self._rest_height
         if gap < 0.0:
             x, y, z = x - gap * up_x, y - gap * up_y, z - gap * up_z
             approach = velocity_x * up_x + velocity_y * up_y + velocity_z * up_z
@@ -156,13 +167,7 @@ class _Platform:
         self._x, self._y, self._z = x, y, z
         self._velocity_x, self._velocity_y, self._velocity_z = velocity_x, velocity_y, velocity_z
 
-    def _rotation(self) -> tuple[float, float]:
-        """The z and x of the platform's quaternion."""
-        half_roll, half_pitch = self._roll / 2, self._pitch / 2
-        return sin(half_roll) * cos(half_pitch), cos(half_roll) * sin(half_pitch)
-
     def _observe(self) -> bytes:
-        rotation = self._rotation()
         return self._writer.write(
-            (pack((*rotation, self._x, self._y, self._z, self._velocity_x, self._velocity_y, self._velocity_z)),)
+            (pack((*self._rotation, self._x, self._y, self._z, self._velocity_x, self._velocity_y, self._velocity_z)),)
         )

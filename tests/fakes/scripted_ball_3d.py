@@ -17,4 +17,5 @@ def balance(observations: FloatArray) -> FloatArray:
     aim_z = _POSITION_GAIN * observations[:, 2] + _VELOCITY_GAIN * observations[:, 5]
     aim_x = -_POSITION_GAIN * observations[:, 4] - _VELOCITY_GAIN * observations[:, 7]
     turns = np.stack([aim_z - tilt_z, aim_x - tilt_x], axis=1)
-    return np.clip(_TURN_GAIN * turns, -1, 1).astype(np.float32)
+    actions: FloatArray = np.clip(_TURN_GAIN * turns, -1, 1).astype(np.float32)
+    return actions

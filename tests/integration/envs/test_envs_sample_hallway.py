@@ -26,7 +26,8 @@ def choices(*chosen: int) -> dict[str, Actions]:
 def returns(client: UnityClient, script: HallwayScript, episodes: int) -> list[float]:
     """What one agent's episodes paid in all."""
     step = client.reset()[NAME]
-    total, ended = 0.0, []
+    total = 0.0
+    ended: list[float] = []
     while len(ended) < episodes:
         total += float(step.decisions.rewards.sum())
         waiting = step.decisions.observations[0]

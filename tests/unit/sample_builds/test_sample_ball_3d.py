@@ -23,7 +23,7 @@ VELOCITY = slice(5, 8)
 class BallPlayer(ScenePlayer):
     """3DBall; what an agent observes is one array of 8 numbers."""
 
-    def __init__(self, *arguments: str, seed: int = 0, **parameters: float) -> None:
+    def __init__(self, *arguments: str, seed: int = 0, parameters: dict[str, float] | None = None) -> None:
         super().__init__(Ball3DScene, *arguments, seed=seed, parameters=parameters)
 
     def act(self, rows: Sequence[Sequence[float]]) -> list[Report]:
@@ -37,7 +37,7 @@ class BallPlayer(ScenePlayer):
 
 
 def constant(action_z: float, action_x: float) -> Choose:
-    return lambda observations: np.tile(np.float32([action_z, action_x]), (len(observations), 1))
+    return lambda observations: np.tile(np.array([action_z, action_x], np.float32), (len(observations), 1))
 
 
 def at_random(seed: int) -> Choose:
@@ -80,7 +80,7 @@ def test_twelve_agents_ask_at_once() -> None:
 
 @pytest.mark.parametrize(("arguments", "parameters", "count"), [(("--agents", "3"), {}, 3), ((), {"agents": 5.0}, 5)])
 def test_the_number_of_agents_can_be_set(arguments: tuple[str, ...], parameters: dict[str, float], count: int) -> None:
-    assert len(BallPlayer(*arguments, **parameters).reset()) == count
+    assert len(BallPlayer(*arguments, parameters=parameters).reset()) == count
 
 
 def test_a_ball_starts_at_rest_above_a_slanting_platform() -> None:
@@ -110,7 +110,7 @@ def test_the_ball_rolls_where_the_platform_slants(choose: Choose, axis: int, sid
 
 
 def test_the_platform_stops_at_its_limit() -> None:
-    player = BallPlayer("--agents", "1", gravity=0.0)  # the ball stays where it is
+    player = BallPlayer("--agents", "1", parameters={"gravity": 0.0})  # the ball stays where it is
     reports = player.reset()
     for _ in range(20):
         reports = player.play_on(reports, constant(1, -1))
@@ -161,7 +161,9 @@ def test_every_decision_pays_a_tenth_while_the_ball_stays() -> None:
 def test_ends_come_when_they_happen_and_new_episodes_begin_with_the_next_decisions() -> None:
     player = BallPlayer(seed=2)
     choose = at_random(2)
-    kinds, first_rewards, seen, ended = set(), set(), set(range(12)), set()
+    kinds: set[tuple[bool, bool]] = set()
+    first_rewards: set[float] = set()
+    seen, ended = set(range(12)), set[int]()
     reports = player.reset()
     for _ in range(400):
         reports = player.play_on(reports, choose)
@@ -190,7 +192,7 @@ def test_an_episode_lasts_a_thousand_decisions() -> None:
 
 
 def test_parameters_hold_from_the_next_episode_on() -> None:
-    player = BallPlayer("--agents", "1", gravity=0.0)
+    player = BallPlayer("--agents", "1", parameters={"gravity": 0.0})
     reports = player.reset()
     reports = player.play_on(reports, balance)
     assert reports[0].observations[0][HEIGHT] == 4.0
@@ -203,7 +205,7 @@ def test_parameters_hold_from_the_next_episode_on() -> None:
 
 @pytest.mark.parametrize("scale", [0.5, 1.0, 3.0])
 def test_a_ball_rests_as_high_as_it_is_large(scale: float) -> None:
-    player = BallPlayer("--agents", "1", scale=scale)
+    player = BallPlayer("--agents", "1", parameters={"scale": scale})
     reports = player.reset()
     for _ in range(300):
         reports = player.play_on(reports, balance)
@@ -212,15 +214,17 @@ def test_a_ball_rests_as_high_as_it_is_large(scale: float) -> None:
 
 def test_stronger_gravity_drops_the_ball_sooner() -> None:
     weak, strong = (
-        np.mean([episode.earned for episode in episodes(BallPlayer(gravity=gravity), constant(0, 0), 60)])
+        np.mean(
+            [episode.earned for episode in episodes(BallPlayer(parameters={"gravity": gravity}), constant(0, 0), 60)]
+        )
         for gravity in (4.0, 40.0)
     )
     assert strong < weak / 1.5
 
 
 def test_mass_changes_nothing_and_the_seed_everything() -> None:
-    def story(seed: int, **parameters: float) -> list[list[float]]:
-        player = BallPlayer(seed=seed, **parameters)
+    def story(seed: int, parameters: dict[str, float] | None = None) -> list[list[float]]:
+        player = BallPlayer(seed=seed, parameters=parameters)
         choose = at_random(7)
         reports, told = player.reset(), []
         for _ in range(60):
@@ -228,5 +232,5 @@ def test_mass_changes_nothing_and_the_seed_everything() -> None:
             reports = player.play_on(reports, choose)
         return told
 
-    assert story(5) == story(5, mass=20.0)
+    assert story(5) == story(5, {"mass": 20.0})
     assert story(5) != story(6)

@@ -22,7 +22,7 @@ MISS, DISTANCE = 4, 5
 class HallwayPlayer(ScenePlayer):
     """Hallway; each agent's choice is made of what it observes."""
 
-    def __init__(self, *arguments: str, seed: int = 0, **parameters: float) -> None:
+    def __init__(self, *arguments: str, seed: int = 0, parameters: dict[str, float] | None = None) -> None:
         super().__init__(HallwayScene, *arguments, seed=seed, parameters=parameters)
 
     def act(self, *choices: int) -> list[Report]:
@@ -73,7 +73,7 @@ def test_one_agent_sees_thirty_numbers() -> None:
 
 @pytest.mark.parametrize(("arguments", "parameters", "count"), [(("--agents", "3"), {}, 3), ((), {"agents": 5.0}, 5)])
 def test_the_number_of_agents_can_be_set(arguments: tuple[str, ...], parameters: dict[str, float], count: int) -> None:
-    reports = HallwayPlayer(*arguments, **parameters).reset()
+    reports = HallwayPlayer(*arguments, parameters=parameters).reset()
     assert sorted({report.id for report in reports}) == list(range(count))
 
 
@@ -129,7 +129,7 @@ def test_goals_and_symbols_are_drawn() -> None:
 
 def test_at_the_choice_the_symbol_is_known_from_memory_alone() -> None:
     """Two games that differ in the symbol: from its last sight on, all that can be seen is the same; the pay is not."""
-    o_game = HallwayPlayer(seed=8, symbol=0.0)
+    o_game = HallwayPlayer(seed=8, parameters={"symbol": 0.0})
     script = HallwayScript()
     choices: list[int] = []
 
@@ -139,7 +139,7 @@ def test_at_the_choice_the_symbol_is_known_from_memory_alone() -> None:
 
     o_story = story(o_game, choose_and_note)
     again = iter(choices)
-    x_story = story(HallwayPlayer(seed=8, symbol=1.0), lambda _observation: next(again))
+    x_story = story(HallwayPlayer(seed=8, parameters={"symbol": 1.0}), lambda _observation: next(again))
     pairs = list(zip(o_story, x_story, strict=True))
     differs = [not np.array_equal(rays(o_report), rays(x_report)) for o_report, x_report in pairs]
     assert differs == [bool(rays(report)[:, SYMBOLS].any()) for report in o_story]
@@ -173,7 +173,9 @@ def test_every_academy_step_costs_and_episodes_are_interrupted() -> None:
 def test_ends_and_next_decisions_share_a_message_or_do_not() -> None:
     player = HallwayPlayer("--agents", "4", seed=3)
     script = ahead_at_random(3)
-    kinds, ended, first_rewards = set(), set(), set()
+    kinds: set[tuple[bool, bool]] = set()
+    ended: set[int] = set()
+    first_rewards: set[int] = set()
     reports, seen = player.reset(), set(range(4))
     for _ in range(3000):
         reports = player.play_on(reports, script)
