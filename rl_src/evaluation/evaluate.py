@@ -3,11 +3,13 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rl_src.envs.batches import DecisionBatch
 from rl_src.envs.client import PlayerUser, UnityClient
+from rl_src.envs.group import BuildGroup
 from rl_src.evaluation.parity import ParityRecorder
 from rl_src.evaluation.rollouts import BehaviorEpisodes, play
 from rl_src.evaluation.statistics import describe
@@ -48,16 +50,16 @@ def evaluate(
     def watch(name: str, decisions: DecisionBatch) -> None:
         recorders[name].see(decisions)
 
-    with _start(config) as client:
+    with BuildGroup(partial(_start, config), 1) as builds:
         deterministic = play(
-            client,
+            builds,
             policies,
             config.episodes,
             True,
             watch,
             stop_requested,
         )
-        stochastic = play(client, policies, config.episodes, False, watch, stop_requested)
+        stochastic = play(builds, policies, config.episodes, False, watch, stop_requested)
     behaviors: list[dict[str, Any]] = [
         {"behavior": name, "deterministic": _figures(deterministic[name]), "stochastic": _figures(stochastic[name])}
         for name in policies
@@ -83,11 +85,11 @@ def _figures(episodes: BehaviorEpisodes) -> dict[str, Any]:
     return asdict(describe(episodes.returns, episodes.lengths, episodes.cut_off))
 
 
-def _start(config: EvaluationConfig) -> UnityClient:
+def _start(config: EvaluationConfig, _index: int, generation: int) -> UnityClient:
     return UnityClient(
         config.executable,
         arguments=config.arguments,
-        seed=config.seed,
+        seed=config.seed + generation,
         time_scale=config.time_scale,
         graphics=config.graphics,
         parameters=config.parameters,

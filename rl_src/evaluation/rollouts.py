@@ -4,13 +4,13 @@ Which episodes count is settled when they begin: the first N that begin, of each
 *end* would favour short ones, because many agents play side by side and the long episodes are the ones still running.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from rl_src.envs.batches import Actions, BehaviorStep, DecisionBatch
-from rl_src.envs.client import UnityClient
+from rl_src.envs.batches import Actions, BehaviorStep, DecisionBatch, TerminalBatch
+from rl_src.envs.group import BuildGroup
 from rl_src.evaluation.errors import EvaluationError
 from rl_src.serving.onnx_policy import OnnxPolicy
 
@@ -42,13 +42,13 @@ class BehaviorEpisodes:
     def record(self, step: BehaviorStep, wanted: int) -> None:
         """Take in one exchange: rewards of episodes that ended and of those that go on."""
         ended, waiting = step.terminals, step.decisions
-        for agent, reward in zip(ended.agent_ids.tolist(), ended.rewards.tolist(), strict=True):
+        for agent, reward in _rewards(ended):
             episode = self._episode(agent, wanted)
             episode.total += reward
             del self._running[agent]
             if episode.counts and not episode.cut_off:
                 self._count(episode)
-        for agent, reward in zip(waiting.agent_ids.tolist(), waiting.rewards.tolist(), strict=True):
+        for agent, reward in _rewards(waiting):
             episode = self._episode(agent, wanted)
             # The first reward of an id was earned before its episode began to be seen: Unity sends 0 there.
             episode.total += reward
@@ -65,7 +65,7 @@ class BehaviorEpisodes:
         return len(self.returns) >= wanted or self.cut_off >= MAX_CUT_OFF
 
     def forget_running(self) -> None:
-        """The scene was reset."""
+        """The scene was reset, or the build had to be started again: what was open has no end."""
         self._begun -= sum(episode.counts and not episode.cut_off for episode in self._running.values())
         self._running.clear()
 
@@ -86,8 +86,13 @@ class BehaviorEpisodes:
         return self._running[agent]
 
 
+def _rewards(batch: DecisionBatch | TerminalBatch) -> Iterable[tuple[int, float]]:
+    """Agent and reward; what its group earned is its own, too, as in training."""
+    return zip(batch.agent_ids.tolist(), (batch.rewards + batch.group_rewards).tolist(), strict=True)
+
+
 def play(
-    client: UnityClient,
+    builds: BuildGroup,
     policies: Mapping[str, OnnxPolicy],
     episodes: int,
     deterministic: bool,
@@ -97,7 +102,7 @@ def play(
     """Play until the first `episodes` episodes of every policy's behavior have ended.
 
     Args:
-        client: the build; it is reset first.
+        builds: a group of one; it is reset first.
         policies: by behavior name, without team.
         episodes: for each behavior; the teams of one behavior count together.
         deterministic: the likeliest actions, or sampled ones.
@@ -109,11 +114,13 @@ def play(
         UnityEnvironmentError: the build failed.
     """
     found = {name: BehaviorEpisodes() for name in policies}
-    steps = client.reset()
+    (answer,) = builds.reset()
     while True:
+        if answer.restarted:
+            _forget_running(found)
         actions: dict[str, Actions] = {}
-        for qualified, step in steps.items():
-            name = _known(client.specs[qualified].behavior_name, policies)
+        for qualified, step in answer.steps.items():
+            name = _known(builds.specs[qualified].behavior_name, policies)
             found[name].record(step, episodes)
             if len(step.decisions.agent_ids):
                 watch(name, step.decisions)
@@ -123,11 +130,15 @@ def play(
         if stop_requested():
             raise EvaluationError("The evaluation was stopped.", "Start it again.", code="Stopped")
         if all(behavior.is_stuck() for behavior in found.values()):
-            for behavior in found.values():
-                behavior.forget_running()
-            steps = client.reset()
+            _forget_running(found)
+            (answer,) = builds.reset()
         else:
-            steps = client.step(actions)
+            (answer,) = builds.step([actions])
+
+
+def _forget_running(found: Mapping[str, BehaviorEpisodes]) -> None:
+    for behavior in found.values():
+        behavior.forget_running()
 
 
 def _known(name: str, policies: Mapping[str, OnnxPolicy]) -> str:
