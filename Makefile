@@ -76,6 +76,10 @@ test-functions-312: .venv-functions-312/.done ## the Lambda code under Python 3.
 	  printf '\033[33mSKIPPED: Python 3.12 is not installed, so the Lambda code was tested under 3.11 only\033[0m\n'
 	fi
 
+test-peers: setup .venv-peers/.done ## the unmodified ML-Agents 1.1.0 plays and trains on the sample builds
+	$(call say,The reference clients on the sample builds)
+	$(PYTEST) tests/peers
+
 format: setup ## rewrite the code in the project's format
 	$(VENV)/ruff format .
 	$(VENV)/ruff check --fix .
@@ -125,8 +129,17 @@ setup: .venv/.done .venv-lambda/.done .venv-sam/.done ## install the three envir
 	  break
 	done
 
+# torch brings a newer setuptools, without the pkg_resources that mlagents imports: the locked packages come after it.
+.venv-peers/.done: .venv/bin/uv requirements/peers.txt requirements/torch.txt
+	$(call say,Making the environment of the reference clients)
+	$(PYTHON) -m venv --clear .venv-peers
+	.venv-peers/bin/python -m pip install -q --disable-pip-version-check $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -r requirements/torch.txt
+	$(UV) pip install -q --python .venv-peers/bin/python --require-hashes -r requirements/peers.txt
+	.venv-peers/bin/python -m pip install -q --disable-pip-version-check --no-deps --ignore-requires-python mlagents==1.1.0 mlagents-envs==1.1.0
+	touch $@
+
 lock: .venv/bin/uv ## compile every lock file anew from requirements/*.in
-	for name in dev training inference lambda-runtime sam; do
+	for name in dev training inference lambda-runtime sam peers; do
 	  $(UV) pip compile -q --upgrade --generate-hashes --python-version 3.11 requirements/$$name.in -o requirements/$$name.txt
 	done
 	$(UV) pip compile -q --generate-hashes --python-version 3.11 -c requirements/dev.txt requirements/functions.in -o functions/requirements.txt
@@ -141,4 +154,4 @@ help: ## this list
 
 , := ,
 
-.PHONY: demo local local-down sample-builds test lint test-fast test-rl test-e2e test-functions-312 format setup lock clean help
+.PHONY: demo local local-down sample-builds test lint test-fast test-rl test-e2e test-functions-312 test-peers format setup lock clean help
