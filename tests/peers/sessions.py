@@ -54,7 +54,8 @@ class Session:
         folder.mkdir(parents=True, exist_ok=True)
         facts = {"commands": self.commands, "behaviors": self.behaviors, "remarks": self.remarks}
         (folder / _FACTS_FILE).write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
-        np.savez_compressed(folder / _TABLES_FILE, **self.tables)
+        tables: dict[str, Any] = self.tables
+        np.savez_compressed(folder / _TABLES_FILE, **tables)
 
     @classmethod
     def load(cls, folder: Path) -> "Session":

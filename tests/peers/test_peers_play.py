@@ -10,8 +10,8 @@ import pytest
 
 from rl_src.envs.client import UnityClient
 from sample_builds.catalog import SAMPLE_BUILDS
-from tests.peers.conftest import Builds, Reference
 from tests.peers.our_client import replay
+from tests.peers.reference import Builds, play
 from tests.peers.sessions import ACTIONS, DECISIONS, EXCHANGE, RESET, TERMINALS, Session, differences
 
 SEED = 7
@@ -56,11 +56,11 @@ def folder(build: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def session(build: str, folder: Path, reference: Reference) -> Session:
+def session(build: str, folder: Path, builds: Builds) -> Session:
     arguments = ["--steps", str(STEPS.get(build, 200)), "--parameter", f"probe={PROBE}"]
     if build == "Chaos":
         arguments += ["--build-argument=--ledger", f"--build-argument={folder / 'ledger'}"]
-    return reference.play(build, folder, *arguments, seed=SEED)
+    return play(builds.program(build), folder, *arguments, seed=SEED)
 
 
 def test_every_build_is_documented_here() -> None:
@@ -130,15 +130,15 @@ def test_our_client_sees_the_same(build: str, builds: Builds, session: Session, 
     assert sum(session.count(name, ACTIONS) for name in session.behaviors) > 0
 
 
-def test_an_environment_parameter_changes_the_scene(reference: Reference, tmp_path: Path) -> None:
-    session = reference.play("Basic", tmp_path, "--steps", "5", "--parameter", "agents=5")
+def test_an_environment_parameter_changes_the_scene(builds: Builds, tmp_path: Path) -> None:
+    session = play(builds.program("Basic"), tmp_path, "--steps", "5", "--parameter", "agents=5", seed=SEED)
     assert len(session.rows("Basic?team=0", DECISIONS, 0)["agent_ids"]) == 5
 
 
-def test_chaos_the_reference_saw_what_the_ledger_holds(reference: Reference, tmp_path: Path) -> None:
+def test_chaos_the_reference_saw_what_the_ledger_holds(builds: Builds, tmp_path: Path) -> None:
     arguments = ["--build-argument=--ledger", f"--build-argument={tmp_path / 'ledger'}", "--steps", "150"]
     for seed in range(3):
-        session = reference.play("Chaos", tmp_path, *arguments, seed=seed)
+        session = play(builds.program("Chaos"), tmp_path, *arguments, seed=seed)
         written = [json.loads(line) for line in (tmp_path / "ledger").read_text().splitlines()]
         told = list(_story(session))
         assert {entry["event"] for entry in told} == {"reset", "decision", "terminal", "action"}

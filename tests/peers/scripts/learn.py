@@ -5,6 +5,8 @@ torch.export unless it is told otherwise, which needs packages that go with neit
 which ML-Agents pins. The exporter that ML-Agents means is still there and only asked for here.
 """
 
+# mypy: disable-error-code="import-untyped, import-not-found"
+
 import functools
 
 import torch.onnx

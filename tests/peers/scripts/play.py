@@ -5,6 +5,8 @@
 Runs in `.venv-peers`. Masks are obeyed. The seed is both the scene's and that of the actions.
 """
 
+# mypy: disable-error-code="import-untyped, import-not-found"
+
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,13 +15,12 @@ from typing import Any
 import numpy as np
 from mlagents_envs.base_env import ActionTuple, BehaviorSpec, DecisionSteps, ObservationType, TerminalSteps
 from mlagents_envs.environment import UnityEnvironment
-from mlagents_envs.side_channel.engine_configuration_channel import EngineConfigurationChannel
+from mlagents_envs.side_channel.engine_configuration_channel import EngineConfig, EngineConfigurationChannel
 from mlagents_envs.side_channel.environment_parameters_channel import EnvironmentParametersChannel
 from mlagents_envs.side_channel.stats_side_channel import StatsSideChannel
 
 from tests.peers.sessions import ACTIONS, DECISIONS, RESET, STEP, TERMINALS, Session, SessionWriter, agent_columns
 
-TIME_SCALE = 20.0
 START_SECONDS = 60
 
 
@@ -72,7 +73,7 @@ class Player:
     def __init__(self, arguments: argparse.Namespace) -> None:
         self._engine, self._parameters = EngineConfigurationChannel(), EnvironmentParametersChannel()
         self._statistics = StatsSideChannel()
-        self._engine.set_configuration_parameters(time_scale=TIME_SCALE)
+        self._engine.set_configuration(EngineConfig.default_config())
         for text in arguments.parameter:
             name, _, value = text.partition("=")
             self._parameters.set_float_parameter(name, float(value))
