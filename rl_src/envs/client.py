@@ -23,7 +23,7 @@ from rl_src.envs.protocol import (
     PACKAGE_VERSION,
     STATUS_OK,
     STATUS_QUIT,
-    envelope_class,
+    opaque_class,
 )
 from rl_src.envs.side_channels import (
     EngineConfigurationChannel,
@@ -99,7 +99,7 @@ class UnityClient:
         self._decoders: dict[str, BehaviorDecoder] = {}
         self._encoders: dict[str, ActionEncoder] = {}
         self._deciding: dict[str, int] = {}
-        self._message = envelope_class("UnityMessageProto")
+        self._message = opaque_class("UnityMessageProto")
         self._engine = EngineConfigurationChannel()
         self._parameters = EnvironmentParametersChannel(seed)
         self._statistics = StatisticsChannel()

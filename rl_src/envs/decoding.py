@@ -1,8 +1,7 @@
 """From the protocol's messages to batches."""
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -13,19 +12,22 @@ from rl_src.envs.agent_records import (
     AgentArrays,
     ByteTable,
     RecordLayout,
-    Rows,
     UnusualRecordError,
     uniform_table,
 )
-from rl_src.envs.batches import BehaviorStep, BoolArray, DecisionBatch, IntArray, TerminalBatch, empty_step
+from rl_src.envs.batches import BehaviorStep, DecisionBatch, FloatArray, TerminalBatch, empty_step
 from rl_src.envs.buffers import ObservationBuffers
 from rl_src.envs.errors import NonFiniteObservationError, NonFiniteRewardError, ProtocolError
-from rl_src.envs.protocol import envelope_class, message_class
+from rl_src.envs.protocol import opaque_class
 from rl_src.envs.specs import ActionSpec, BehaviorSpec, DimensionProperty, ObservationSpec
 
 _GOAL_SIGNAL = 1  # ObservationType of observation.proto
-_FEW, _FEW_ALIKE = 24, 3
-"""Fewer agents, or fewer of one structure among them, are quicker read one by one."""
+_DONE = attrgetter("done")
+_MANY = 24
+"""Fewer agents are quicker read one by one."""
+
+_FEW_VALUES = 32
+"""Fewer are quicker looked at without numpy."""
 
 _MOST_LAYOUTS = 64
 """Structures that are kept for a behavior; a game has a handful."""
@@ -37,12 +39,11 @@ def decode_spec(brain: Any, agents: bytes, images_channels_last: bool) -> Behavi
     Raises:
         ProtocolError: the first agent cannot be read, or there is none.
     """
-    records = _records(agents)
-    if not records:
+    messages = _agents(agents)
+    if not messages:
         raise ProtocolError(f"The build described behavior {brain.brain_name} without an agent of it.")
     observations = tuple(
-        _observation_spec(index, sensor, images_channels_last)
-        for index, sensor in enumerate(_agent(records[0]).observations)
+        _observation_spec(index, sensor, images_channels_last) for index, sensor in enumerate(messages[0].observations)
     )
     return BehaviorSpec(brain.brain_name, observations, _action_spec(brain))
 
@@ -65,23 +66,6 @@ def _action_spec(brain: Any) -> ActionSpec:
     if brain.vector_action_space_type_deprecated == 1:
         return ActionSpec(sizes[0] if sizes else 0, ())
     return ActionSpec(0, sizes)
-
-
-@dataclass
-class _Alike:
-    """Agents of one structure. `rows`: their places in the message."""
-
-    layout: RecordLayout
-    table: ByteTable
-    rows: Rows
-
-
-@dataclass
-class _Odd:
-    """Agents that fit no table. `rows`: their places in the message."""
-
-    agents: list[Any]  # AgentInfoProtos
-    rows: Rows
 
 
 class BehaviorDecoder:
@@ -108,66 +92,43 @@ class BehaviorDecoder:
             NonFiniteRewardError, NonFiniteObservationError: a NaN or an infinity.
             ProtocolError: no such message, or an observation does not fit the spec of the handshake.
         """
-        count, alike, odd = self._sorted_out(agents)
-        if not count:
-            return self.empty
-        deciding = _put_terminals_last(count, alike, odd)
-        observations = tuple([buffer.take(count) for buffer in self._buffers])
-        arrays = AgentArrays.of(count, self._mask_size, observations)
-        for group in alike:
-            group.layout.read(group.table, arrays, group.rows)
-        if odd.agents:
-            self._reader.read(odd.agents, arrays, odd.rows)
+        table = uniform_table(agents) if self._tables_fit else None
+        layout = self._layout_of(table) if table is not None and len(table) >= _MANY else None
+        if table is not None and layout is not None:
+            deciding = 0 if layout.done else len(table)
+            arrays = AgentArrays.of(len(table), self._mask_size, self._take_buffers(len(table)))
+            layout.read(table, arrays)
+        else:
+            messages = _agents(agents)
+            if not messages:
+                return self.empty
+            ended = list(filter(_DONE, messages))
+            deciding = len(messages) - len(ended)
+            if ended:
+                messages.sort(key=_DONE)  # stable: each in the order of the message
+            arrays = self._reader.read(messages, self._take_buffers(len(messages)))
         self._require_finite(arrays)
         return BehaviorStep(self._decisions(arrays, deciding), self._terminals(arrays, deciding))
 
-    def _sorted_out(self, agents: bytes) -> tuple[int, list[_Alike], _Odd]:
-        table = uniform_table(agents) if self._tables_fit else None
-        if table is not None and len(table) >= _FEW:
-            layout, matching = self._match(table)
-            if layout is not None and matching.all():
-                return len(table), [_Alike(layout, table, slice(None))], _Odd([], slice(0))
-        records = _records(agents)
-        if not self._tables_fit or len(records) < _FEW:
-            return len(records), [], _Odd([_agent(record) for record in records], slice(None))
-        alike: list[_Alike] = []
-        odd: list[int] = []
-        for length, rows in _by_length(records):
-            if not length:
-                odd += rows
-                continue
-            same_length = np.frombuffer(b"".join([records[row] for row in rows]), np.uint8).reshape(-1, length)
-            odd += self._sort_alike(same_length, np.array(rows), alike).tolist()
-        return len(records), alike, _Odd([_agent(records[row]) for row in odd], np.array(odd, np.int64))
-
-    def _sort_alike(self, table: ByteTable, rows: IntArray, alike: list[_Alike]) -> IntArray:
-        """Append the structures among records of one length; the rows that are left over."""
-        while len(rows) >= _FEW_ALIKE:
-            layout, matching = self._match(table)
-            if layout is None:
-                break
-            if matching.all():
-                alike.append(_Alike(layout, table, rows))
-                return rows[:0]
-            alike.append(_Alike(layout, table[matching], rows[matching]))
-            table, rows = table[~matching], rows[~matching]
-        return rows
-
-    def _match(self, table: ByteTable) -> tuple[RecordLayout | None, BoolArray]:
-        """The structure of the first row, and which rows [N] have it; None when the first is odd."""
+    def _layout_of(self, table: ByteTable) -> RecordLayout | None:
+        """The structure that all rows share; None when they differ, or are of no kind that is read as a table."""
         known = self._layouts.setdefault(table.shape[1], [])
         for layout in known:
-            matching = layout.matches(table)
-            if matching[0]:
-                return layout, matching
+            if layout.fits(table):
+                return layout
         try:
             layout = RecordLayout(table[0].tobytes(), self._sizes, self._mask_size)
         except UnusualRecordError:
-            return None, np.zeros(len(table), np.bool_)
+            return None
+        if not layout.fits(table):
+            return None
         if sum(map(len, self._layouts.values())) >= _MOST_LAYOUTS:
             self._layouts = {}
         self._layouts.setdefault(table.shape[1], []).append(layout)
-        return layout, layout.matches(table)
+        return layout
+
+    def _take_buffers(self, agents: int) -> tuple[FloatArray, ...]:
+        return tuple([buffer.take(agents) for buffer in self._buffers])
 
     def _decisions(self, arrays: AgentArrays, deciding: int) -> DecisionBatch:
         if not deciding:
@@ -195,56 +156,28 @@ class BehaviorDecoder:
 
     def _require_finite(self, arrays: AgentArrays) -> None:
         for kind, rewards in (("reward", arrays.rewards), ("group reward", arrays.group_rewards)):
-            if not np.isfinite(rewards).all():
+            if not _all_finite(rewards):
                 row = int(np.flatnonzero(~np.isfinite(rewards))[0])
                 raise NonFiniteRewardError(
                     f"Behavior {self.spec.name}: the {kind} of agent {arrays.agent_ids[row]} is {rewards[row]}; "
                     "it must be finite."
                 )
         for sensor, values in zip(self.spec.observations, arrays.observations, strict=True):
-            if not np.isfinite(values).all():
+            if not _all_finite(values):
                 raise NonFiniteObservationError(
                     f"Behavior {self.spec.name}: sensor {sensor.name} observed NaN or an infinity."
                 )
 
 
-def _put_terminals_last(count: int, alike: list[_Alike], odd: _Odd) -> int:
-    """Move the agents that ended behind those that decide, each in their order; how many decide."""
-    if not any(group.layout.done for group in alike) and not any(agent.done for agent in odd.agents):
-        return count
-    ended = np.zeros(count, np.bool_)
-    for group in alike:
-        ended[group.rows] = group.layout.done
-    ended[odd.rows] = [agent.done for agent in odd.agents]
-    deciding = count - int(np.count_nonzero(ended))
-    place = np.where(ended, deciding + np.cumsum(ended), np.cumsum(~ended)) - 1
-    for group in alike:
-        group.rows = place[group.rows]
-    odd.rows = place[odd.rows]
-    return deciding
-
-
-def _by_length(records: list[bytes]) -> Iterable[tuple[int, list[int]]]:
-    """Places of the records of each length."""
-    places: dict[int, list[int]] = {}
-    for row, record in enumerate(records):
-        length = len(record)
-        if length in places:
-            places[length].append(row)
-        else:
-            places[length] = [row]
-    return places.items()
-
-
-def _records(agents: bytes) -> list[bytes]:
+def _agents(agents: bytes) -> list[Any]:
+    """AgentInfoProtos, in which masks and values are bytes."""
     try:
-        return list(envelope_class("UnityRLOutputProto").ListAgentInfoProto.FromString(agents).value)
+        return list(opaque_class("UnityRLOutputProto").ListAgentInfoProto.FromString(agents).value)
     except DecodeError as error:
         raise ProtocolError(f"The build sent a list of agents that cannot be read: {error}.") from error
 
 
-def _agent(record: bytes) -> Any:
-    try:
-        return message_class("AgentInfoProto").FromString(record)
-    except DecodeError as error:
-        raise ProtocolError(f"The build sent an agent that cannot be read: {error}.") from error
+def _all_finite(values: FloatArray) -> bool:
+    if values.size <= _FEW_VALUES:
+        return all(map(math.isfinite, values.ravel().tolist()))
+    return bool(np.isfinite(values).all())

@@ -81,11 +81,12 @@ def serialized_descriptors() -> Iterator[bytes]:
 
 
 _OPAQUE_FIELDS = {
-    "unity_rl_output.ListAgentInfoProto.value",
     "unity_rl_output.AgentInfosEntry.value",
     "unity_rl_input.AgentActionsEntry.value",
+    "agent_info.AgentInfoProto.action_mask",
+    "observation.ObservationProto.float_data",
 }
-"""Fields of the agents' own messages, as file.message.field."""
+"""As file.message.field: what is read and written as bytes."""
 
 
 @cache
@@ -95,11 +96,11 @@ def message_class(name: str) -> Any:
 
 
 @cache
-def envelope_class(name: str) -> Any:
-    """The same, but agents stay serialized: the fields that hold their messages are bytes.
+def opaque_class(name: str) -> Any:
+    """The same, but what is long stays serialized: lists of agents, action masks and values of observations are bytes.
 
-    On the wire a message and bytes are alike (both length-delimited). So the envelope of an exchange is parsed without
-    the cost of a Python object for each agent, and what is inside can be read and written as one table.
+    On the wire messages, packed numbers and bytes are alike (all length-delimited). So the rest is parsed without the
+    cost of a Python object for each number, and the bytes are read as arrays.
     """
     return GetMessageClass(_pool(opaque=True).FindMessageTypeByName(f"communicator_objects.{name}"))
 
@@ -118,8 +119,9 @@ def _pool(opaque: bool) -> DescriptorPool:
 def _make_opaque(file: FileDescriptorProto) -> None:
     stem = Path(file.name).stem
     for message in file.message_type:
-        for nested in message.nested_type:
-            for field in nested.field:
-                if f"{stem}.{nested.name}.{field.name}" in _OPAQUE_FIELDS:
+        for holder in (message, *message.nested_type):
+            for field in holder.field:
+                if f"{stem}.{holder.name}.{field.name}" in _OPAQUE_FIELDS:
                     field.type = FieldDescriptorProto.TYPE_BYTES
+                    field.label = FieldDescriptorProto.LABEL_OPTIONAL
                     field.ClearField("type_name")
