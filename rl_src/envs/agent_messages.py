@@ -9,6 +9,7 @@ import numpy as np
 
 from rl_src.envs.agent_records import AgentArrays
 from rl_src.envs.batches import BoolArray, FloatArray
+from rl_src.envs.encoding import encode_varint
 from rl_src.envs.errors import ProtocolError
 from rl_src.envs.images import decode_png
 from rl_src.envs.protocol import COMPRESSION_NONE
@@ -74,7 +75,9 @@ class AgentReader:
                     f"Behavior {self._spec.name}: agent {agent.id} sent {len(mask)} action mask entries; "
                     f"its branches have {size}."
                 )
-        disallowed = np.frombuffer(b"".join(masks), np.bool_).reshape(-1, size)
+        disallowed = np.frombuffer(b"".join(masks), np.uint8).reshape(-1, size)
+        if disallowed.max() > 1:
+            raise ProtocolError(f"Behavior {self._spec.name}: an action mask holds other things than true and false.")
         return np.logical_not(disallowed)
 
     def _read_sensor(self, sensor: ObservationSpec, sent: list[Any], values: FloatArray) -> None:
@@ -89,7 +92,7 @@ class AgentReader:
                 self._read_image(sensor, item, values[row])
 
     def _read_floats(self, sensor: ObservationSpec, packed: list[bytes], values: FloatArray) -> None:
-        """Serialized FloatDatas -> [N, *shape]. Each ends in its values, little-endian."""
+        """Serialized FloatDatas -> [N, *shape]. The values are little-endian."""
         size = math.prod(sensor.shape)
         length = _packed_length(size)
         if set(map(len, packed)) != {length}:
@@ -100,8 +103,10 @@ class AgentReader:
             )
         if not size:
             return
-        # [N, bytes] -> [N, 4 * values]
-        table = np.frombuffer(b"".join(packed), np.uint8).reshape(-1, length)[:, -4 * size :]
+        rows = np.frombuffer(b"".join(packed), np.uint8).reshape(-1, length)
+        head, table = rows[:, : -4 * size], rows[:, -4 * size :]
+        if head.tobytes() != _packed_head(size) * len(packed):
+            raise ProtocolError(f"Behavior {self._spec.name}: sensor {sensor.name} sent values that cannot be read.")
         if self._channels_last and sensor.is_image:
             channels, height, width = sensor.shape
             images = np.ascontiguousarray(table).view(np.float32).reshape(-1, height, width, channels)
@@ -118,9 +123,13 @@ class AgentReader:
         decode_png(sent.compressed_data, tuple(sent.compressed_channel_mapping), sensor.name, out=values)
 
 
+def _packed_head(size: int) -> bytes:
+    """What stands before the values in a serialized FloatData: a tag, and their length in bytes as a varint."""
+    return b"\x0a" + encode_varint(4 * size) if size else b""
+
+
 def _packed_length(size: int) -> int:
-    """Bytes of a serialized FloatData with `size` values: a tag, the length as a varint, the values."""
-    return 1 + max(1, -(-(4 * size).bit_length() // 7)) + 4 * size if size else 0
+    return len(_packed_head(size)) + 4 * size
 
 
 def _count(packed: bytes) -> int:

@@ -174,16 +174,19 @@ class RecordLayout:
         return place
 
 
-def uniform_table(data: bytes) -> ByteTable | None:
-    """The records of a serialized ListAgentInfoProto as a table [N, bytes], if all have the same length."""
-    if not data:
+def uniform_table(data: bytes, at_least: int) -> ByteTable | None:
+    """The records of a serialized ListAgentInfoProto as a table [N, bytes].
+
+    None when their lengths differ, or when there are fewer than `at_least`.
+    """
+    if len(data) < at_least:
         return None
     length, start = _varint(data, 1)
     stride = start + length
-    if not length or len(data) % stride:
+    if not length or len(data) < at_least * stride or len(data) % stride:
         return None
     table = np.frombuffer(data, np.uint8).reshape(-1, stride)
-    if len(table) > 1 and not (table[:, :start] == table[0, :start]).all():
+    if not (table[:, :start] == table[0, :start]).all():
         return None
     return table[:, start:]
 

@@ -92,8 +92,8 @@ class BehaviorDecoder:
             NonFiniteRewardError, NonFiniteObservationError: a NaN or an infinity.
             ProtocolError: no such message, or an observation does not fit the spec of the handshake.
         """
-        table = uniform_table(agents) if self._tables_fit else None
-        layout = self._layout_of(table) if table is not None and len(table) >= _MANY else None
+        table = uniform_table(agents, _MANY) if self._tables_fit else None
+        layout = None if table is None else self._layout_of(table)
         if table is not None and layout is not None:
             deciding = 0 if layout.done else len(table)
             arrays = AgentArrays.of(len(table), self._mask_size, self._take_buffers(len(table)))

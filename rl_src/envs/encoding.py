@@ -63,7 +63,7 @@ class ActionEncoder:
         for _, values in reversed(fields):
             width = values.shape[1]
             table[:, column - width : column] = values
-            column -= width + 1 + len(_varint(width))
+            column -= width + 1 + len(encode_varint(width))
         return table.tobytes()
 
     def _fields(self, actions: Actions) -> list[tuple[int, npt.NDArray[np.uint8]]]:
@@ -85,7 +85,7 @@ def _choices(discrete: npt.NDArray[np.int32], branches: tuple[int, ...]) -> npt.
 
     A varint may be padded with empty groups of seven bits; every reader takes it (protobuf, "Base 128 Varints").
     """
-    width = len(_varint(max(branches) - 1))
+    width = len(encode_varint(max(branches) - 1))
     if width == 1:
         return discrete.astype(np.uint8)
     groups = [(discrete >> 7 * group & 0x7F) | (_ONE_BYTE_VARINT if group < width - 1 else 0) for group in range(width)]
@@ -94,8 +94,8 @@ def _choices(discrete: npt.NDArray[np.int32], branches: tuple[int, ...]) -> npt.
 
 def _template(agents: int, fields: list[tuple[int, npt.NDArray[np.uint8]]]) -> npt.NDArray[np.uint8]:
     """Tags and lengths of every row, and room for the values: [N, bytes]."""
-    payload = b"".join(bytes([tag]) + _varint(values.shape[1]) + bytes(values.shape[1]) for tag, values in fields)
-    row = bytes([_LIST_VALUE]) + _varint(len(payload)) + payload
+    payload = b"".join(bytes([tag]) + encode_varint(values.shape[1]) + bytes(values.shape[1]) for tag, values in fields)
+    row = bytes([_LIST_VALUE]) + encode_varint(len(payload)) + payload
     table = np.empty((agents, len(row)), np.uint8)
     table[:] = np.frombuffer(row, np.uint8)
     return table
@@ -106,7 +106,8 @@ def _float_bytes(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(rows, np.float32).view(np.uint8)
 
 
-def _varint(value: int) -> bytes:
+def encode_varint(value: int) -> bytes:
+    """A non-negative number as protobuf writes it."""
     encoded = bytearray()
     while value >= _ONE_BYTE_VARINT:
         encoded.append(value & 0x7F | _ONE_BYTE_VARINT)

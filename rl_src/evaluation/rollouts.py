@@ -41,17 +41,21 @@ class BehaviorEpisodes:
 
     def record(self, step: BehaviorStep, wanted: int) -> None:
         """Take in one exchange: rewards of episodes that ended and of those that go on."""
-        ended, waiting = step.terminals, step.decisions
-        for agent, reward in _rewards(ended):
-            episode = self._episode(agent, wanted)
+        for agent, reward in _rewards(step.terminals):
+            episode = self._running.pop(agent, None)
+            if episode is None:
+                continue  # it ended before it could decide anything
             episode.total += reward
-            del self._running[agent]
             if episode.counts and not episode.cut_off:
                 self._count(episode)
-        for agent, reward in _rewards(waiting):
-            episode = self._episode(agent, wanted)
-            # The first reward of an id was earned before its episode began to be seen: Unity sends 0 there.
-            episode.total += reward
+        for agent, reward in _rewards(step.decisions):
+            if agent not in self._running:
+                # What comes with an episode's first decision belongs to none of its decisions, as in training.
+                self._running[agent] = _Episode(counts=self._begun < wanted)
+                self._begun += 1
+            else:
+                self._running[agent].total += reward
+            episode = self._running[agent]
             episode.length += 1
             if episode.length > MAX_EPISODE_DECISIONS and not episode.cut_off:
                 self._cut_off(episode)
@@ -78,12 +82,6 @@ class BehaviorEpisodes:
     def _count(self, episode: _Episode) -> None:
         self.returns.append(episode.total)
         self.lengths.append(episode.length)
-
-    def _episode(self, agent: int, wanted: int) -> _Episode:
-        if agent not in self._running:
-            self._running[agent] = _Episode(counts=self._begun < wanted)
-            self._begun += 1
-        return self._running[agent]
 
 
 def _rewards(batch: DecisionBatch | TerminalBatch) -> Iterable[tuple[int, float]]:

@@ -70,3 +70,12 @@ def test_an_episode_that_ends_and_one_that_begins_in_one_exchange_are_two() -> N
     episodes.record(exchange({2: 0}, {1: 0.5}), 2)
     episodes.record(exchange({}, {2: 0.25}), 2)
     assert episodes.returns == [0.5, 0.25]
+
+
+def test_what_was_earned_before_the_first_decision_belongs_to_no_episode() -> None:
+    episodes = BehaviorEpisodes()
+    episodes.record(exchange({1: 0.1}, {}), 2)
+    episodes.record(exchange({1: 0.5}, {9: -3}), 2)  # 9 began and ended between two decisions
+    episodes.record(exchange({}, {1: 0.25}), 2)
+    assert episodes.returns == [0.75]
+    assert episodes.lengths == [2]
