@@ -24,6 +24,7 @@ class Documented:
     """What the examples' documentation says of one behavior, and what a build is known to do.
 
     `shapes`: of the observations. `agents`: how many decide at once, at most. `masks`: whether choices are disallowed.
+    `groups`: the group ids, 0 for agents without one.
     """
 
     build: str
@@ -32,6 +33,7 @@ class Documented:
     branches: tuple[int, ...]
     agents: int
     masks: bool = False
+    groups: tuple[int, ...] = (0,)
 
 
 BEHAVIORS = {
@@ -39,14 +41,14 @@ BEHAVIORS = {
     "3DBall?team=0": Documented("3DBall", ((8,),), 2, (), 12),
     "BigWallJump?team=0": Documented("WallJump", ((35,), (35,), (4,)), 0, (3, 3, 3, 2), 1),
     "SmallWallJump?team=0": Documented("WallJump", ((35,), (35,), (4,)), 0, (3, 3, 3, 2), 1),
-    "SoccerTwos?team=0": Documented("SoccerTwos", ((264,), (72,)), 0, (3, 3, 3), 2),
-    "SoccerTwos?team=1": Documented("SoccerTwos", ((264,), (72,)), 0, (3, 3, 3), 2),
+    "SoccerTwos?team=0": Documented("SoccerTwos", ((264,), (72,)), 0, (3, 3, 3), 2, groups=(1,)),
+    "SoccerTwos?team=1": Documented("SoccerTwos", ((264,), (72,)), 0, (3, 3, 3), 2, groups=(2,)),
     "Hallway?team=0": Documented("Hallway", ((30,),), 0, (4,), 1),
-    "Walker?team=0": Documented("Chaos", ((3,), (2, 4)), 2, (), 3),
-    "Guard?team=1": Documented("Chaos", ((5,),), 0, (3, 2), 2, masks=True),
-    "Mixed?team=0": Documented("Chaos", ((1, 2, 3), (1,)), 1, (200, 2), 2, masks=True),
+    "Walker?team=0": Documented("Chaos", ((3,), (2, 4)), 2, (), 3, groups=(0, 1)),
+    "Guard?team=1": Documented("Chaos", ((5,),), 0, (3, 2), 2, masks=True, groups=(0, 2)),
+    "Mixed?team=0": Documented("Chaos", ((1, 2, 3), (1,)), 1, (200, 2), 2, masks=True, groups=(0, 3)),
 }
-STEPS = {"Hallway": 700, "SoccerTwos": 600, "WallJump": 1200}
+STEPS = {"Hallway": 700, "SoccerTwos": 600, "WallJump": 1600}
 """To play after each of two resets, where episodes are too long for 200 to see the end of one."""
 
 
@@ -75,10 +77,12 @@ def test_it_reads_the_documented_specifications(build: str, session: Session) ->
         assert (spec["continuous"], tuple(spec["branches"])) == (known.continuous, known.branches)
 
 
-def test_it_meets_the_documented_agents(session: Session) -> None:
+def test_it_meets_the_documented_agents_in_their_groups(session: Session) -> None:
     for name in session.behaviors:
-        exchanges = session.table(name, DECISIONS)[EXCHANGE]
-        assert np.unique(exchanges, return_counts=True)[1].max() == BEHAVIORS[name].agents
+        decided, ended = session.table(name, DECISIONS), session.table(name, TERMINALS)
+        assert np.unique(decided[EXCHANGE], return_counts=True)[1].max() == BEHAVIORS[name].agents
+        assert tuple(np.unique(decided["group_ids"])) == BEHAVIORS[name].groups
+        assert bool(ended["group_rewards"].any()) == (BEHAVIORS[name].groups != (0,))
 
 
 def test_masks_are_told_and_can_be_obeyed(session: Session) -> None:
@@ -91,7 +95,7 @@ def test_masks_are_told_and_can_be_obeyed(session: Session) -> None:
         assert not np.logical_and.reduceat(disallowed, starts, axis=1).any(), "a branch with no choice left"
 
 
-def test_episodes_end_and_no_id_is_used_twice(build: str, session: Session) -> None:
+def test_episodes_end_and_no_id_is_used_twice(session: Session) -> None:
     for name in session.behaviors:
         ended = session.table(name, TERMINALS)
         assert len(ended["agent_ids"]) > 0
@@ -127,6 +131,7 @@ def test_our_client_sees_the_same(build: str, builds: Builds, session: Session, 
     ) as client:
         ours = replay(client, session)
     assert list(differences(session, ours)) == []
+    assert ours.remarks["statistics"] == session.remarks["statistics"]
     assert sum(session.count(name, ACTIONS) for name in session.behaviors) > 0
 
 
