@@ -105,12 +105,18 @@ class MultiAgentScene:
         self.undecided = Undecided()
         self._held: MultiAgentStep | None = None  # the beginning of the next episodes, which came with the last end
         self._over = True
+        self._earned_before: dict[tuple[str, int], tuple[float, float]] = {}  # behavior, id on the wire -> rewards
         self._forget()
 
     @property
     def specs(self) -> Mapping[str, BehaviorSpec]:
         """Every behavior seen so far, by fully qualified name."""
         return self._build.specs
+
+    @property
+    def begun(self) -> Mapping[str, int]:
+        """How many agent ids each behavior has used since the last reset."""
+        return self._begun
 
     @property
     def open_agents(self) -> list[str]:
@@ -145,6 +151,7 @@ class MultiAgentScene:
         step, self._held = self._held, None
         if step is None or seed is not None or parameters:
             self._forget()
+            self._earned_before.clear()
             step = MultiAgentStep()
             self._begin(self._build.begin(seed, parameters), step)
         self._over = False
@@ -176,6 +183,25 @@ class MultiAgentScene:
             exchange = self._build.step({})
         raise nobody_asks()
 
+    def cut(self, step: MultiAgentStep) -> None:
+        """End the episodes that are open after `step`, without a reset of the scene.
+
+        Their agents play on under other ids: the next `reset` begins with those that wait now.
+        """
+        waiting = self._waiting
+        self._forget()
+        self._over, self._held = True, MultiAgentStep()
+        for behavior, (decisions, agents) in waiting.items():
+            renamed = [self._new_agent(behavior) for _ in agents]
+            self._open[behavior] = dict(zip(decisions.agent_ids.tolist(), renamed, strict=True))
+            self._waiting[behavior] = decisions, renamed
+            self._held.waiting += renamed
+            for agent, name in zip(agents, renamed, strict=True):
+                self._held.observations[name] = step.observations[agent]
+                self._held.rewards[name] = 0.0
+                self._held.terminated[name] = self._held.truncated[name] = False
+                self._held.infos[name] = {**step.infos[agent], "reward": 0.0, "group_reward": 0.0}
+
     def statistics(self) -> dict[str, list[float]]:
         """What the game recorded by its StatsRecorder since the last call."""
         return self._build.statistics()
@@ -194,7 +220,6 @@ class MultiAgentScene:
         self._open: dict[str, dict[int, str]] = {}  # behavior -> id on the wire -> agent
         self._waiting: dict[str, tuple[DecisionBatch, list[str]]] = {}
         self._begun: dict[str, int] = {}
-        self._earned_before: dict[str, tuple[float, float]] = {}
 
     def _encoded(self, actions: Mapping[str, Any], idle: Collection[str]) -> dict[str, Actions]:
         waiting = {agent for _, agents in self._waiting.values() for agent in agents}
@@ -241,9 +266,9 @@ class MultiAgentScene:
         for row, agent_id in enumerate(terminals.agent_ids.tolist()):
             agent = self._open.get(behavior, {}).pop(agent_id, None)
             if agent is None:
-                self.undecided.add(float(terminals.rewards[row]), float(terminals.group_rewards[row]))
+                self.undecided.add(*self._earned(behavior, terminals, row))
                 continue
-            self._tell(step, agent, observations[row], terminals, row)
+            self._tell(step, agent, observations[row], terminals, row, self._earned(behavior, terminals, row))
             truncated = bool(terminals.truncated[row])
             step.terminated[agent], step.truncated[agent] = not truncated, truncated
 
@@ -259,9 +284,10 @@ class MultiAgentScene:
                 agent = self._open.setdefault(name, {}).get(agent_id)
                 if agent is None:
                     agent = self._open[name][agent_id] = self._new_agent(name)
-                    self._tell(step, agent, observations[row], decisions, row, first=True)
+                    self._earned_before[name, agent_id] = self._earned(name, decisions, row)
+                    self._tell(step, agent, observations[row], decisions, row, (0.0, 0.0))
                 else:
-                    self._tell(step, agent, observations[row], decisions, row)
+                    self._tell(step, agent, observations[row], decisions, row, self._earned(name, decisions, row))
                 if decisions.action_mask is not None:
                     step.infos[agent]["action_mask"] = sampling_mask(kinds, decisions.action_mask[row])
                 step.terminated[agent] = step.truncated[agent] = False
@@ -274,6 +300,11 @@ class MultiAgentScene:
         self._begun[behavior] = number + 1
         return f"{behavior}/{number}"
 
+    def _earned(self, behavior: str, batch: DecisionBatch | TerminalBatch, row: int) -> tuple[float, float]:
+        """Own and group reward, with what was earned before the first decision."""
+        before = self._earned_before.pop((behavior, int(batch.agent_ids[row])), (0.0, 0.0))
+        return float(batch.rewards[row]) + before[0], float(batch.group_rewards[row]) + before[1]
+
     def _tell(
         self,
         step: MultiAgentStep,
@@ -281,16 +312,9 @@ class MultiAgentScene:
         observation: Observation,
         batch: DecisionBatch | TerminalBatch,
         row: int,
-        *,
-        first: bool = False,
+        rewards: tuple[float, float],
     ) -> None:
-        reward, group_reward = float(batch.rewards[row]), float(batch.group_rewards[row])
-        if first:
-            self._earned_before[agent] = reward, group_reward
-            reward = group_reward = 0.0
-        elif agent in self._earned_before:
-            before = self._earned_before.pop(agent)
-            reward, group_reward = reward + before[0], group_reward + before[1]
+        reward, group_reward = rewards
         step.observations[agent] = observation
         step.rewards[agent] = reward + group_reward if self._group_rewards else reward
         step.infos[agent] = {

@@ -91,12 +91,18 @@ def sampling_mask(actions: ActionSpec, allowed: BoolArray) -> Any:
     return {CONTINUOUS: None, DISCRETE: discrete} if actions.continuous_size else discrete
 
 
-def batched_sampling_mask(actions: ActionSpec, allowed: BoolArray) -> Any:
-    """Masks [N, sum of branches] for the `sample` of a vector environment's batched action space."""
-    branches = np.split(allowed.astype(np.int8), np.cumsum(actions.discrete_branches)[:-1], axis=1)
-    # For one branch a tuple with N masks; for several, N tuples of masks.
-    discrete = tuple(branches[0]) if len(branches) == 1 else tuple(zip(*branches, strict=True))
-    return {CONTINUOUS: None, DISCRETE: discrete} if actions.continuous_size else discrete
+def sample_batch(actions: ActionSpec, allowed: BoolArray | None, agents: int, numbers: np.random.Generator) -> Any:
+    """Random actions of N agents, in the batched action space's form, within masks [N, sum of branches].
+
+    (gymnasium's batched `MultiDiscrete` is a `Box`, whose `sample` takes no mask.)
+    """
+    continuous = numbers.uniform(-1.0, 1.0, (agents, actions.continuous_size)).astype(np.float32)
+    discrete: npt.NDArray[np.int64] = _choices(actions, allowed, agents, numbers).astype(np.int64)
+    if len(actions.discrete_branches) == 1:
+        discrete = discrete[:, 0]
+    if actions.continuous_size and actions.discrete_branches:
+        return {CONTINUOUS: continuous, DISCRETE: discrete}
+    return continuous if actions.continuous_size else discrete
 
 
 def unity_actions(actions: ActionSpec, given: Sequence[Any]) -> Actions:
@@ -136,27 +142,27 @@ def random_actions(actions: ActionSpec, decisions: DecisionBatch, numbers: np.ra
     """Uniform over what the masks allow."""
     agents = len(decisions)
     continuous = numbers.uniform(-1.0, 1.0, (agents, actions.continuous_size)).astype(np.float32)
-    return Actions(continuous, _random_choices(actions, decisions, numbers))
+    return Actions(continuous, _choices(actions, decisions.action_mask, agents, numbers))
 
 
 def first_allowed_actions(actions: ActionSpec, decisions: DecisionBatch) -> Actions:
     """Nothing, as far as that can be said of a game: zeros, and the first choice that is allowed."""
     agents = len(decisions)
     continuous = np.zeros((agents, actions.continuous_size), np.float32)
-    return Actions(continuous, _random_choices(actions, decisions, None))
+    return Actions(continuous, _choices(actions, decisions.action_mask, agents, None))
 
 
-def _random_choices(
-    actions: ActionSpec, decisions: DecisionBatch, numbers: np.random.Generator | None
+def _choices(
+    actions: ActionSpec, allowed: BoolArray | None, agents: int, numbers: np.random.Generator | None
 ) -> npt.NDArray[np.int32]:
-    choices = np.zeros((len(decisions), len(actions.discrete_branches)), np.int32)
-    if decisions.action_mask is None:
+    """A choice in each branch, [N, branches]: random, or without `numbers` the first that is allowed."""
+    choices = np.zeros((agents, len(actions.discrete_branches)), np.int32)
+    if allowed is None:
         return choices
-    for branch, allowed in enumerate(
-        np.split(decisions.action_mask, np.cumsum(actions.discrete_branches)[:-1], axis=1)
-    ):
-        weights = np.ones(allowed.shape) if numbers is None else numbers.random(allowed.shape) + 1e-9
-        choices[:, branch] = (weights * allowed).argmax(axis=1)
+    for branch, mask in enumerate(np.split(allowed, np.cumsum(actions.discrete_branches)[:-1], axis=1)):
+        # The largest of random numbers is uniform over those that are not struck out.
+        weights = np.ones(mask.shape) if numbers is None else 1.0 - numbers.random(mask.shape)
+        choices[:, branch] = (weights * mask).argmax(axis=1)
     return choices
 
 

@@ -22,7 +22,7 @@ from rl_src.envs.seeded_build import (
     nobody_asks,
 )
 from rl_src.envs.slots import Slots, SlotStep, several_behaviors
-from rl_src.envs.spaces import Observation, action_space, observation_space, unity_actions_of_batch
+from rl_src.envs.spaces import Observation, action_space, observation_space, sample_batch, unity_actions_of_batch
 from rl_src.envs.specs import BehaviorSpec
 
 
@@ -38,7 +38,7 @@ class UnityVectorEnv(gym.vector.VectorEnv[Observation, Any, npt.NDArray[Any]]):
     episode that ends before its agent was ever asked has no slot and is only counted in `undecided`.
 
     Infos, [N] each: `deciding`, `agent_id` (-1: free slot), `reward` (the agent's own), `group_reward`, `group_id`;
-    with discrete branches `action_mask` [N, sum of branches], True = allowed; see `batched_sampling_mask`.
+    with discrete branches `action_mask` [N, sum of branches], True = allowed; `sample_actions` keeps to it.
 
     Args:
         executable: the program, as `unpack_build` returns it.
@@ -116,6 +116,11 @@ class UnityVectorEnv(gym.vector.VectorEnv[Observation, Any, npt.NDArray[Any]]):
         step = self._play(slots, exchange)
         rewards = step.rewards + step.group_rewards if self._group_rewards else step.rewards.copy()
         return slots.observation(), rewards, step.terminations, step.truncations, self._infos(slots, step)
+
+    def sample_actions(self) -> Any:
+        """Random actions that the masks allow, by the action space's generator: `action_space.seed` seeds it."""
+        mask = None if self._slots is None else self._slots.action_mask
+        return sample_batch(self.behavior.actions, mask, self.num_envs, self.action_space.np_random)
 
     def statistics(self) -> dict[str, list[float]]:
         """What the game recorded by its StatsRecorder since the last call."""
