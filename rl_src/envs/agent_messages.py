@@ -10,7 +10,7 @@ import numpy as np
 from rl_src.envs.agent_records import AgentArrays
 from rl_src.envs.batches import BoolArray, FloatArray
 from rl_src.envs.encoding import encode_varint
-from rl_src.envs.errors import ProtocolError
+from rl_src.envs.errors import AgentMismatchError, ProtocolError, SensorImageError
 from rl_src.envs.images import decode_png
 from rl_src.envs.protocol import COMPRESSION_NONE
 from rl_src.envs.specs import BehaviorSpec, ObservationSpec
@@ -36,7 +36,9 @@ class AgentReader:
         """A row for each agent. `observations`: where theirs go, [N, *shape] for each sensor.
 
         Raises:
-            ProtocolError: an observation or a mask does not fit the spec of the handshake.
+            AgentMismatchError: an observation or a mask does not fit the spec of the handshake.
+            SensorImageError: a picture cannot be decoded, or is of the wrong size.
+            ProtocolError: values or masks that cannot be read.
         """
         sent = list(map(_OBSERVATIONS, agents))
         if not all(len(own) == len(observations) for own in sent):
@@ -57,9 +59,9 @@ class AgentReader:
     def _raise_wrong_number(self, agents: Sequence[Any]) -> None:
         expected = len(self._spec.observations)
         agent = next(agent for agent in agents if len(agent.observations) != expected)
-        raise ProtocolError(
+        raise AgentMismatchError(
             f"Behavior {self._spec.name}: agent {agent.id} sent {len(agent.observations)} observations; "
-            f"the behavior's first agent had {expected}. All agents of a behavior need the same sensors."
+            f"the behavior's first agent had {expected}."
         )
 
     def _allowed(self, agents: Sequence[Any]) -> BoolArray:
@@ -71,7 +73,7 @@ class AgentReader:
         masks = [agent.action_mask or everything for agent in agents]
         for agent, mask in zip(agents, masks, strict=True):
             if len(mask) != size:
-                raise ProtocolError(
+                raise AgentMismatchError(
                     f"Behavior {self._spec.name}: agent {agent.id} sent {len(mask)} action mask entries; "
                     f"its branches have {size}."
                 )
@@ -97,9 +99,9 @@ class AgentReader:
         length = _packed_length(size)
         if set(map(len, packed)) != {length}:
             wrong = next(item for item in packed if len(item) != length)
-            raise ProtocolError(
+            raise AgentMismatchError(
                 f"Behavior {self._spec.name}: sensor {sensor.name} sent {_count(wrong)} values; its shape "
-                f"{sensor.shape} has {size}. All agents of a behavior need sensors of the same size."
+                f"{sensor.shape} has {size}."
             )
         if not size:
             return
@@ -116,7 +118,7 @@ class AgentReader:
 
     def _read_image(self, sensor: ObservationSpec, sent: Any, values: FloatArray) -> None:
         if not sensor.is_image:
-            raise ProtocolError(
+            raise SensorImageError(
                 f"Behavior {self._spec.name}: sensor {sensor.name} sent an image; "
                 f"its shape {sensor.shape} is not an image's."
             )

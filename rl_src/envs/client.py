@@ -11,20 +11,13 @@ from google.protobuf.message import DecodeError
 
 from rl_src.envs.batches import Actions, BehaviorStep, DecisionBatch, TerminalBatch
 from rl_src.envs.decoding import BehaviorDecoder, decode_spec
-from rl_src.envs.diagnosis import no_answer, quit_first
+from rl_src.envs.diagnosis import Phase, Silence, no_answer, quit_first
 from rl_src.envs.encoding import ActionEncoder, validated
-from rl_src.envs.errors import BuildProcessError, IncompatibleVersionError, ProtocolError
+from rl_src.envs.errors import BuildProcessError, ProtocolError
+from rl_src.envs.handshake import BuildTraits, traits_of, write_welcome
 from rl_src.envs.launcher import Launcher, late_camera
 from rl_src.envs.player import Player, PlayerUser
-from rl_src.envs.protocol import (
-    API_VERSION,
-    COMMAND_RESET,
-    COMMAND_STEP,
-    PACKAGE_VERSION,
-    STATUS_OK,
-    STATUS_QUIT,
-    opaque_class,
-)
+from rl_src.envs.protocol import COMMAND_RESET, COMMAND_STEP, STATUS_OK, STATUS_QUIT, opaque_class
 from rl_src.envs.side_channels import (
     EngineConfigurationChannel,
     EnvironmentParametersChannel,
@@ -44,16 +37,6 @@ _LEAST_PATIENCE_SECONDS = 1.0
 QUIT_SECONDS = 5.0
 """How long a build that was told to quit may take before it is killed."""
 
-_CAPABILITIES = {
-    "baseRLCapabilities": True,
-    "concatenatedPngObservations": True,
-    "compressedChannelMapping": True,
-    "hybridActions": True,
-    "trainingAnalytics": False,  # no analytics events are sent
-    "variableLengthObservation": True,
-    "multiAgentGroups": True,
-}
-
 
 class UnityClient:
     """One build process and the server that it talks to. Close it, or use it as a context manager.
@@ -70,7 +53,7 @@ class UnityClient:
         graphics: False starts it with `-nographics -batchmode`, True on a display, for cameras; there is one, or Xvfb
             makes one. None starts it headless, looks at the sensors of its first agents, and starts it again on a
             display if one may be a camera.
-        startup_timeout_seconds: from the start until it has connected.
+        startup_timeout_seconds: from the start until it has connected and shaken hands.
         step_timeout_seconds: for each answer after that.
         log_file: where the player logs; left out, a temporary file that close() removes.
         run_as: the user to drop it to, for a trainer that runs as root.
@@ -112,8 +95,8 @@ class UnityClient:
         self._opening = b""  # on side channels until the first agents came, for a second start
         self._player: Player | None = None
         self._deadline = 0.0  # for the answer to what was sent last
-        self._connected = self._listening = self._closed = self._begun = False
-        self._hybrid_actions, self._images_channels_last = True, False  # until the handshake says otherwise
+        self._phase, self._traits = Phase.START, BuildTraits()  # until the handshake says otherwise
+        self._listening = self._closed = self._begun = False
         self._server = ExchangeServer()
         try:
             self._start()
@@ -217,8 +200,9 @@ class UnityClient:
         self.close()
 
     def _start(self) -> None:
+        self._phase = Phase.START
         self._player = self._launcher.start(self._server.port)
-        self._shake_hands(self._startup_timeout_seconds)
+        self._shake_hands(time.monotonic() + self._startup_timeout_seconds)
 
     def _start_on_display(self) -> Mapping[str, BehaviorStep]:
         """The build has cameras: once more from the beginning, with graphics; the answer to its first command."""
@@ -226,7 +210,7 @@ class UnityClient:
             raise late_camera(self._specs.values())
         self._end_player()
         self._server = ExchangeServer()
-        self._connected = self._listening = False
+        self._listening = False
         self._forget()
         self._launcher.use_display()
         self._start()
@@ -248,28 +232,16 @@ class UnityClient:
             self._player.kill()
         self._server.close()
 
-    def _shake_hands(self, timeout_seconds: float) -> None:
+    def _shake_hands(self, deadline: float) -> None:
         """Exchange versions and capabilities; afterwards the build waits for its first command."""
-        output = self._receive(timeout_seconds, timeout_seconds).unity_output.rl_initialization_output
-        version = output.communication_version
-        if version.split(".")[0] != API_VERSION.split(".")[0]:
-            raise IncompatibleVersionError(
-                f"The build speaks version {version or '(none)'} of the ML-Agents communicator (package "
-                f"{output.package_version or 'unknown'}); the trainer speaks {API_VERSION}."
-            )
-        self._hybrid_actions = bool(output.capabilities.hybridActions)
-        # Channels come first since package 3.0 (ml-agents release 21); before, height, width, channels.
-        major = output.package_version.split(".")[0]
-        self._images_channels_last = major.isdigit() and int(major) < 3
-        reply = self._message()
-        reply.header.status = STATUS_OK
-        greeting = reply.unity_input.rl_initialization_input
-        greeting.seed, greeting.num_areas = self._seed, 1
-        greeting.communication_version, greeting.package_version = API_VERSION, PACKAGE_VERSION
-        for capability, value in _CAPABILITIES.items():
-            setattr(greeting.capabilities, capability, value)
-        self._reply(reply)
-        self._receive(timeout_seconds, timeout_seconds)
+        introduction = self._receive(deadline - time.monotonic(), self._startup_timeout_seconds)
+        self._phase = Phase.HANDSHAKE
+        self._traits = traits_of(introduction.unity_output.rl_initialization_output)
+        welcome = self._message()
+        write_welcome(welcome, self._seed)
+        self._reply(welcome)
+        self._receive(deadline - time.monotonic(), self._startup_timeout_seconds)
+        self._phase = Phase.GAME
 
     def _send(self, command: int, actions: Mapping[str, Actions], replayed: bytes = b"") -> None:
         if self._closed:
@@ -297,7 +269,7 @@ class UnityClient:
         infos: dict[str, bytes] = dict(rl_output.agentInfos)
         for brain in output.rl_initialization_output.brain_parameters:
             if infos.get(brain.brain_name):
-                self._learn_spec(decode_spec(brain, infos[brain.brain_name], self._images_channels_last))
+                self._learn_spec(decode_spec(brain, infos[brain.brain_name], self._traits.images_channels_last))
         unknown = set(infos) - set(self._specs)
         if unknown:
             raise ProtocolError(
@@ -312,8 +284,8 @@ class UnityClient:
 
     def _learn_spec(self, spec: BehaviorSpec) -> None:
         self._specs[spec.name] = spec
-        self._decoders[spec.name] = BehaviorDecoder(spec, self._images_channels_last)
-        self._encoders[spec.name] = ActionEncoder(spec, self._hybrid_actions)
+        self._decoders[spec.name] = BehaviorDecoder(spec, self._traits.images_channels_last)
+        self._encoders[spec.name] = ActionEncoder(spec, self._traits.hybrid_actions)
 
     def _reply(self, message: Any) -> None:
         self._listening = False
@@ -327,16 +299,17 @@ class UnityClient:
         except NoMessageError as error:
             if self._closed:
                 raise BuildProcessError("The client was closed while it waited for the build.", "Start anew.") from None
-            raise no_answer(self._player, self._executable, self._connected, error.gone, timeout_seconds) from None
+            silence = Silence(self._phase, error.gone, timeout_seconds, self._server.violation)
+            raise no_answer(self._player, self._executable, silence) from None
         self._deadline = 0.0  # for the answer to what was sent last
-        self._connected = self._listening = True
+        self._listening = True
         try:
             message = self._message.FromString(request)
         except DecodeError as error:
             raise ProtocolError(f"The build sent a message that cannot be read: {error}.") from error
         if message.header.status != STATUS_OK:
             self._say_goodbye()
-            raise quit_first(self._player)
+            raise quit_first(self._player, self._server.violation)
         return message
 
     def _say_goodbye(self) -> None:

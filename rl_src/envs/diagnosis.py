@@ -3,6 +3,9 @@
 import errno
 import os
 import re
+import signal
+from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 from rl_src.envs.binary_format import identify
@@ -13,9 +16,23 @@ from rl_src.envs.errors import (
     BuildNotStartableError,
     BuildProcessError,
     BuildQuitError,
+    ProtocolError,
     UnityEnvironmentError,
 )
-from rl_src.envs.player import Player, PlayerExit
+from rl_src.envs.http2 import MessageTooLargeError, ViolationError
+from rl_src.envs.player import LOG_TAIL_CHARACTERS, Player, PlayerExit, fitted
+
+_QUOTED_CHARACTERS = 160
+
+# Nothing of ours ends a build while its answer is awaited, and the kernel's reaper of memory sends this signal.
+_NO_MEMORY = (
+    "Something outside killed the build, most often the system because memory ran out: choose a larger instance, a "
+    "smaller `environment.num_builds` or a lighter scene."
+)
+_SLOW_HANDSHAKE = (
+    "Look for endless loops or dialogs in what the first scene does before agents act (Awake, OnEnable, Initialize); a "
+    "slow start needs a longer `environment.startup_timeout_seconds`."
+)
 
 # What a log line tells, and what to do about it. Unity's and the loader's own words.
 _KNOWN_LINES: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -56,6 +73,28 @@ _KNOWN_LINES: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 
 
+class Phase(Enum):
+    """How far a build had come, as errors say it."""
+
+    START = "at its start"
+    HANDSHAKE = "during the handshake"
+    GAME = "in the middle of the game"
+
+
+@dataclass(frozen=True)
+class Silence:
+    """What is known of a build that does not answer.
+
+    `gone`: its process has ended. `timeout_seconds`: of the whole start-up, or for one answer in the game.
+    `violation`: it was hung up on for this.
+    """
+
+    phase: Phase
+    gone: bool
+    timeout_seconds: float
+    violation: ViolationError | None = None
+
+
 def cannot_start(executable: Path) -> UnityEnvironmentError | None:
     """Why the system would refuse `executable`; None when it looks fine."""
     if not executable.is_file():
@@ -68,46 +107,66 @@ def cannot_start(executable: Path) -> UnityEnvironmentError | None:
     return None
 
 
-def quit_first(player: Player) -> BuildProcessError:
-    """The build said goodbye before we did."""
+def quit_first(player: Player, violation: ViolationError | None) -> UnityEnvironmentError:
+    """The build said goodbye before we did; of its own accord, unless it was hung up on for a violation."""
+    if violation is not None:
+        return _hung_up_on(player, violation, Phase.GAME)
     return BuildQuitError(f"The build ended the session by itself.{_log(player)}")
 
 
-def no_answer(
-    player: Player, executable: Path, connected: bool, gone: bool, timeout_seconds: float
-) -> BuildProcessError:
+def no_answer(player: Player, executable: Path, silence: Silence) -> UnityEnvironmentError:
     """The build is gone, or silent."""
     ended = player.poll()
-    if gone and ended is not None:
-        return _ended(player, executable, ended, connected)
-    if connected:
-        return BuildHungError(
-            f"The build still runs but has not answered for {timeout_seconds:g} s.{_log(player)}",
-            _remedy_from_log(player),
+    if silence.violation is not None:
+        return _hung_up_on(player, silence.violation, silence.phase)
+    if silence.gone and ended is not None:
+        return _ended(player, executable, ended, silence.phase)
+    return _silent(player, executable, silence)
+
+
+def _hung_up_on(player: Player, violation: ViolationError, phase: Phase) -> ProtocolError:
+    if isinstance(violation, MessageTooLargeError):
+        remedy = "Send less at once: fewer or smaller camera pictures, PNG compression, fewer agents in the scene."
+    elif phase is Phase.START:
+        remedy = f"{ProtocolError.default_remedy} Nothing else may use the port of --mlagents-port."
+    else:
+        remedy = None
+    return ProtocolError(f"The trainer hung up on the build {phase.value}: {violation}.{_log(player)}", remedy)
+
+
+def _silent(player: Player, executable: Path, silence: Silence) -> BuildProcessError:
+    remedy = _remedy_from_log(player)
+    if silence.phase is Phase.START:
+        return BuildNeverConnectedError(
+            f"The build runs but did not connect to the trainer within {silence.timeout_seconds:g} s."
+            f"{_no_toolkit(executable)}{_log(player)}",
+            remedy,
         )
-    return BuildNeverConnectedError(
-        f"The build runs but did not connect to the trainer within {timeout_seconds:g} s."
-        f"{_no_toolkit(executable)}{_log(player)}",
-        _remedy_from_log(player),
+    if silence.phase is Phase.HANDSHAKE:
+        return BuildHungError(
+            f"The build still runs and has connected, but did not finish the handshake within "
+            f"{silence.timeout_seconds:g} s of its start.{_log(player)}",
+            remedy or _SLOW_HANDSHAKE,
+        )
+    return BuildHungError(
+        f"The build still runs but has not answered for {silence.timeout_seconds:g} s.{_log(player)}", remedy
     )
 
 
-def _ended(player: Player, executable: Path, ended: PlayerExit, connected: bool) -> BuildProcessError:
+def _ended(player: Player, executable: Path, ended: PlayerExit, phase: Phase) -> BuildProcessError:
     if ended.refused_errno is not None:
         return _refused(executable, ended)
-    remedy = _remedy_from_log(player)
-    if connected:
-        if ended.code == 0:
-            return BuildQuitError(f"The build ended by itself in the middle of the game.{_log(player)}", remedy)
+    if ended.code != 0:
         return BuildCrashedError(
-            f"The build crashed in the middle of the game ({ended.describe()}).{_log(player)}", remedy
+            f"The build crashed {phase.value} ({ended.describe()}).{_log_and_output(player)}",
+            _NO_MEMORY if ended.signal_number == signal.SIGKILL else _remedy_from_log(player),
         )
-    if ended.code == 0:
+    if phase is Phase.START:
         return BuildNeverConnectedError(
             f"The build ended by itself without connecting to the trainer.{_no_toolkit(executable)}{_log(player)}",
-            remedy,
+            _remedy_from_log(player),
         )
-    return BuildCrashedError(f"The build crashed at its start ({ended.describe()}).{_log(player)}", remedy)
+    return BuildQuitError(f"The build ended by itself {phase.value}.{_log(player)}", _remedy_from_log(player))
 
 
 def _refused(executable: Path, ended: PlayerExit) -> BuildProcessError:
@@ -134,14 +193,27 @@ def _no_toolkit(executable: Path) -> str:
 
 
 def _remedy_from_log(player: Player) -> str | None:
-    log = player.log_tail()
+    said = "\n".join([*player.log_lines(), *player.output_lines()])
     for pattern, remedy in _KNOWN_LINES:
-        match = pattern.search(log)
+        match = pattern.search(said)
         if match:
-            return remedy.format(what=match["what"].strip())
+            return remedy.format(what=match["what"].strip()[:_QUOTED_CHARACTERS])
     return None
 
 
 def _log(player: Player) -> str:
-    tail = player.log_tail()
-    return f" Last lines of the player's log:\n{tail}\n" if tail else " The player's log is empty."
+    return _quoted("the player's log", player.log_tail()) or " The player's log is empty."
+
+
+def _log_and_output(player: Player) -> str:
+    """For a crash: the last words of loaders, libraries and interpreters are printed, not logged."""
+    log, output = player.log_lines(), player.output_lines()
+    if not log or not output:
+        return _log(player)
+    printed = fitted(output, LOG_TAIL_CHARACTERS // 2)
+    logged = fitted(log, LOG_TAIL_CHARACTERS - len(printed))
+    return _quoted("the player's log", logged) + _quoted("what it printed", printed)
+
+
+def _quoted(source: str, tail: str) -> str:
+    return f" Last lines of {source}:\n{tail}\n" if tail else ""

@@ -15,7 +15,9 @@ UnityEnvironmentError
 │   ├── BuildHungError              it stopped answering
 │   └── BuildQuitError              it left by itself
 ├── ProtocolError                   it speaks something that we do not understand
-│   └── IncompatibleVersionError    another major version of the ML-Agents communicator
+│   ├── IncompatibleVersionError    another major version of the ML-Agents communicator
+│   ├── AgentMismatchError          an agent that is not like the first one of its behavior
+│   └── SensorImageError            a picture that cannot be decoded, or of another size than its sensor says
 ├── DisplayMissingError             cameras need a display, and none can be made
 ├── NonFiniteRewardError            NaN or infinite
 └── NonFiniteObservationError
@@ -140,6 +142,24 @@ class IncompatibleVersionError(ProtocolError):
 
     default_remedy = (
         "Install a com.unity.ml-agents package whose communicator is 1.x (package 1.0 or newer) and build again."
+    )
+
+
+class AgentMismatchError(ProtocolError):
+    """An agent's observations or action mask are not what the first agent of its behavior had."""
+
+    default_remedy = (
+        "Give all agents of a behavior the same sensors, observation sizes and action branches, and do not change them "
+        "while the game runs; agents that differ need a Behavior Name of their own."
+    )
+
+
+class SensorImageError(ProtocolError):
+    """A sensor's picture cannot be decoded, or is not of the size that the sensor said."""
+
+    default_remedy = (
+        "Give cameras the same width and height in all agents of a behavior; a sensor of your own must return PNGs of "
+        "the size that its ObservationSpec says from GetCompressedObservation, or use no compression."
     )
 
 

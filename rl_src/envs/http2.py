@@ -18,6 +18,7 @@ MAX_MESSAGE_BYTES = 1024 * 1024 * 1024
 _STALL_SECONDS = 60.0
 """How long a peer may leave a reply of ours untaken."""
 
+_QUOTED_BYTES = 40
 _RECEIVE_BYTES = 256 * 1024
 _MAX_FRAME_BYTES = 1024 * 1024
 _MAX_WINDOW = 2**31 - 1
@@ -54,7 +55,15 @@ _GREETING = _frame(
 
 
 class ConnectionLostError(Exception):
-    """The peer is gone, or speaks no gRPC over HTTP/2."""
+    """The peer is gone, or has to be hung up on."""
+
+
+class ViolationError(ConnectionLostError):
+    """The peer speaks no gRPC over HTTP/2. The words say what it did: "it sent ..."."""
+
+
+class MessageTooLargeError(ViolationError):
+    """More than MAX_MESSAGE_BYTES."""
 
 
 @dataclass
@@ -92,7 +101,8 @@ class GrpcConnection:
         """Read once and handle every whole frame; False when nothing came in time.
 
         Raises:
-            ConnectionLostError: end of stream, a reset, or a violation of the protocol.
+            ConnectionLostError: end of stream or a reset.
+            ViolationError: the peer broke the protocol.
         """
         try:
             self._socket.settimeout(timeout_seconds)
@@ -151,14 +161,14 @@ class GrpcConnection:
             if len(received) < len(PREFACE) and PREFACE.startswith(received):
                 return
             if not received.startswith(PREFACE):
-                raise ConnectionLostError("the peer does not speak HTTP/2")
+                raise ViolationError(f"it began with {_first_line(received)!r} instead of HTTP/2's greeting")
             self._greeted, position = True, len(PREFACE)
         available = len(received)
         while available - position >= _FRAME_HEADER.size:
             high, low, kind, flags, stream_id = _FRAME_HEADER.unpack_from(received, position)
             length = high << 8 | low
             if length > _MAX_FRAME_BYTES:
-                raise ConnectionLostError(f"the peer sent a frame of {length} bytes")
+                raise ViolationError(f"it sent an HTTP/2 frame of {length} bytes")
             start = position + _FRAME_HEADER.size
             if available - start < length:
                 break
@@ -177,7 +187,7 @@ class GrpcConnection:
             # Trailers of a request (a second HEADERS) change nothing; gRPC clients send none.
             self._streams.setdefault(stream_id, _Stream(self._initial_window))
             if flags & _END_STREAM and not self._streams[stream_id].body:
-                raise ConnectionLostError("the peer sent a request without a message")
+                raise ViolationError("it sent a request without a message")
         elif kind == _WINDOW_UPDATE:
             self._handle_window_update(stream_id, int.from_bytes(payload, "big") & _MAX_WINDOW)
         elif kind == _PING and not flags & _ACK:
@@ -187,7 +197,7 @@ class GrpcConnection:
         elif kind == _RST_STREAM:
             self._streams.pop(stream_id, None)
         elif kind == _PUSH_PROMISE:
-            raise ConnectionLostError("the peer pushes, which a client may not")
+            raise ViolationError("it sent a push promise, which a client may not")
         # PRIORITY, CONTINUATION (of headers that we do not read), GOAWAY and unknown frames ask for nothing.
 
     def _handle_data(self, flags: int, stream_id: int, payload: bytearray) -> None:
@@ -199,11 +209,13 @@ class GrpcConnection:
         if stream is None:
             return  # cancelled
         if flags & _PADDED:
+            if not payload or payload[0] >= len(payload):
+                raise ViolationError("it sent a frame with more padding than there is room for")
             payload = payload[1 : len(payload) - payload[0]]
         body = stream.body
         body += payload
         if len(body) > MAX_MESSAGE_BYTES:
-            raise ConnectionLostError(f"the peer sent a message of more than {MAX_MESSAGE_BYTES} bytes")
+            raise MessageTooLargeError(f"it sent a message of more than {MAX_MESSAGE_BYTES} bytes")
         if flags & _END_STREAM:
             self.requests.append((stream_id, _message(body)))
             stream.body = bytearray()
@@ -215,6 +227,8 @@ class GrpcConnection:
             self._streams[stream_id].send_window += increment
 
     def _handle_settings(self, payload: bytearray) -> None:
+        if len(payload) % _SETTING.size:
+            raise ViolationError(f"it sent HTTP/2 settings of {len(payload)} bytes")
         for name, value in _SETTING.iter_unpack(payload):
             if name == _SETTING_INITIAL_WINDOW:
                 for stream in self._streams.values():
@@ -227,8 +241,12 @@ class GrpcConnection:
 
 def _message(body: bytearray) -> bytes:
     if len(body) < _GRPC_PREFIX.size:
-        raise ConnectionLostError("the peer sent an empty request")
+        raise ViolationError("it sent an empty request")
     compressed, length = _GRPC_PREFIX.unpack_from(body)
     if compressed or length != len(body) - _GRPC_PREFIX.size:
-        raise ConnectionLostError("the peer sent a compressed or incomplete message")
+        raise ViolationError("it sent a compressed or incomplete message")
     return bytes(memoryview(body)[_GRPC_PREFIX.size :])
+
+
+def _first_line(received: bytearray) -> str:
+    return received.split(b"\r\n", 1)[0][:_QUOTED_BYTES].decode("ascii", "backslashreplace")

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rl_src.envs.batches import FloatArray
-from rl_src.envs.errors import ProtocolError
+from rl_src.envs.errors import SensorImageError
 
 _BRIGHTEST = np.float32(255)
 _AS_THEY_ARE = ((), (0, 1, 2))
@@ -25,7 +25,7 @@ def decode_png(data: bytes, mapping: tuple[int, ...], sensor: str, out: FloatArr
     """Decode one agent's observation into `out` [C, H, W], values in [0, 1].
 
     Raises:
-        ProtocolError: no PNG, or one of another size than `out`.
+        SensorImageError: no PNG, or one of another size than `out`.
     """
     pictures = list(_pictures(data, sensor))
     if len(pictures) == 1 and pictures[0].shape == out.shape and mapping in _AS_THEY_ARE:
@@ -35,7 +35,7 @@ def decode_png(data: bytes, mapping: tuple[int, ...], sensor: str, out: FloatArr
     channels, height, width = out.shape
     wrong = next((plane.shape for plane in planes if plane.shape != (height, width)), None)
     if wrong is not None:
-        raise ProtocolError(
+        raise SensorImageError(
             f"Sensor {sensor} sent an image of {wrong} pixels (height, width); its shape is {out.shape}."
         )
     if mapping:
@@ -45,14 +45,14 @@ def decode_png(data: bytes, mapping: tuple[int, ...], sensor: str, out: FloatArr
     elif len(planes) >= channels:
         out[:] = planes[:channels]  # the rest is padding to a multiple of three
     else:
-        raise ProtocolError(f"Sensor {sensor} sent {len(planes)} channels; its shape is {out.shape}.")
+        raise SensorImageError(f"Sensor {sensor} sent {len(planes)} channels; its shape is {out.shape}.")
     out /= _BRIGHTEST
 
 
 def _apply_mapping(planes: list[npt.NDArray[np.uint8]], mapping: tuple[int, ...], sensor: str, out: FloatArray) -> None:
     targets = {target for target in mapping if target >= 0}
     if len(mapping) != len(planes) or targets != set(range(len(out))):
-        raise ProtocolError(
+        raise SensorImageError(
             f"Sensor {sensor} maps {len(mapping)} image channels {mapping}; it sent {len(planes)}, for {len(out)}."
         )
     for target in range(len(out)):
@@ -83,4 +83,4 @@ def _picture(data: bytes, sensor: str) -> npt.NDArray[np.uint8]:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             return np.asarray(image.convert("RGB"), np.uint8)
     except (RuntimeError, OSError, SyntaxError) as error:
-        raise ProtocolError(f"Sensor {sensor} sent an image that is no PNG: {error}.") from error
+        raise SensorImageError(f"Sensor {sensor} sent an image that is no PNG: {error}.") from error

@@ -23,6 +23,9 @@ LOG_TAIL_CHARACTERS = 500
 _LOG_LINE_CHARACTERS = 160
 _LOG_TAIL_BYTES = 16 * 1024
 
+# What Unity prints at every start, whatever happens later.
+_NOISE = ("[UnityMemory] Configuration Parameters", '"memorysetup-')
+
 # What a game may know of its surroundings. Everything else, above all credentials, stays with the trainer.
 _PASSED_VARIABLES = frozenset(
     {"PATH", "LANG", "LANGUAGE", "TZ", "DISPLAY", "XAUTHORITY", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES"}
@@ -107,7 +110,17 @@ class Player:
 
     def log_tail(self) -> str:
         """The last lines of the player's log, or of its output where the log is empty."""
-        return _tail(self.log_file) or _tail(self.output_file)
+        return fitted(self.log_lines() or self.output_lines(), LOG_TAIL_CHARACTERS)
+
+    def log_lines(self) -> list[str]:
+        """The last lines of the player's log, whole."""
+        return _last_lines(self.log_file)[-LOG_TAIL_LINES:]
+
+    def output_lines(self) -> list[str]:
+        """The last lines that it printed and did not log: the loader's, the C library's, an interpreter's."""
+        logged = set(_last_lines(self.log_file))
+        printed = [line for line in _last_lines(self.output_file) if line not in logged and not line.startswith(_NOISE)]
+        return printed[-LOG_TAIL_LINES:]
 
 
 def player_environment(environment: Mapping[str, str], home: str) -> dict[str, str]:
@@ -175,13 +188,16 @@ class _Supervised:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
 
-def _tail(path: Path) -> str:
+def fitted(lines: Sequence[str], characters: int) -> str:
+    """The end of what `lines` say, in at most so many characters."""
+    return "\n".join(line[:_LOG_LINE_CHARACTERS] for line in lines)[-characters:]
+
+
+def _last_lines(path: Path) -> list[str]:
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - _LOG_TAIL_BYTES))
             text = file.read().decode("utf-8", "replace")
     except OSError:
-        return ""
-    lines = [line.strip()[:_LOG_LINE_CHARACTERS] for line in text.splitlines() if line.strip()]
-    tail = "\n".join(lines[-LOG_TAIL_LINES:])
-    return tail[-LOG_TAIL_CHARACTERS:]
+        return []
+    return [line.strip() for line in text.splitlines() if line.strip()]

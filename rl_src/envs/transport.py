@@ -8,7 +8,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 
-from rl_src.envs.http2 import ConnectionLostError, GrpcConnection
+from rl_src.envs.http2 import ConnectionLostError, GrpcConnection, ViolationError
 
 _LIVENESS_SECONDS = 0.1
 _HOUSEKEEPING_SECONDS = 5.0
@@ -38,6 +38,8 @@ class ExchangeServer:
         self._connections: list[GrpcConnection] = []
         self._inbox: deque[tuple[GrpcConnection, int, bytes]] = deque()
         self._pending: tuple[GrpcConnection, int] | None = None
+        self._partner: GrpcConnection | None = None
+        self._violation: ViolationError | None = None
         self._lock = threading.Lock()
         self._ending = threading.Event()
         # The thread must not keep a forgotten server alive.
@@ -54,25 +56,28 @@ class ExchangeServer:
         """
         deadline = time.monotonic() + timeout_seconds
         with self._lock:
-            while not self._inbox and not self._ending.is_set():
-                came = self._pump(min(_LIVENESS_SECONDS, max(0.0, deadline - time.monotonic())))
-                if not came and not self._inbox and not is_alive():
-                    while self._pump(0.0):
-                        pass  # what it sent before it ended still counts
-                    if not self._inbox:
-                        raise NoMessageError(gone=True)
-                if not self._inbox and time.monotonic() >= deadline:
-                    break
-            if self._inbox:
-                return self._take()
-            raise NoMessageError(gone=False)
+            while not self._inbox:
+                remaining_seconds = deadline - time.monotonic()
+                if self._ending.is_set() or remaining_seconds < 0:
+                    raise NoMessageError(gone=False)
+                came = self._pump(min(_LIVENESS_SECONDS, remaining_seconds))
+                # What it sent before it ended still counts.
+                if not came and not is_alive() and not self._has_message():
+                    raise NoMessageError(gone=True)
+            return self._take()
 
     def has_message(self) -> bool:
         """Whether `receive` has something to return already; reads what has come."""
         with self._lock:
-            while not self._inbox and self._pump(0.0):
-                pass
-            return bool(self._inbox)
+            return self._has_message()
+
+    @property
+    def violation(self) -> ViolationError | None:
+        """How the build broke the protocol, for which it was hung up on; None when it did not.
+
+        A stranger that finds the port counts until the build has been answered.
+        """
+        return self._violation
 
     def descriptors(self) -> list[int]:
         """What to poll for the build's next message."""
@@ -81,6 +86,8 @@ class ExchangeServer:
     def reply(self, message: bytes) -> None:
         """Answer the message received last. A peer that has gone meanwhile shows at the next `receive`."""
         with self._lock:
+            if self._pending is not None and self._pending[0] is not self._partner:
+                self._partner, self._violation = self._pending[0], None
             self._answer(message)
 
     def say_goodbye(self, message: bytes, has_ended: Callable[[], bool], timeout_seconds: float) -> None:
@@ -113,14 +120,19 @@ class ExchangeServer:
             finally:
                 self._lock.release()
 
+    def _has_message(self) -> bool:
+        while not self._inbox and self._pump(0.0):
+            pass
+        return bool(self._inbox)
+
     def _answer(self, message: bytes) -> None:
         if self._pending is None:
             return
         (connection, stream_id), self._pending = self._pending, None
         try:
             connection.respond(stream_id, message)
-        except ConnectionLostError:
-            self._drop(connection)
+        except ConnectionLostError as error:
+            self._drop(connection, error)
 
     def _take(self) -> bytes:
         connection, stream_id, message = self._inbox.popleft()
@@ -155,14 +167,16 @@ class ExchangeServer:
         """Whether anything came. A lost connection is dropped; what it had sent whole is kept."""
         try:
             came = connection.read(timeout_seconds)
-        except ConnectionLostError:
-            self._drop(connection)
+        except ConnectionLostError as error:
+            self._drop(connection, error)
             came = True
         while connection.requests:
             self._inbox.append((connection, *connection.requests.popleft()))
         return came
 
-    def _drop(self, connection: GrpcConnection) -> None:
+    def _drop(self, connection: GrpcConnection, error: ConnectionLostError) -> None:
+        if isinstance(error, ViolationError) and self._partner in (None, connection):
+            self._violation = error
         connection.close()
         if connection in self._connections:
             self._connections.remove(connection)

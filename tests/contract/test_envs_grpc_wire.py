@@ -236,6 +236,97 @@ def test_a_peer_that_speaks_something_else_is_dropped_and_others_served(echo: Ec
         assert channel.unary_unary(EXCHANGE_METHOD)(b"ab", timeout=30) == b"ba"
 
 
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "'GET / HTTP/1.1'"),
+        (b"\x16\x03\x01\x02\x00\x01", "began with"),
+        (GREETING + b"\xff\xff\xff\x00\x00\x00\x00\x00\x01", "frame of 16777215 bytes"),
+        (GREETING + b"\x00\x00\x04\x05\x00\x00\x00\x00\x01" + bytes(4), "push promise"),
+        (GREETING + b"\x00\x00\x05\x04\x00\x00\x00\x00\x00" + bytes(5), "settings of 5 bytes"),
+        (GREETING + b"\x00\x00\x00\x01\x05\x00\x00\x00\x01", "without a message"),
+        (GREETING + b"\x00\x00\x00\x01\x04\x00\x00\x00\x01" + b"\x00\x00\x00\x00\x08\x00\x00\x00\x01", "padding"),
+        (
+            GREETING + b"\x00\x00\x00\x01\x04\x00\x00\x00\x01" + b"\x00\x00\x01\x00\x08\x00\x00\x00\x01\x01",
+            "padding",
+        ),
+    ],
+)
+def test_what_broke_the_protocol_is_kept(sent: bytes, told: str) -> None:
+    server = ExchangeServer()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as peer:
+        peer.sendall(sent)
+        while server.violation is None:
+            assert not server.has_message()
+    assert told in str(server.violation)
+    server.close()
+
+
+def test_a_peer_that_simply_leaves_breaks_nothing() -> None:
+    server = ExchangeServer()
+    socket.create_connection(("127.0.0.1", server.port), timeout=30).close()
+    client = H2Client(server.port)
+    client.socket.close()
+    with pytest.raises(NoMessageError):
+        server.receive(5, lambda: False)
+    assert server.violation is None
+    server.close()
+
+
+def trouble(server: ExchangeServer) -> None:
+    """Connect and speak something else, until hung up on."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as stranger:
+        stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        stranger.settimeout(0.01)
+        greeting_or_end = b"?"
+        while greeting_or_end:
+            assert not server.has_message()
+            with contextlib.suppress(TimeoutError):
+                greeting_or_end = stranger.recv(4096)
+
+
+def exchange_once(server: ExchangeServer, client: H2Client) -> None:
+    stream = client.open()
+    client.connection.send_data(stream, grpc_body(b"state"), end_stream=True)
+    client.flush()
+    assert server.receive(30, alive) == b"state"
+    server.reply(b"command")
+    assert client.answer()[0] == grpc_body(b"command")
+
+
+def test_a_stranger_is_not_to_blame_once_the_build_has_been_answered() -> None:
+    server = ExchangeServer()
+    client = H2Client(server.port)
+    trouble(server)
+    assert server.violation is not None
+    exchange_once(server, client)
+    assert server.violation is None
+    trouble(server)
+    assert server.violation is None
+    exchange_once(server, client)
+    client.socket.sendall(b"\xff" * 9)  # the head of a frame that is far too long
+    with pytest.raises(NoMessageError):
+        server.receive(5, lambda: False)
+    assert server.violation is not None
+    server.close()
+
+
+def test_a_message_that_waits_is_returned_at_once() -> None:
+    server = ExchangeServer()
+    client = H2Client(server.port)
+    for message in (b"state", b"farewell"):
+        client.connection.send_data(client.open(), grpc_body(message), end_stream=True)
+    client.flush()
+    assert server.receive(30, alive) == b"state"
+    while not server.has_message():
+        pass
+    assert server.receive(0.0, lambda: False) == b"farewell"
+    server.close()
+
+
 @pytest.mark.parametrize("body", [b"\x01\0\0\0\x01x", b"\0\0\0\0\x09x", b"\0"])
 def test_a_message_that_is_no_plain_grpc_drops_the_connection(echo: EchoServer, body: bytes) -> None:
     client = H2Client(echo.server.port)

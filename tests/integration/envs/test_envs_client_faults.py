@@ -1,16 +1,17 @@
 """Each fault of a build, injected into a real one: the right error, in words, and nothing left running."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 
-from rl_src.envs import errors
+from rl_src.envs import errors, http2
 from rl_src.envs.batches import Actions, BehaviorStep
 from rl_src.envs.client import UnityClient
+from rl_src.envs.transport import ExchangeServer
 from sample_builds.scenes.faulty import AT_START, FAULTS, NUISANCES
 from sample_builds.scenes.misdeeds import FLOOD_BYTES
 from sample_builds.scenes.oddities import ODDITIES
@@ -24,17 +25,17 @@ FAULTS_AT_START = [
     ("missing-library", errors.BuildCrashedError, ["exit code 127", "The library libGL.so.1 is missing"]),
     ("never-connect", errors.BuildNeverConnectedError, ["runs but did not connect", "5 s", "Behavior Type"]),
     ("hang-before-handshake", errors.BuildNeverConnectedError, ["did not connect", "startup_timeout_seconds"]),
-    ("not-grpc", errors.BuildNeverConnectedError, ["did not connect", "5 s"]),
+    ("not-grpc", errors.ProtocolError, ["hung up", "at its start", "'GET / HTTP/1.1'", "--mlagents-port"]),
     ("slow-start", errors.BuildNeverConnectedError, ["did not connect", "startup_timeout_seconds"]),
     ("garbage-at-start", errors.ProtocolError, ["cannot be read", "com.unity.ml-agents"]),
     ("wrong-version", errors.IncompatibleVersionError, ["9.0.0", "1.5.0", "build again"]),
-    ("hang-in-handshake", errors.BuildHungError, ["still runs", "not answered for 5 s"]),
-    ("crash-in-handshake", errors.BuildCrashedError, ["exit code 134", "NullReferenceException"]),
+    ("hang-in-handshake", errors.BuildHungError, ["still runs", "within 5 s of its start", "startup_timeout_seconds"]),
+    ("crash-in-handshake", errors.BuildCrashedError, ["during the handshake", "exit code 134", "NullReferenceExc"]),
 ]
 FAULTS_IN_THE_MIDDLE = [
     ("crash", errors.BuildCrashedError, ["in the middle", "exit code 134", "threw an exception (NullRef"]),
     ("segfault", errors.BuildCrashedError, ["in the middle", "signal 11 (SIGSEGV)"]),
-    ("killed", errors.BuildCrashedError, ["in the middle", "signal 9 (SIGKILL)"]),
+    ("killed", errors.BuildCrashedError, ["in the middle", "signal 9 (SIGKILL)", "memory", "environment.num_builds"]),
     ("exit", errors.BuildQuitError, ["ended by itself in the middle"]),
     ("quit", errors.BuildQuitError, ["ended the session by itself", "Application.Quit"]),
     ("hang", errors.BuildHungError, ["not answered for 2 s", "step_timeout_seconds"]),
@@ -43,16 +44,16 @@ FAULTS_IN_THE_MIDDLE = [
     ("garbage-agents", errors.ProtocolError, ["cannot be read"]),
     ("nan-reward", errors.NonFiniteRewardError, [NAME, "reward", "nan", "AddReward"]),
     ("infinite-reward", errors.NonFiniteRewardError, [NAME, "inf"]),
-    ("nan-observation", errors.NonFiniteObservationError, [NAME, "BasicSensor", "CollectObservations"]),
-    ("wrong-shape", errors.ProtocolError, [NAME, "BasicSensor", "21 values", "(20,)"]),
-    ("missing-sensor", errors.ProtocolError, [NAME, "0 observations"]),
-    ("extra-sensor", errors.ProtocolError, [NAME, "2 observations"]),
-    ("wrong-mask", errors.ProtocolError, [NAME, "4 action mask entries", "3"]),
+    ("nan-observation", errors.NonFiniteObservationError, [NAME, "BasicSensor", "at agent ", "CollectObservations"]),
+    ("wrong-shape", errors.AgentMismatchError, [NAME, "BasicSensor", "21 values", "(20,)", "same sensors"]),
+    ("missing-sensor", errors.AgentMismatchError, [NAME, "0 observations", "same sensors"]),
+    ("extra-sensor", errors.AgentMismatchError, [NAME, "2 observations", "same sensors"]),
+    ("wrong-mask", errors.AgentMismatchError, [NAME, "4 action mask entries", "3", "branches"]),
     ("unknown-behavior", errors.ProtocolError, ["not described", "Stranger?team=0"]),
     ("truncated-side-channel", errors.ProtocolError, ["side channel", "cut short"]),
-    ("not-png", errors.ProtocolError, ["Colour", "no PNG"]),
-    ("truncated-png", errors.ProtocolError, ["Colour", "PNG"]),
-    ("wrong-picture-size", errors.ProtocolError, ["Colour", "(5, 4)", "(3, 6, 4)"]),
+    ("not-png", errors.SensorImageError, ["Colour", "no PNG", "GetCompressedObservation"]),
+    ("truncated-png", errors.SensorImageError, ["Colour", "PNG", "GetCompressedObservation"]),
+    ("wrong-picture-size", errors.SensorImageError, ["Colour", "(5, 4)", "(3, 6, 4)", "same width and height"]),
 ]
 WAITED_FOR = {"never-connect", "hang-before-handshake", "not-grpc", "slow-start", "hang-in-handshake"}
 """Found by the start-up time-out, which is short for these only: a busy machine starts a build slowly."""
@@ -189,6 +190,48 @@ def test_a_huge_message_arrives(faulty: Path) -> None:
             np.testing.assert_array_equal(own[NAME].decisions.observations[0], other[NAME].decisions.observations[0])
 
 
+def test_a_message_that_is_too_large_is_no_quitting(faulty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The build quits because it is hung up on; the error tells why it was."""
+    monkeypatch.setattr(http2, "MAX_MESSAGE_BYTES", 1_000_000)
+    with client_of(faulty, "--fault", "huge-message", "--bytes", "20000000") as client:
+        played = [client.reset()]
+        with pytest.raises(errors.UnityEnvironmentError) as raised:
+            play_on(client, played)
+    require(raised.value, errors.ProtocolError, ["in the middle", "more than 1000000 bytes", "Send less at once"])
+    assert "Application.Quit" not in str(raised.value)
+
+
+def test_the_whole_start_has_one_time_out(faulty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    granted = []
+    receive = ExchangeServer.receive
+
+    def noted(server: ExchangeServer, timeout_seconds: float, is_alive: Callable[[], bool]) -> bytes:
+        granted.append(timeout_seconds)
+        return receive(server, timeout_seconds, is_alive)
+
+    monkeypatch.setattr(ExchangeServer, "receive", noted)
+    with pytest.raises(errors.BuildHungError) as raised:
+        client_of(faulty, "--fault", "hang-in-handshake")
+    introduction, rest = granted
+    assert 5 >= introduction > rest
+    assert "step_timeout_seconds" not in str(raised.value)
+
+
+def test_what_a_crashing_build_prints_is_told_beside_its_log(faulty: Path) -> None:
+    """An exception that nothing catches: the traceback goes to standard error, long after the log's first line."""
+    with client_of(faulty) as client:
+        play(client)
+        with pytest.raises(errors.UnityEnvironmentError) as raised:
+            client.reset({"fault": FAULTS.index("crash-at-start")})
+    words = [
+        "exit code 1",
+        "the player's log:\n",
+        "what it printed:\n",
+        "ValueError: The fault crash-at-start comes before",
+    ]
+    require(raised.value, errors.BuildCrashedError, words)
+
+
 def test_a_flood_on_stderr_blocks_nobody(faulty: Path, tmp_path: Path) -> None:
     with client_of(faulty, "--fault", "stderr-flood", log_file=tmp_path / "player.log") as client:
         assert len(play(client)) == 1 + STEPS
@@ -218,6 +261,11 @@ def test_the_log_of_a_failed_build_is_kept(faulty: Path, tmp_path: Path) -> None
     assert "NullReferenceException" in log_file.read_text()
 
 
+LOGGED = "Initialize engine version: 2022.3"
+LOGGING_SCRIPT = f'#!/bin/sh\nwhile [ "$1" != -logFile ]; do shift; done; echo \'{LOGGED}\' >>"$2"; echo'
+MISSING_LIBRARY = f"'/{'very-long/' * 30}Game.x86_64: error while loading shared libraries: libGL.so.1: cannot open'"
+
+
 def script(folder: Path, text: str) -> Path:
     program = folder / "Game.x86_64"
     program.write_text(text)
@@ -234,7 +282,13 @@ def script(folder: Path, text: str) -> Path:
         ("#!/bin/sh\r\necho\n", errors.BuildNotStartableError, ["line ends"]),
         ("#!/usr/bin/env no-such-interpreter\n", errors.BuildCrashedError, ["no-such-interpreter"]),
         ("#!/bin/sh\necho cannot open display >&2; exit 1\n", errors.BuildCrashedError, ["cannot open display"]),
-        ("#!/bin/sh\nkill -9 $$\n", errors.BuildCrashedError, ["SIGKILL"]),
+        ("#!/bin/sh\nkill -9 $$\n", errors.BuildCrashedError, ["at its start", "SIGKILL", "memory"]),
+        (
+            f"{LOGGING_SCRIPT} {MISSING_LIBRARY} >&2; exit 127\n",
+            errors.BuildCrashedError,
+            [LOGGED, "The library libGL.so.1"],
+        ),
+        (f"{LOGGING_SCRIPT} Aborted >&2; kill -6 $$\n", errors.BuildCrashedError, [LOGGED, "printed:\nAborted\n"]),
         (
             "#!/bin/sh\necho 'error while loading shared libraries: libGL.so.1: cannot open'; exit 127",
             errors.BuildCrashedError,
@@ -264,6 +318,19 @@ def test_a_program_without_its_run_bit(basic: Path, tmp_path: Path) -> None:
     program.chmod(0o644)
     with pytest.raises(errors.BuildNotStartableError, match=r"chmod \+x"):
         client_of(program)
+
+
+def test_what_is_printed_and_logged_is_told_once(tmp_path: Path) -> None:
+    with pytest.raises(errors.BuildCrashedError) as raised:
+        client_of(script(tmp_path, f"{LOGGING_SCRIPT} '{LOGGED}'; exit 3\n"))
+    assert raised.value.cause.count(LOGGED) == 1
+
+
+def test_long_last_words_leave_room_for_the_remedy(tmp_path: Path) -> None:
+    flood = 'for i in 1 2 3 4 5 6 7 8 9; do echo $i logged {0} >>"$2"; echo $i printed {0}; done'.format("x" * 200)
+    with pytest.raises(errors.BuildCrashedError) as raised:
+        client_of(script(tmp_path, f"{LOGGING_SCRIPT}; {flood}; exit 3\n"))
+    require(raised.value, errors.BuildCrashedError, ["9 logged x", "9 printed x", "Remedy: Run the same build"])
 
 
 def test_a_mono_build_without_the_toolkit_is_recognised(tmp_path: Path) -> None:
