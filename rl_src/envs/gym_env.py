@@ -33,13 +33,14 @@ class UnityEnv(gym.Env[Observation, Any]):
         self, executable: Path | str, *, seed: int = 0, group_rewards: bool = True, **options: Unpack[BuildOptions]
     ) -> None:
         self._scene = MultiAgentScene(executable, seed=seed, group_rewards=group_rewards, options=options)
-        (self._behavior, *others) = self._scene.specs
-        if others:
-            self.close()
-            raise _not_alone(f"agents of {len(others) + 1} behaviors ({', '.join(self._scene.specs)})")
-        self.observation_space = self._scene.observation_space(self._behavior)
-        self.action_space = self._scene.action_space(self._behavior)
         self._agent = ""
+        try:
+            self._behavior = self._only_behavior()
+            self.observation_space = self._scene.observation_space(self._behavior)
+            self.action_space = self._scene.action_space(self._behavior)
+        except BaseException:
+            self.close()
+            raise
 
     def reset(
         self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
@@ -85,6 +86,12 @@ class UnityEnv(gym.Env[Observation, Any]):
     def close(self) -> None:
         """End the build. May be called twice."""
         self._scene.close()
+
+    def _only_behavior(self) -> str:
+        (behavior, *others) = self._scene.specs
+        if others:
+            raise _not_alone(f"agents of {len(others) + 1} behaviors ({', '.join(self._scene.specs)})")
+        return behavior
 
     def _only_agent(self, step: MultiAgentStep) -> str:
         agents = self._scene.open_agents

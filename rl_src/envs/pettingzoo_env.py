@@ -64,8 +64,12 @@ class UnityParallelEnv(ParallelEnv[str, Observation, Any]):  # type: ignore[misc
         self._places = self._scene.agents_at_first() if agents is None else self._numbers(agents)
         self.possible_agents = [f"{name}/{slot}" for name, number in self._places.items() for slot in range(number)]
         specs = {agent: self._scene.specs[qualified_behavior_of(agent)] for agent in self.possible_agents}
-        self.observation_spaces = {agent: observation_space(spec) for agent, spec in specs.items()}
-        self.action_spaces = {agent: action_space(spec.actions) for agent, spec in specs.items()}
+        try:
+            self.observation_spaces = {agent: observation_space(spec) for agent, spec in specs.items()}
+            self.action_spaces = {agent: action_space(spec.actions) for agent, spec in specs.items()}
+        except BaseException:
+            self.close()
+            raise
         self.agents: list[str] = []
         self._seats: dict[str, str] = {}  # the scene's agent -> its name here, of those that play
         self._left: dict[str, list[str]] = {}  # behavior -> names that have not played yet

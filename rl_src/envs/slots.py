@@ -1,15 +1,17 @@
 """Which agent sits where in a batch of fixed size, and what each slot was told last."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from rl_src.envs.batches import BoolArray, DecisionBatch, TerminalBatch
+from rl_src.envs.batches import BoolArray, DecisionBatch, FloatArray, TerminalBatch
 from rl_src.envs.multi_agent import Undecided
 from rl_src.envs.seeded_build import SceneStep, UnsuitableSceneError
-from rl_src.envs.spaces import Observation, observations_of
+from rl_src.envs.spaces import Observation, observations_of, rows_of
 from rl_src.envs.specs import BehaviorSpec
+
+SlotArray = npt.NDArray[np.intp]
 
 FREE = -1
 """In place of an agent id."""
@@ -49,7 +51,7 @@ class Slots:
         self._slots: dict[int, int] = {}
         self._free = list(range(number))
         self._before = np.zeros((2, number))  # own and group reward from before the first decision
-        self.waiting: dict[str, list[int]] = {}
+        self.waiting: dict[str, SlotArray] = {}
         """The slots that need an action now, in the order of each behavior's decisions."""
         self.observations = [np.zeros((number, *sensor.shape), np.float32) for sensor in behavior.observations]
         self.deciding = np.zeros(number, np.bool_)
@@ -84,42 +86,40 @@ class Slots:
 
     def _end(self, terminals: TerminalBatch, step: SlotStep) -> list[int]:
         """Enter the ends; the slots that are free now."""
-        slots, rows = [], []
+        freed, rows = [], []
         for row, agent_id in enumerate(terminals.agent_ids.tolist()):
             slot = self._slots.pop(agent_id, None)
             if slot is None:
                 self._undecided.add(float(terminals.rewards[row]), float(terminals.group_rewards[row]))
             else:
-                slots.append(slot)
+                freed.append(slot)
                 rows.append(row)
-        self._earn(slots, terminals.rewards[rows], terminals.group_rewards[rows], step)
-        step.truncations[slots] = terminals.truncated[rows]
-        step.terminations[slots] = ~terminals.truncated[rows]
+        slots, ended = np.array(freed, np.intp), np.array(rows, np.intp)
+        self._earn(slots, terminals.rewards[ended], terminals.group_rewards[ended], step)
+        step.truncations[slots] = terminals.truncated[ended]
+        step.terminations[slots] = ~terminals.truncated[ended]
         final = step.final_info
-        final["agent_id"][slots], final["group_id"][slots] = terminals.agent_ids[rows], terminals.group_ids[rows]
+        final["agent_id"][slots], final["group_id"][slots] = terminals.agent_ids[ended], terminals.group_ids[ended]
         final["reward"][slots], final["group_reward"][slots] = step.rewards[slots], step.group_rewards[slots]
+        lasts = rows_of(self._behavior, [array[ended] for array in terminals.observations])
+        step.final_observations.update(zip(freed, lasts, strict=True))
         for kept, array in zip(self.observations, terminals.observations, strict=True):
-            kept[slots] = array[rows]
-        for slot in slots:
-            last = [array[slot].copy() for array in self.observations]
-            step.final_observations[slot] = observations_of(self._behavior, last)
+            kept[slots] = array[ended]
         self.agent_ids[slots], self.group_ids[slots] = FREE, 0
-        return slots
+        return freed
 
-    def _decide(self, decisions: DecisionBatch, step: SlotStep) -> list[int]:
+    def _decide(self, decisions: DecisionBatch, step: SlotStep) -> SlotArray:
         """Enter the agents that ask; their slots."""
-        ids = decisions.agent_ids.tolist()
-        known = self._slots
+        ids, known = decisions.agent_ids.tolist(), self._slots
         begins = [row for row, agent_id in enumerate(ids) if agent_id not in known]
         for row in begins:
             known[ids[row]] = self._seat()
-        slots = [known[agent_id] for agent_id in ids]
+        slots = np.array([known[agent_id] for agent_id in ids], np.intp)
         if begins:
-            new = [slots[row] for row in begins]
-            goes_on = [row for row in range(len(ids)) if row not in set(begins)]
-            self._before[:, new] = decisions.rewards[begins], decisions.group_rewards[begins]
-            old = [slots[row] for row in goes_on]
-            self._earn(old, decisions.rewards[goes_on], decisions.group_rewards[goes_on], step)
+            self._before[:, slots[begins]] = decisions.rewards[begins], decisions.group_rewards[begins]
+            goes_on = np.ones(len(ids), np.bool_)
+            goes_on[begins] = False
+            self._earn(slots[goes_on], decisions.rewards[goes_on], decisions.group_rewards[goes_on], step)
         else:
             self._earn(slots, decisions.rewards, decisions.group_rewards, step)
         for kept, array in zip(self.observations, decisions.observations, strict=True):
@@ -130,9 +130,9 @@ class Slots:
         self.agent_ids[slots], self.group_ids[slots] = decisions.agent_ids, decisions.group_ids
         return slots
 
-    def _earn(self, slots: list[int], rewards: Any, group_rewards: Any, step: SlotStep) -> None:
-        step.rewards[slots] = rewards + self._before[0, slots]
-        step.group_rewards[slots] = group_rewards + self._before[1, slots]
+    def _earn(self, slots: SlotArray, rewards: FloatArray, group_rewards: FloatArray, step: SlotStep) -> None:
+        before = self._before[:, slots]
+        step.rewards[slots], step.group_rewards[slots] = rewards + before[0], group_rewards + before[1]
         self._before[:, slots] = 0.0
 
     def _seat(self) -> int:

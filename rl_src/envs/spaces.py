@@ -121,7 +121,7 @@ def unity_actions(actions: ActionSpec, given: Sequence[Any]) -> Actions:
     return _joined(actions, len(given), continuous, discrete)
 
 
-def unity_actions_of_batch(actions: ActionSpec, given: Any, rows: Sequence[int]) -> Actions:
+def unity_actions_of_batch(actions: ActionSpec, given: Any, rows: Sequence[int] | npt.NDArray[np.intp]) -> Actions:
     """The named rows of a batched action (the batched space's form), as the client takes them.
 
     Raises:

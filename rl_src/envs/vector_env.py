@@ -72,11 +72,11 @@ class UnityVectorEnv(gym.vector.VectorEnv[Observation, Any, npt.NDArray[Any]]):
         try:
             self.behavior: BehaviorSpec = self._only_behavior()
             self.num_envs = num_envs or self._agents_at_first()
+            self.single_observation_space = observation_space(self.behavior)
+            self.single_action_space = action_space(self.behavior.actions)
         except BaseException:
             self._build.close()
             raise
-        self.single_observation_space = observation_space(self.behavior)
-        self.single_action_space = action_space(self.behavior.actions)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self._slots: Slots | None = None

@@ -73,11 +73,15 @@ class UnityMultiAgentEnv(MultiAgentEnv):
             behaviors=behaviors,
             options=cast(BuildOptions, options),
         )
-        self._agent_ids_each = agent_ids or _IDS_AN_AGENT * sum(self._scene.agents_at_first().values())
+        self._agent_ids_each = agent_ids or _IDS_AN_AGENT * max(1, sum(self._scene.agents_at_first().values()))
         possible = {f"{name}/{number}": name for name in self._scene.specs for number in range(self._agent_ids_each)}
         self.possible_agents = list(possible)
-        self.observation_spaces = {agent: self._scene.observation_space(name) for agent, name in possible.items()}
-        self.action_spaces = {agent: self._scene.action_space(name) for agent, name in possible.items()}
+        try:
+            self.observation_spaces = {agent: self._scene.observation_space(name) for agent, name in possible.items()}
+            self.action_spaces = {agent: self._scene.action_space(name) for agent, name in possible.items()}
+        except BaseException:
+            self.close()
+            raise
         self.agents = []
         self._steps = 0
         self._seen: dict[str, tuple[Observation, dict[str, Any]]] = {}

@@ -16,6 +16,7 @@ from rl_src.envs.gym_env import UnityEnv
 from rl_src.envs.seeded_build import UnsuitableSceneError
 from rl_src.envs.spaces import unity_actions
 from tests.fakes.chaos_ledger import Story, assert_same_episodes, read_ledger
+from tests.fakes.sample_players import unpacked
 
 ONE = {
     "name": "One?team=0",
@@ -63,6 +64,13 @@ def test_gymnasiums_checker_passes_for_basic(basic: Path) -> None:
 @pytest.mark.usefixtures("checked_by_gymnasium")
 def test_gymnasiums_checker_passes_for_several_sensors_and_hybrid_actions(chaos: Path) -> None:
     env = UnityEnv(chaos, arguments=chaos_arguments(ONE))
+    check_env(env, skip_render_check=True)
+    env.close()
+
+
+@pytest.mark.usefixtures("checked_by_gymnasium")
+def test_gymnasiums_checker_passes_for_hallway(tmp_path: Path) -> None:
+    env = UnityEnv(unpacked("Hallway", tmp_path))
     check_env(env, skip_render_check=True)
     env.close()
 

@@ -15,6 +15,7 @@ from rl_src.envs.seeded_build import UnsuitableSceneError
 from rl_src.envs.spaces import unity_actions_of_batch
 from rl_src.envs.vector_env import UnityVectorEnv
 from tests.fakes.chaos_ledger import Story, assert_same_episodes, read_ledger
+from tests.fakes.sample_players import unpacked
 
 TEAM: dict[str, Any] = {
     "name": "Team?team=0",
@@ -219,6 +220,21 @@ def test_group_rewards_can_be_left_out(chaos: Path, group_rewards: bool) -> None
         assert rewards == pytest.approx(infos["reward"] + group_rewards * infos["group_reward"])
         grouped += np.abs(infos["group_reward"]).sum()
     assert grouped > 0
+    env.close()
+
+
+@pytest.mark.parametrize(("name", "agents"), [("3DBall", 12), ("SoccerTwos", 4), ("Hallway", 1)])
+def test_sample_builds_keep_to_their_spaces(tmp_path: Path, name: str, agents: int) -> None:
+    env = UnityVectorEnv(unpacked(name, tmp_path))
+    env.action_space.seed(0)
+    assert env.num_envs == agents
+    observation, _ = env.reset()
+    for _ in range(100):
+        assert observation in env.observation_space
+        actions = env.sample_actions()
+        assert actions in env.action_space
+        observation, *_, infos = env.step(actions)
+        assert infos["deciding"].any()
     env.close()
 
 
