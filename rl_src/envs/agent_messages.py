@@ -32,14 +32,16 @@ class AgentReader:
         self._channels_last = images_channels_last
         self._mask_size = sum(spec.actions.discrete_branches)
 
-    def read(self, agents: Sequence[Any], observations: tuple[FloatArray, ...]) -> AgentArrays:
-        """A row for each agent. `observations`: where theirs go, [N, *shape] for each sensor.
+    def read(self, agents: Sequence[Any], observations: tuple[FloatArray, ...] | None = None) -> AgentArrays:
+        """A row for each agent. `observations`: where theirs are to go, [N, *shape] for each sensor.
 
         Raises:
             AgentMismatchError: an observation or a mask does not fit the spec of the handshake.
             SensorImageError: a picture cannot be decoded, or is of the wrong size.
             ProtocolError: values or masks that cannot be read.
         """
+        if observations is None:
+            observations = tuple(np.empty((len(agents), *item.shape), np.float32) for item in self._spec.observations)
         sent = list(map(_OBSERVATIONS, agents))
         if not all(len(own) == len(observations) for own in sent):
             self._raise_wrong_number(agents)

@@ -1,11 +1,11 @@
 """Agents as tables of bytes.
 
-In most exchanges of most games the AgentInfoProtos of a behavior have one structure: the same fields in the same order,
-each as long as in the others. They are then rows of a table [agents, bytes], out of which whole columns are read at
-once: about 0.2 µs an agent, where a Python object for each agent costs 1 µs.
+In an exchange most AgentInfoProtos of a behavior have one of a few structures: the same fields in the same order, each
+as long as in the others. Records of one structure are rows of a table [agents, bytes], out of which whole columns are
+read at once: about 0.2 µs an agent, where a Python object for each agent costs 1 µs.
 
 What the structure looks like is read from one record and then held against every byte of the others that is not a
-value. Where a record differs anywhere, all are left to the slower way (`agent_messages`).
+value. Records that fit no table are left to the slower way (`agent_messages`).
 
 Values are little-endian, as on every machine that Unity's Linux player runs on.
 """
@@ -20,6 +20,8 @@ import numpy.typing as npt
 from rl_src.envs.batches import BoolArray, FloatArray, IntArray
 
 ByteTable = npt.NDArray[np.uint8]
+Rows = slice | IntArray
+"""Which rows of the arrays; a table's rows go there in their order."""
 
 
 class Field(IntEnum):
@@ -47,6 +49,7 @@ class Wire(IntEnum):
 _SHAPE, _FLOAT_DATA, _PROPERTIES, _TYPE, _NAME = 1, 4, 6, 7, 8
 _FLOAT_DATA_VALUES = 1
 
+_MOST_LAYOUTS = 64  # a game has a handful
 _LONGEST_ID = 4  # bytes of a varint below 2**28; what is longer may be negative, and is left to the slow way
 _WEIGHTS = np.int64(1) << (7 * np.arange(_LONGEST_ID, dtype=np.int64))
 _ALL_BITS, _NO_BITS, _CONTINUATION_BIT, _ALL_BUT_LOWEST_BIT = 0xFF, 0x00, 0x80, 0xFE
@@ -76,6 +79,14 @@ class AgentArrays:
             np.ones((agents, mask_size), np.bool_),
             observations,
         )
+
+    def put(self, other: "AgentArrays", rows: IntArray) -> None:
+        """Copy other arrays into `rows` of these."""
+        self.agent_ids[rows], self.rewards[rows] = other.agent_ids, other.rewards
+        self.group_ids[rows], self.group_rewards[rows] = other.group_ids, other.group_rewards
+        self.truncated[rows], self.allowed[rows] = other.truncated, other.allowed
+        for mine, theirs in zip(self.observations, other.observations, strict=True):
+            mine[rows] = theirs
 
 
 @dataclass(frozen=True)
@@ -128,22 +139,23 @@ class RecordLayout:
         """Whether all rows of a table [N, bytes] have this structure."""
         return bool(((table.take(self._columns, axis=1) & self._bits) == self._expected).all())
 
-    def read(self, table: ByteTable, into: AgentArrays) -> None:
-        """Copy the values of a table that fits into the arrays."""
+    def read(self, table: ByteTable, into: AgentArrays, rows: Rows) -> None:
+        """Copy the values of a table that fits into `rows` of the arrays."""
         if self._agent_id is not None:
-            into.agent_ids[:] = _numbers(table[:, self._agent_id])
+            into.agent_ids[rows] = _numbers(table[:, self._agent_id])
         if self._group_id is not None:
-            into.group_ids[:] = _numbers(table[:, self._group_id])
+            into.group_ids[rows] = _numbers(table[:, self._group_id])
         if self._reward is not None:
-            into.rewards[:] = _floats(table[:, self._reward])
+            into.rewards[rows] = _floats(table[:, self._reward])
         if self._group_reward is not None:
-            into.group_rewards[:] = _floats(table[:, self._group_reward])
+            into.group_rewards[rows] = _floats(table[:, self._group_reward])
         if self._mask is not None:
-            into.allowed[:] = table[:, self._mask] == 0  # on the wire 1 = not allowed
-        into.truncated[:] = self.truncated
+            into.allowed[rows] = table[:, self._mask] == 0  # on the wire 1 = not allowed
+        if self.truncated:
+            into.truncated[rows] = True
         for values, columns in zip(into.observations, self._observations, strict=True):
             # The array is contiguous, so that this is a view: [N, 4 * values]
-            values.reshape(len(values), -1).view(np.uint8)[:] = table[:, columns]
+            values.reshape(len(values), -1).view(np.uint8)[rows] = table[:, columns]
 
     def _take(self, field: _Found, record: bytes, sizes: Sequence[int], mask_size: int) -> None:
         place = slice(field.start, field.end)
@@ -172,6 +184,47 @@ class RecordLayout:
     def _vary(self, place: slice, significant_bits: int) -> slice:
         self._significant[place] = bytes([significant_bits]) * (place.stop - place.start)
         return place
+
+
+class RecordLayouts:
+    """The structures of one behavior's records that have been seen.
+
+    Args:
+        sizes: number of values of each sensor.
+        mask_size: sum of the discrete branches.
+    """
+
+    def __init__(self, sizes: Sequence[int], mask_size: int) -> None:
+        self._sizes = sizes
+        self._mask_size = mask_size
+        self._known: dict[int, list[RecordLayout]] = {}
+
+    def of(self, table: ByteTable) -> RecordLayout | None:
+        """The structure that all rows share; None when they differ, or are of no kind that is read as a table."""
+        length = table.shape[1]
+        for layout in self._known.get(length, ()):
+            if layout.fits(table):
+                return layout
+        try:
+            layout = RecordLayout(table[0].tobytes(), self._sizes, self._mask_size)
+        except UnusualRecordError:
+            return None
+        if not layout.fits(table):
+            return None
+        if sum(map(len, self._known.values())) >= _MOST_LAYOUTS:
+            self._known.clear()
+        self._known.setdefault(length, []).append(layout)
+        return layout
+
+
+def tables_by_length(records: Sequence[bytes], at_least: int) -> Iterator[tuple[IntArray, ByteTable]]:
+    """Places and table of the records of each length that at least so many have."""
+    lengths = np.fromiter(map(len, records), np.int64, len(records))
+    for length in np.flatnonzero(np.bincount(lengths) >= at_least).tolist():
+        if length:
+            places = np.flatnonzero(lengths == length)
+            data = b"".join([records[place] for place in places.tolist()])
+            yield places, np.frombuffer(data, np.uint8).reshape(len(places), length)
 
 
 def uniform_table(data: bytes, at_least: int) -> ByteTable | None:

@@ -8,29 +8,20 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from rl_src.envs.agent_messages import AgentReader
-from rl_src.envs.agent_records import (
-    AgentArrays,
-    ByteTable,
-    RecordLayout,
-    UnusualRecordError,
-    uniform_table,
-)
+from rl_src.envs.agent_records import AgentArrays, RecordLayouts, tables_by_length, uniform_table
 from rl_src.envs.batches import BehaviorStep, DecisionBatch, FloatArray, TerminalBatch, empty_step
 from rl_src.envs.buffers import ObservationBuffers
 from rl_src.envs.errors import NonFiniteObservationError, NonFiniteRewardError, ProtocolError
-from rl_src.envs.protocol import opaque_class
+from rl_src.envs.protocol import byte_list_class, opaque_class
 from rl_src.envs.specs import ActionSpec, BehaviorSpec, DimensionProperty, ObservationSpec
 
 _GOAL_SIGNAL = 1  # ObservationType of observation.proto
 _DONE = attrgetter("done")
 _MANY = 24
-"""Fewer agents are quicker read one by one."""
+"""Fewer agents of one structure are quicker read one by one."""
 
 _FEW_VALUES = 32
 """Fewer are quicker looked at without numpy."""
-
-_MOST_LAYOUTS = 64
-"""Structures that are kept for a behavior; a game has a handful."""
 
 
 def decode_spec(brain: Any, agents: bytes, images_channels_last: bool) -> BehaviorSpec:
@@ -73,12 +64,13 @@ class BehaviorDecoder:
 
     def __init__(self, spec: BehaviorSpec, images_channels_last: bool) -> None:
         self.spec = spec
-        self._sizes = [math.prod(sensor.shape) for sensor in spec.observations]
         self._mask_size = sum(spec.actions.discrete_branches)
         self._reader = AgentReader(spec, images_channels_last)
         # An image of another layout of axes must be turned, which a table does not do.
         self._tables_fit = not (images_channels_last and any(sensor.is_image for sensor in spec.observations))
-        self._layouts: dict[int, list[RecordLayout]] = {}
+        sizes = [math.prod(sensor.shape) for sensor in spec.observations]
+        self._layouts = RecordLayouts(sizes, self._mask_size)
+        self._least_bytes = 4 * sum(sizes)  # of an agent
         self._buffers = [ObservationBuffers(sensor.shape) for sensor in spec.observations]
         self.empty = empty_step(spec)
 
@@ -93,39 +85,54 @@ class BehaviorDecoder:
             ProtocolError: no such message, or an observation does not fit the spec of the handshake.
         """
         table = uniform_table(agents, _MANY) if self._tables_fit else None
-        layout = None if table is None else self._layout_of(table)
+        layout = None if table is None else self._layouts.of(table)
         if table is not None and layout is not None:
+            arrays = self._new_arrays(len(table))
+            layout.read(table, arrays, slice(None))
             deciding = 0 if layout.done else len(table)
-            arrays = AgentArrays.of(len(table), self._mask_size, self._take_buffers(len(table)))
-            layout.read(table, arrays)
         else:
-            messages = _agents(agents)
-            if not messages:
+            arrays, deciding = self._read_mixed(agents)
+            if not len(arrays.agent_ids):
                 return self.empty
-            ended = list(filter(_DONE, messages))
-            deciding = len(messages) - len(ended)
-            if ended:
-                messages.sort(key=_DONE)  # stable: each in the order of the message
-            arrays = self._reader.read(messages, self._take_buffers(len(messages)))
         self._require_finite(arrays)
         return BehaviorStep(self._decisions(arrays, deciding), self._terminals(arrays, deciding))
 
-    def _layout_of(self, table: ByteTable) -> RecordLayout | None:
-        """The structure that all rows share; None when they differ, or are of no kind that is read as a table."""
-        known = self._layouts.setdefault(table.shape[1], [])
-        for layout in known:
-            if layout.fits(table):
-                return layout
-        try:
-            layout = RecordLayout(table[0].tobytes(), self._sizes, self._mask_size)
-        except UnusualRecordError:
-            return None
-        if not layout.fits(table):
-            return None
-        if sum(map(len, self._layouts.values())) >= _MOST_LAYOUTS:
-            self._layouts = {}
-        self._layouts.setdefault(table.shape[1], []).append(layout)
-        return layout
+    def _read_mixed(self, agents: bytes) -> tuple[AgentArrays, int]:
+        """Agents of several structures, those that ended last; and how many decide."""
+        records = _records(agents) if self._tables_fit and len(agents) >= _MANY * self._least_bytes else []
+        alike = [
+            (layout, table, places)
+            for places, table in (tables_by_length(records, _MANY) if len(records) >= _MANY else ())
+            if (layout := self._layouts.of(table)) is not None
+        ]
+        if not alike:
+            return self._read_one_by_one(agents)
+        ended, left = np.zeros(len(records), np.bool_), np.ones(len(records), np.bool_)
+        for layout, _, places in alike:
+            ended[places], left[places] = layout.done, False
+        odd_places = np.flatnonzero(left)
+        odd = [_readable(opaque_class("AgentInfoProto"), records[place]) for place in odd_places.tolist()]
+        ended[odd_places] = list(map(_DONE, odd))
+        deciding = len(records) - int(np.count_nonzero(ended))
+        rows = np.where(ended, deciding + np.cumsum(ended), np.cumsum(~ended)) - 1
+        arrays = self._new_arrays(len(records))
+        for layout, table, places in alike:
+            layout.read(table, arrays, rows[places])
+        if odd:
+            arrays.put(self._reader.read(odd), rows[odd_places])
+        return arrays, deciding
+
+    def _read_one_by_one(self, agents: bytes) -> tuple[AgentArrays, int]:
+        messages = _agents(agents)
+        if not messages:
+            return self._new_arrays(0), 0
+        ended = list(filter(_DONE, messages))
+        if ended:
+            messages.sort(key=_DONE)  # stable: each in the order of the message
+        return self._reader.read(messages, self._take_buffers(len(messages))), len(messages) - len(ended)
+
+    def _new_arrays(self, agents: int) -> AgentArrays:
+        return AgentArrays.of(agents, self._mask_size, self._take_buffers(agents))
 
     def _take_buffers(self, agents: int) -> tuple[FloatArray, ...]:
         return tuple([buffer.take(agents) for buffer in self._buffers])
@@ -171,10 +178,18 @@ class BehaviorDecoder:
 
 def _agents(agents: bytes) -> list[Any]:
     """AgentInfoProtos, in which masks and values are bytes."""
+    return list(_readable(opaque_class("UnityRLOutputProto").ListAgentInfoProto, agents).value)
+
+
+def _records(agents: bytes) -> list[bytes]:
+    return list(_readable(byte_list_class(), agents).value)
+
+
+def _readable(message: Any, data: bytes) -> Any:
     try:
-        return list(opaque_class("UnityRLOutputProto").ListAgentInfoProto.FromString(agents).value)
+        return message.FromString(data)
     except DecodeError as error:
-        raise ProtocolError(f"The build sent a list of agents that cannot be read: {error}.") from error
+        raise ProtocolError(f"The build sent agents that cannot be read: {error}.") from error
 
 
 def _all_finite(values: FloatArray) -> bool:

@@ -125,3 +125,14 @@ def _make_opaque(file: FileDescriptorProto) -> None:
                     field.type = FieldDescriptorProto.TYPE_BYTES
                     field.label = FieldDescriptorProto.LABEL_OPTIONAL
                     field.ClearField("type_name")
+
+
+@cache
+def byte_list_class() -> Any:
+    """A message that reads any repeated field 1 of messages (ListAgentInfoProto) as bytes: `.value`."""
+    file = FileDescriptorProto(name="gamedojo/byte_list.proto", package="gamedojo", syntax="proto3")
+    field = file.message_type.add(name="ByteList").field.add(name="value", number=1)
+    field.type, field.label = FieldDescriptorProto.TYPE_BYTES, FieldDescriptorProto.LABEL_REPEATED
+    pool = DescriptorPool()
+    pool.Add(file)
+    return GetMessageClass(pool.FindMessageTypeByName("gamedojo.ByteList"))
