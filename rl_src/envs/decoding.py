@@ -20,6 +20,9 @@ _DONE = attrgetter("done")
 _MANY = 24
 """Fewer agents of one structure are quicker read one by one."""
 
+_MOST_LISTED = 3
+"""Agents that an error names by their ids."""
+
 _FEW_VALUES = 32
 """Fewer are quicker looked at without numpy."""
 
@@ -171,8 +174,10 @@ class BehaviorDecoder:
                 )
         for sensor, values in zip(self.spec.observations, arrays.observations, strict=True):
             if not _all_finite(values):
+                finite = np.isfinite(values.reshape(len(values), -1)).all(axis=1)
                 raise NonFiniteObservationError(
-                    f"Behavior {self.spec.name}: sensor {sensor.name} observed NaN or an infinity."
+                    f"Behavior {self.spec.name}: sensor {sensor.name} observed NaN or an infinity, at "
+                    f"{_listed(arrays.agent_ids[~finite].tolist())}."
                 )
 
 
@@ -190,6 +195,13 @@ def _readable(message: Any, data: bytes) -> Any:
         return message.FromString(data)
     except DecodeError as error:
         raise ProtocolError(f"The build sent agents that cannot be read: {error}.") from error
+
+
+def _listed(agent_ids: list[int]) -> str:
+    """In words: "agent 3", "agents 3, 5, 9 and 97 more"."""
+    shown = ", ".join(map(str, agent_ids[:_MOST_LISTED]))
+    more = f" and {len(agent_ids) - _MOST_LISTED} more" if len(agent_ids) > _MOST_LISTED else ""
+    return f"agent{'s' if len(agent_ids) > 1 else ''} {shown}{more}"
 
 
 def _all_finite(values: FloatArray) -> bool:
