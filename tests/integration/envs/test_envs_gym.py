@@ -187,6 +187,17 @@ def test_a_seed_begins_the_scene_anew(chaos: Path) -> None:
     assert builds(chaos) == set()
 
 
+def test_the_first_seed_may_be_another_than_the_builds(chaos: Path) -> None:
+    def opening(build_seed: int, seed: int | None) -> Any:
+        env = UnityEnv(chaos, arguments=chaos_arguments(ONE), seed=build_seed)
+        told = env.reset(seed=seed)
+        env.close()
+        return told
+
+    assert data_equivalence(opening(7, 8), opening(8, None), exact=True)
+    assert not data_equivalence(opening(7, 8), opening(7, None))
+
+
 def test_a_parameter_outlives_the_process(basic: Path) -> None:
     env = UnityEnv(basic, parameters={"agents": 1})
     env.reset()

@@ -67,7 +67,7 @@ def test_no_transition_is_lost_or_doubled(chaos: Path, tmp_path: Path, spec: dic
     ledger, name, told = tmp_path / "ledger", spec["name"], Story()
     env = UnityVectorEnv(chaos, num_envs=4, seed=seed, arguments=arguments(spec, ledger=ledger))
     env.action_space.seed(seed)
-    total = 0.0
+    total, unoccupied = 0.0, 0
     observation, infos = env.reset()
     note_decisions(told, name, observation, infos, fresh=True)
     for _ in range(150):
@@ -89,12 +89,18 @@ def test_no_transition_is_lost_or_doubled(chaos: Path, tmp_path: Path, spec: dic
         if terminations.any() or truncations.any():
             assert (infos["_final_obs"] == (terminations | truncations)).all()
             note_ends(told, name, infos, truncations)
+            for slot in np.flatnonzero((terminations | truncations) & ~infos["deciding"]):
+                last = infos["final_obs"][slot]
+                sensors = list(last.values()) if isinstance(last, dict) else [last]
+                assert data_equivalence(sensors_of(observation, slot), sensors, exact=True)
+                unoccupied += 1
         note_decisions(told, name, observation, infos, fresh=False)
     undecided = env.undecided
     env.close()
     written = read_ledger(ledger, {name: spec["branches"]})
     assert_same_episodes(told, written)
     assert len(written.ended()) > 20
+    assert unoccupied > 0
     assert undecided.episodes == len(written.undecided()) > 0
     lost = sum(item.reward + item.group_reward for item in written.undecided())
     assert undecided.reward + undecided.group_reward == pytest.approx(lost, abs=1e-4)
