@@ -64,7 +64,7 @@ class AgentArrays:
     group_ids: IntArray  # [N]
     group_rewards: FloatArray  # [N]
     truncated: BoolArray  # [N]
-    allowed: BoolArray  # [N, sum of branches]
+    allowed: BoolArray | None  # [N, sum of branches]; None without discrete branches
     observations: tuple[FloatArray, ...]  # [N, *shape] for each sensor
 
     @classmethod
@@ -76,7 +76,7 @@ class AgentArrays:
             np.zeros(agents, np.int64),
             np.zeros(agents, np.float32),
             np.zeros(agents, np.bool_),
-            np.ones((agents, mask_size), np.bool_),
+            np.ones((agents, mask_size), np.bool_) if mask_size else None,
             observations,
         )
 
@@ -84,7 +84,9 @@ class AgentArrays:
         """Copy other arrays into `rows` of these."""
         self.agent_ids[rows], self.rewards[rows] = other.agent_ids, other.rewards
         self.group_ids[rows], self.group_rewards[rows] = other.group_ids, other.group_rewards
-        self.truncated[rows], self.allowed[rows] = other.truncated, other.allowed
+        self.truncated[rows] = other.truncated
+        if self.allowed is not None:
+            self.allowed[rows] = other.allowed
         for mine, theirs in zip(self.observations, other.observations, strict=True):
             mine[rows] = theirs
 
@@ -149,7 +151,7 @@ class RecordLayout:
             into.rewards[rows] = _floats(table[:, self._reward])
         if self._group_reward is not None:
             into.group_rewards[rows] = _floats(table[:, self._group_reward])
-        if self._mask is not None:
+        if self._mask is not None and into.allowed is not None:
             into.allowed[rows] = table[:, self._mask] == 0  # on the wire 1 = not allowed
         if self.truncated:
             into.truncated[rows] = True

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 from rl_src.envs.batches import Actions, BehaviorStep, DecisionBatch, TerminalBatch
 from rl_src.envs.decoding import BehaviorDecoder, decode_spec
 from rl_src.envs.diagnosis import Phase, Silence, no_answer, quit_first
-from rl_src.envs.encoding import ActionEncoder, validated
+from rl_src.envs.encoding import ActionEncoder
 from rl_src.envs.errors import BuildProcessError, ProtocolError
 from rl_src.envs.handshake import BuildTraits, traits_of, write_welcome
 from rl_src.envs.launcher import Launcher, late_camera
@@ -92,6 +92,7 @@ class UnityClient:
         self._temporary = tempfile.TemporaryDirectory(prefix="player-log-") if log_file is None else None
         self._log_file = (log_file or Path(str(self._temporary and self._temporary.name), "player.log")).absolute()
         self._launcher = Launcher(self._executable, arguments, self._log_file, run_as, graphics)
+        self._needs_display = False
         self._opening = b""  # on side channels until the first agents came, for a second start
         self._player: Player | None = None
         self._deadline = 0.0  # for the answer to what was sent last
@@ -143,17 +144,17 @@ class UnityClient:
 
     def send_step(self, actions: Mapping[str, Actions]) -> None:
         """The first half of `step`."""
-        checked: dict[str, Actions] = {}
+        encoded: dict[str, bytes] = {}
         for name in {*self._deciding, *actions}:
             agents = self._deciding.get(name, 0)
             if name in actions and name in self._specs:
-                checked[name] = validated(actions[name], self._specs[name], agents)
+                encoded[name] = self._encoders[name].encode(actions[name], agents)
             elif name in actions or agents:
                 known = ", ".join(self._specs) or "none"
                 raise ValueError(
                     f"{name}: {agents} agents wait for actions, behaviors known: {known}, given: {', '.join(actions)}."
                 )
-        self._send(COMMAND_STEP, {name: own for name, own in checked.items() if self._deciding.get(name)})
+        self._send(COMMAND_STEP, {name: own for name, own in encoded.items() if self._deciding.get(name)})
 
     def has_answer(self) -> bool:
         """Whether `receive` would return, or raise, without waiting for the build."""
@@ -165,7 +166,7 @@ class UnityClient:
         patience_seconds = max(_LEAST_PATIENCE_SECONDS, self._deadline - time.monotonic())
         try:
             steps = self._read(self._receive(patience_seconds, self._step_timeout_seconds).unity_output)
-            if self._launcher.needs_display(self._specs.values()):
+            if self._needs_display:
                 return self._start_on_display()
             self._begun = bool(self._specs)
             return steps
@@ -224,6 +225,7 @@ class UnityClient:
         self._decoders.clear()
         self._encoders.clear()
         self._deciding = {}
+        self._needs_display = False
         self._statistics.take()
 
     def _end_player(self) -> None:
@@ -243,7 +245,7 @@ class UnityClient:
         self._receive(deadline - time.monotonic(), self._startup_timeout_seconds)
         self._phase = Phase.GAME
 
-    def _send(self, command: int, actions: Mapping[str, Actions], replayed: bytes = b"") -> None:
+    def _send(self, command: int, actions: Mapping[str, bytes], replayed: bytes = b"") -> None:
         if self._closed:
             raise ProtocolError("The build has been closed.", "Start a new client.")
         message = self._message()
@@ -255,7 +257,7 @@ class UnityClient:
             self._opening += outgoing
         rl_input.side_channel = replayed + outgoing
         for name, own in actions.items():
-            rl_input.agent_actions[name] = self._encoders[name].encode(own)
+            rl_input.agent_actions[name] = own
         self._deadline = time.monotonic() + self._step_timeout_seconds
         try:
             self._reply(message)
@@ -270,11 +272,9 @@ class UnityClient:
         for brain in output.rl_initialization_output.brain_parameters:
             if infos.get(brain.brain_name):
                 self._learn_spec(decode_spec(brain, infos[brain.brain_name], self._traits.images_channels_last))
-        unknown = set(infos) - set(self._specs)
-        if unknown:
-            raise ProtocolError(
-                f"The build sent agents of behaviors that it has not described: {', '.join(sorted(unknown))}."
-            )
+        if not infos.keys() <= self._decoders.keys():
+            unknown = ", ".join(sorted(infos.keys() - self._decoders.keys()))
+            raise ProtocolError(f"The build sent agents of behaviors that it has not described: {unknown}.")
         steps = {
             name: decoder.decode(infos[name]) if name in infos else decoder.empty
             for name, decoder in self._decoders.items()
@@ -286,6 +286,7 @@ class UnityClient:
         self._specs[spec.name] = spec
         self._decoders[spec.name] = BehaviorDecoder(spec, self._traits.images_channels_last)
         self._encoders[spec.name] = ActionEncoder(spec, self._traits.hybrid_actions)
+        self._needs_display = self._launcher.needs_display([spec]) or self._needs_display
 
     def _reply(self, message: Any) -> None:
         self._listening = False
@@ -301,7 +302,6 @@ class UnityClient:
                 raise BuildProcessError("The client was closed while it waited for the build.", "Start anew.") from None
             silence = Silence(self._phase, error.gone, timeout_seconds, self._server.violation)
             raise no_answer(self._player, self._executable, silence) from None
-        self._deadline = 0.0  # for the answer to what was sent last
         self._listening = True
         try:
             message = self._message.FromString(request)

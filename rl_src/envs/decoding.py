@@ -23,7 +23,7 @@ _MANY = 24
 _MOST_LISTED = 3
 """Agents that an error names by their ids."""
 
-_FEW_VALUES = 32
+_FEW_VALUES = 256
 """Fewer are quicker looked at without numpy."""
 
 
@@ -68,13 +68,13 @@ class BehaviorDecoder:
     def __init__(self, spec: BehaviorSpec, images_channels_last: bool) -> None:
         self.spec = spec
         self._mask_size = sum(spec.actions.discrete_branches)
-        self._reader = AgentReader(spec, images_channels_last)
         # An image of another layout of axes must be turned, which a table does not do.
         self._tables_fit = not (images_channels_last and any(sensor.is_image for sensor in spec.observations))
         sizes = [math.prod(sensor.shape) for sensor in spec.observations]
         self._layouts = RecordLayouts(sizes, self._mask_size)
         self._least_bytes = 4 * sum(sizes)  # of an agent
         self._buffers = [ObservationBuffers(sensor.shape) for sensor in spec.observations]
+        self._reader = AgentReader(spec, images_channels_last, [buffer.take for buffer in self._buffers])
         self.empty = empty_step(spec)
 
     def decode(self, agents: bytes) -> BehaviorStep:
@@ -132,13 +132,10 @@ class BehaviorDecoder:
         ended = list(filter(_DONE, messages))
         if ended:
             messages.sort(key=_DONE)  # stable: each in the order of the message
-        return self._reader.read(messages, self._take_buffers(len(messages))), len(messages) - len(ended)
+        return self._reader.read(messages), len(messages) - len(ended)
 
     def _new_arrays(self, agents: int) -> AgentArrays:
-        return AgentArrays.of(agents, self._mask_size, self._take_buffers(agents))
-
-    def _take_buffers(self, agents: int) -> tuple[FloatArray, ...]:
-        return tuple([buffer.take(agents) for buffer in self._buffers])
+        return AgentArrays.of(agents, self._mask_size, tuple([buffer.take(agents) for buffer in self._buffers]))
 
     def _decisions(self, arrays: AgentArrays, deciding: int) -> DecisionBatch:
         if not deciding:
@@ -147,7 +144,7 @@ class BehaviorDecoder:
             agent_ids=arrays.agent_ids[:deciding],
             observations=tuple(values[:deciding] for values in arrays.observations),
             rewards=arrays.rewards[:deciding],
-            action_mask=arrays.allowed[:deciding] if self._mask_size else None,
+            action_mask=None if arrays.allowed is None else arrays.allowed[:deciding],
             group_ids=arrays.group_ids[:deciding],
             group_rewards=arrays.group_rewards[:deciding],
         )
@@ -206,5 +203,6 @@ def _listed(agent_ids: list[int]) -> str:
 
 def _all_finite(values: FloatArray) -> bool:
     if values.size <= _FEW_VALUES:
-        return all(map(math.isfinite, values.ravel().tolist()))
+        # In Python's doubles the sum of float32 cannot overflow, so that it is finite if they are.
+        return not values.size or math.isfinite(sum(values.data.cast("B").cast("f"), 0.0))
     return bool(np.isfinite(values).all())

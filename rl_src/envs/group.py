@@ -8,7 +8,7 @@ import logging
 import select
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -129,6 +129,7 @@ class BuildGroup:
         self._make_client = make_client
         self._policy = restarts or RestartPolicy()
         self._closing = threading.Event()
+        self._look_at_all_at = 0.0
         self._threads = ThreadPoolExecutor(number, "build")
         starts = [self._threads.submit(make_client, index, 0) for index in range(number)]
         failures = [error for start in starts if (error := start.exception()) is not None]
@@ -196,10 +197,15 @@ class BuildGroup:
         """
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         while any(place.awaited for place in self._places):
-            answers = self._ready()
-            if answers or (deadline is not None and time.monotonic() >= deadline):
+            now = time.monotonic()
+            if now >= self._look_at_all_at:
+                self._look_at_all_at = now + _LOOK_AGAIN_SECONDS
+                heard = list(range(len(self)))
+            else:
+                heard = self._wait(deadline)
+            answers = self._answers_of(heard)
+            if answers or (deadline is not None and now >= deadline):
                 return answers
-            self._wait(deadline)
         return []
 
     def close(self) -> None:
@@ -226,9 +232,10 @@ class BuildGroup:
         send(place.client)
         place.awaited = True
 
-    def _ready(self) -> list[tuple[int, Answer]]:
+    def _answers_of(self, indexes: Iterable[int]) -> list[tuple[int, Answer]]:
         found = []
-        for index, place in enumerate(self._places):
+        for index in indexes:
+            place = self._places[index]
             answer = self._take(index, place) if place.awaited else None
             if answer is not None:
                 place.awaited = False
@@ -279,12 +286,15 @@ class BuildGroup:
         client.send_reset(place.parameters)
         return client, client.receive()
 
-    def _wait(self, deadline: float | None) -> None:
-        """Until something may have come, or for a moment."""
+    def _wait(self, deadline: float | None) -> list[int]:
+        """Until something may have come, or for a moment; the builds from which it may be."""
         poll = select.poll()  # not select(): a trainer may have more than 1,024 descriptors open
-        for place in self._places:
+        owners: dict[int, int] = {}
+        for index, place in enumerate(self._places):
             if place.awaited and place.client is not None:
                 for descriptor in place.client.descriptors():
+                    owners[descriptor] = index
                     poll.register(descriptor, select.POLLIN)
-        left = _LOOK_AGAIN_SECONDS if deadline is None else min(_LOOK_AGAIN_SECONDS, deadline - time.monotonic())
-        poll.poll(max(0.0, left) * 1000)
+        until = self._look_at_all_at if deadline is None else min(self._look_at_all_at, deadline)
+        heard = poll.poll(max(0.0, until - time.monotonic()) * 1000)
+        return [owners[descriptor] for descriptor, _ in heard]

@@ -1,0 +1,1 @@
+"""How quickly agents' steps go through a client of the ML-Agents protocol."""

@@ -1,0 +1,120 @@
+"""`python -m benchmarks.envs`: our client against the reference's, and against gRPC itself."""
+
+import argparse
+import statistics
+import sys
+from collections.abc import Mapping
+
+from benchmarks.envs.runs import Cell, Contestant, contestants, median_of, run, seconds_per_exchange, take_turns
+from benchmarks.envs.slow_builds import GROUPS, measure_group
+from benchmarks.report import Goal, publish, table
+
+VECTOR_CELLS = tuple(Cell.vector(agents, size) for agents, size in ((1, 8), (12, 8), (64, 8), (256, 8), (100, 243)))
+IMAGE_CELLS = (Cell.images(9, "floats"), Cell.images(9, "png"))
+FIXED_MICROSECONDS, MICROSECONDS_AN_AGENT = 150.0, 1.0
+TIMES_FAST, TIMES_SHIPPED, SHIPPED_FROM_AGENTS = 2.0, 20.0, 64
+OWN_CEILING = 0.95
+MEMORY_CELLS = ((Cell.vector(64, 8), 16_000), (Cell.vector(1, 8), 100_000))
+MOST_GROWN_BYTES = 4e6
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.envs", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each run")
+    parser.add_argument("--without-peers", action="store_true")
+    parser.add_argument("--memory-exchanges", type=int, help="run this many in each memory cell, in place of its own")
+    chosen = parser.parse_args()
+    who = contestants(with_peers=not chosen.without_peers)
+    goals: list[Goal] = []
+    rows: list[list[str]] = []
+    for cell in (*VECTOR_CELLS, *IMAGE_CELLS):
+        _say(cell.title)
+        found = take_turns(who, chosen.rounds, lambda one, cell=cell: seconds_per_exchange(one, cell, chosen.seconds))
+        rows.append(_row(cell, who, found))
+        goals += _goals(cell, found)
+    groups = [_group(number, chosen.rounds) for number in GROUPS]
+    memory = [_memory(who, cell, chosen.memory_exchanges or exchanges) for cell, exchanges in MEMORY_CELLS]
+    goals += [goal for _, goal in groups] + [goal for _, goal in memory]
+    header = ["agent-steps/s", *(one.title for one in who), "over echo, µs", "allowed"]
+    if not chosen.without_peers:
+        header += ["x fast", "x shipped"]
+    body = "\n\n".join(
+        [
+            table(header, rows),
+            table(
+                ["builds of 5 ± 2 ms, one of 20", "ours, steps/s", "against echo", "of the ceiling"],
+                [row for row, _ in groups],
+            ),
+            table(["memory", "exchanges", "grown, MB"], [row for row, _ in memory]),
+        ]
+    )
+    return publish("Environments", "make bench-envs", body, goals)
+
+
+def _row(cell: Cell, who: tuple[Contestant, ...], found: Mapping[str, list[float]]) -> list[str]:
+    rates = [f"{cell.agents / statistics.median(found[one.title]):,.0f}" for one in who]
+    row = [cell.title, *rates, f"{_overhead(found):.0f}", f"{_allowed(cell):.0f}"]
+    for title in ("fast protobuf", "as shipped"):
+        if title in found:
+            row.append(f"{_times(found, title):.1f}")
+    return row
+
+
+def _goals(cell: Cell, found: Mapping[str, list[float]]) -> list[Goal]:
+    over, allowed = _overhead(found), _allowed(cell)
+    goals = [Goal(f"{cell.title}: at most {allowed:.0f} µs over the quicker echo", f"{over:.0f} µs", over <= allowed)]
+    if "fast protobuf" in found:
+        times = _times(found, "fast protobuf")
+        goals.append(
+            Goal(f"{cell.title}: {TIMES_FAST:g} x the reference on fast protobuf", f"{times:.1f}", times >= TIMES_FAST)
+        )
+    if "as shipped" in found and cell.agents >= SHIPPED_FROM_AGENTS:
+        times = _times(found, "as shipped")
+        goals.append(
+            Goal(f"{cell.title}: {TIMES_SHIPPED:g} x the reference as shipped", f"{times:.1f}", times >= TIMES_SHIPPED)
+        )
+    return goals
+
+
+def _overhead(found: Mapping[str, list[float]]) -> float:
+    """Of an exchange, in µs, over the quicker of the two echoes: the harder limit."""
+    limit = min((found["echo, sockets"], found["echo, grpcio"]), key=statistics.median)
+    return 1e6 * median_of(lambda ours, echo: ours - echo, found["ours"], limit)
+
+
+def _times(found: Mapping[str, list[float]], title: str) -> float:
+    return median_of(lambda ours, theirs: theirs / ours, found["ours"], found[title])
+
+
+def _allowed(cell: Cell) -> float:
+    return FIXED_MICROSECONDS + MICROSECONDS_AN_AGENT * cell.agents
+
+
+def _group(number: int, rounds: int) -> tuple[list[str], Goal]:
+    _say(f"{number} slow builds")
+    pairs = [measure_group(number) for _ in range(rounds)]
+    ours, echo = (statistics.median(rates) for rates in zip(*pairs, strict=True))
+    share = statistics.median(one / other for one, other in pairs)
+    goal = Goal(f"{number} slow builds: {OWN_CEILING:.0%} of their own ceiling", f"{share:.1%}", share >= OWN_CEILING)
+    return [str(number), f"{ours:,.0f}", f"{echo:,.0f}", f"{share:.1%}"], goal
+
+
+def _memory(who: tuple[Contestant, ...], cell: Cell, exchanges: int) -> tuple[list[str], Goal]:
+    _say(f"memory, {cell.title}")
+    ours = next(one for one in who if one.name == "ours")
+    grown = run(ours, cell, ("--exchanges", str(exchanges)))["grown_bytes"]
+    goal = Goal(
+        f"{cell.title}: memory constant over {exchanges:,} exchanges ({exchanges * cell.agents:,} agent steps)",
+        f"{grown / 1e6:.1f} MB",
+        grown <= MOST_GROWN_BYTES,
+    )
+    return [cell.title, f"{exchanges:,}", f"{grown / 1e6:.1f}"], goal
+
+
+def _say(what: str) -> None:
+    sys.stderr.write(f"▸ {what}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
