@@ -67,7 +67,7 @@ class VirtualDisplay:
         _write_private(self._authority, _authority_entry(secrets.token_bytes(16)), run_as)
         _write_private(number_file, b"", run_as)
         command = [program, "-displayfd", _NUMBER_DESCRIPTOR, "-screen", "0", _SCREEN]
-        command += ["-nolisten", "tcp", "-noreset"]
+        command += ["-nolisten", "tcp", "-noreset", "-auth", str(self._authority)]
         self._server = Player(["/bin/sh", "-c", _START, str(number_file), *command], folder / "xvfb.log", run_as)
         self._number: int | None = None
         try:

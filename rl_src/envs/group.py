@@ -292,7 +292,10 @@ class BuildGroup:
         owners: dict[int, int] = {}
         for index, place in enumerate(self._places):
             if place.awaited and place.client is not None:
-                for descriptor in place.client.descriptors():
+                descriptors = place.client.descriptors()
+                if not descriptors:
+                    return [index]  # nothing to poll: it must be asked
+                for descriptor in descriptors:
                     owners[descriptor] = index
                     poll.register(descriptor, select.POLLIN)
         until = self._look_at_all_at if deadline is None else min(self._look_at_all_at, deadline)
