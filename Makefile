@@ -42,6 +42,10 @@ sample-builds: setup ## write the sample Unity builds to build/
 
 test: setup lint test-fast test-functions-312 test-rl test-e2e ## everything there is to check
 
+bench-envs: setup .venv-peers/.done .venv-peers-fast/.done ## our client against the reference's, and against gRPC itself
+	$(call say,Environments)
+	$(VENV)/python -m benchmarks.envs
+
 lint: setup ## format, lint, types, import borders, templates
 	$(call say,Format and lint)
 	$(VENV)/ruff format --check .
@@ -138,8 +142,15 @@ setup: .venv/.done .venv-lambda/.done .venv-sam/.done ## install the three envir
 	.venv-peers/bin/python -m pip install -q --disable-pip-version-check --no-deps --ignore-requires-python mlagents==1.1.0 mlagents-envs==1.1.0
 	touch $@
 
+.venv-peers-fast/.done: .venv/bin/uv requirements/peers-fast.txt
+	$(call say,Making the environment of the ML-Agents 1.1.0 reference client on current protobuf)
+	$(PYTHON) -m venv --clear .venv-peers-fast
+	$(UV) pip install -q --python .venv-peers-fast/bin/python --require-hashes -r requirements/peers-fast.txt
+	.venv-peers-fast/bin/python -m pip install -q --disable-pip-version-check --no-deps --ignore-requires-python mlagents-envs==1.1.0
+	touch $@
+
 lock: .venv/bin/uv ## compile every lock file anew from requirements/*.in
-	for name in dev training inference lambda-runtime sam peers; do
+	for name in dev training inference lambda-runtime sam peers peers-fast; do
 	  $(UV) pip compile -q --upgrade --generate-hashes --python-version 3.11 requirements/$$name.in -o requirements/$$name.txt
 	done
 	$(UV) pip compile -q --generate-hashes --python-version 3.11 -c requirements/dev.txt requirements/functions.in -o functions/requirements.txt
@@ -154,4 +165,4 @@ help: ## this list
 
 , := ,
 
-.PHONY: demo local local-down sample-builds test lint test-fast test-rl test-e2e test-functions-312 test-peers format setup lock clean help
+.PHONY: demo local local-down sample-builds test lint test-fast test-rl test-e2e test-functions-312 test-peers bench-envs format setup lock clean help

@@ -28,11 +28,13 @@ def main() -> int:
     who = contestants(with_peers=not chosen.without_peers)
     goals: list[Goal] = []
     rows: list[list[str]] = []
+    limits: list[list[str]] = []
     for cell in (*VECTOR_CELLS, *IMAGE_CELLS):
         _say(cell.title)
         found = take_turns(who, chosen.rounds, lambda one, cell=cell: seconds_per_exchange(one, cell, chosen.seconds))
         rows.append(_row(cell, who, found))
         goals += _goals(cell, found)
+        limits.append(_limits(who, cell, chosen.seconds))
     groups = [_group(number, chosen.rounds) for number in GROUPS]
     memory = [_memory(who, cell, chosen.memory_exchanges or exchanges) for cell, exchanges in MEMORY_CELLS]
     goals += [goal for _, goal in groups] + [goal for _, goal in memory]
@@ -42,6 +44,8 @@ def main() -> int:
     body = "\n\n".join(
         [
             table(header, rows),
+            "Where the time of our side goes:",
+            table(["", "the build and gRPC", "decoding", "PNG pictures", "actions and the rest"], limits),
             table(
                 ["builds of 5 ± 2 ms, one of 20", "ours, steps/s", "against echo", "of the ceiling"],
                 [row for row, _ in groups],
@@ -55,10 +59,16 @@ def main() -> int:
 def _row(cell: Cell, who: tuple[Contestant, ...], found: Mapping[str, list[float]]) -> list[str]:
     rates = [f"{cell.agents / statistics.median(found[one.title]):,.0f}" for one in who]
     row = [cell.title, *rates, f"{_overhead(found):.0f}", f"{_allowed(cell):.0f}"]
-    for title in ("fast protobuf", "as shipped"):
-        if title in found:
-            row.append(f"{_times(found, title):.1f}")
-    return row
+    return row + [f"{_times(found, title):.1f}" for title in ("fast protobuf", "as shipped") if title in found]
+
+
+def _limits(who: tuple[Contestant, ...], cell: Cell, seconds: float) -> list[str]:
+    """Where the time of our side goes."""
+    ours = next(one for one in who if one.name == "ours")
+    shares = run(ours, cell, ("--shares", "--seconds", str(seconds)))
+    decoding, pictures = shares["decoding"] - shares["pictures"], shares["pictures"]
+    rest = 1 - shares["waiting"] - shares["decoding"]
+    return [cell.title, *(f"{share:.0%}" for share in (shares["waiting"], decoding, pictures, rest))]
 
 
 def _goals(cell: Cell, found: Mapping[str, list[float]]) -> list[Goal]:

@@ -44,7 +44,9 @@ def executable(folder: Path, python: str) -> Path:
     return program
 
 
-def run_ours(program: Path, build: list[str], seconds: float, exchanges: int | None) -> dict[str, float]:
+def run_ours(
+    program: Path, build: list[str], seconds: float, exchanges: int | None = None, shares: bool = False
+) -> dict[str, float]:
     import numpy as np
     import psutil
 
@@ -60,6 +62,8 @@ def run_ours(program: Path, build: list[str], seconds: float, exchanges: int | N
         def exchange() -> None:
             client.step(actions)
 
+        if shares:
+            return measure_shares(exchange, seconds)
         if exchanges is None:
             return measure(exchange, seconds, None)
         # Memory: after the first fifth everything that is kept has been made.
@@ -67,6 +71,38 @@ def run_ours(program: Path, build: list[str], seconds: float, exchanges: int | N
         before = psutil.Process().memory_info().rss
         result = measure(exchange, seconds, exchanges - exchanges // 5)
         return {**result, "grown_bytes": psutil.Process().memory_info().rss - before}
+
+
+def measure_shares(exchange: Callable[[], None], seconds: float) -> dict[str, float]:
+    """Where our client's time goes: waiting for the message (the build and gRPC), decoding, pictures alone."""
+    from rl_src.envs import agent_messages
+    from rl_src.envs.decoding import BehaviorDecoder
+    from rl_src.envs.transport import ExchangeServer
+
+    spent: dict[str, float] = {}
+
+    def timed(name: str, owner: object, function: str) -> None:
+        original = getattr(owner, function)
+
+        def wrapper(*arguments: object, **keywords: object) -> object:
+            began = time.perf_counter()
+            try:
+                return original(*arguments, **keywords)
+            finally:
+                spent[name] = spent.get(name, 0.0) + time.perf_counter() - began
+
+        setattr(owner, function, wrapper)
+
+    timed("waiting", ExchangeServer, "receive")
+    timed("decoding", BehaviorDecoder, "decode")
+    timed("pictures", agent_messages, "decode_png")
+    for _ in range(WARM_UP_EXCHANGES):
+        exchange()
+    spent.clear()
+    began = time.perf_counter()
+    while (passed := time.perf_counter() - began) < seconds:
+        exchange()
+    return {name: spent.get(name, 0.0) / passed for name in ("waiting", "decoding", "pictures")}
 
 
 def run_echo(program: Path, build: list[str], seconds: float, grpcio: bool) -> dict[str, float]:
@@ -117,6 +153,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("name", choices=("ours", "echo-sockets", "echo-grpcio", "mlagents"))
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--exchanges", type=int)
+    parser.add_argument("--shares", action="store_true")
     parser.add_argument("--build-python", default=sys.executable)
     parser.add_argument("--fast-protobuf", action="store_true")
     chosen = parser.parse_args(arguments[:split])
@@ -128,7 +165,7 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         program = executable(Path(folder), chosen.build_python)
         if chosen.name == "ours":
-            result = run_ours(program, build, chosen.seconds, chosen.exchanges)
+            result = run_ours(program, build, chosen.seconds, chosen.exchanges, chosen.shares)
         elif chosen.name == "mlagents":
             result = run_mlagents(program, build, chosen.seconds)
         else:

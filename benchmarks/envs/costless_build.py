@@ -10,6 +10,7 @@ With `--sleep` it is as slow as a real game, and at its end writes how long it s
 """
 
 import argparse
+import contextlib
 import io
 import json
 import random
@@ -158,7 +159,5 @@ def _goodbye() -> bytes:
 
 
 if __name__ == "__main__":
-    try:
+    with contextlib.suppress(grpc.RpcError):  # the other side is gone
         play(options())
-    except grpc.RpcError:
-        pass  # the other side is gone

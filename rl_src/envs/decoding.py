@@ -20,6 +20,9 @@ _DONE = attrgetter("done")
 _MANY = 24
 """Fewer agents of one structure are quicker read one by one."""
 
+_LARGE_BYTES = 64 * 1024
+"""Uncompressed images: a table spares copying them more often than needed, however few agents there are."""
+
 _MOST_LISTED = 3
 """Agents that an error names by their ids."""
 
@@ -87,7 +90,8 @@ class BehaviorDecoder:
             NonFiniteRewardError, NonFiniteObservationError: a NaN or an infinity.
             ProtocolError: no such message, or an observation does not fit the spec of the handshake.
         """
-        table = uniform_table(agents, _MANY) if self._tables_fit else None
+        at_least = _MANY if len(agents) < _LARGE_BYTES else 1
+        table = uniform_table(agents, at_least) if self._tables_fit else None
         layout = None if table is None else self._layouts.of(table)
         if table is not None and layout is not None:
             arrays = self._new_arrays(len(table))

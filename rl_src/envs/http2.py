@@ -9,7 +9,7 @@ Request headers are not decoded: every call is taken for the one method that the
 import socket
 import struct
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 MAX_MESSAGE_BYTES = 1024 * 1024 * 1024
@@ -19,8 +19,8 @@ _STALL_SECONDS = 60.0
 """How long a peer may leave a reply of ours untaken."""
 
 _QUOTED_BYTES = 40
-_RECEIVE_BYTES = 256 * 1024
 _MAX_FRAME_BYTES = 1024 * 1024
+_BUFFER_BYTES = 2 * _MAX_FRAME_BYTES  # only what is used of it takes memory
 _MAX_WINDOW = 2**31 - 1
 _DEFAULT_WINDOW = 65_535
 _DEFAULT_FRAME_BYTES = 16_384
@@ -66,10 +66,39 @@ class MessageTooLargeError(ViolationError):
     """More than MAX_MESSAGE_BYTES."""
 
 
+class _Body:
+    """A request that is still coming in. Its memory is used again: messages with images are megabytes each time."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._length = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    def append(self, part: memoryview) -> None:
+        """Copy a part behind the others."""
+        end = self._length + len(part)
+        if end > len(self._data):
+            self._data.extend(bytes(max(end, 2 * len(self._data)) - len(self._data)))
+        self._data[self._length : end] = part
+        self._length = end
+
+    def take_message(self) -> bytes:
+        """The gRPC message that all parts make together; begins anew."""
+        length, self._length = self._length, 0
+        if length < _GRPC_PREFIX.size:
+            raise ViolationError("it sent an empty request")
+        compressed, announced = _GRPC_PREFIX.unpack_from(self._data)
+        if compressed or announced != length - _GRPC_PREFIX.size:
+            raise ViolationError("it sent a compressed or incomplete message")
+        return bytes(memoryview(self._data)[_GRPC_PREFIX.size : length])
+
+
 @dataclass
 class _Stream:
     send_window: int
-    body: bytearray = field(default_factory=bytearray)
+    body: _Body | None = None  # made, or taken over from an earlier stream, with the first data
 
 
 class GrpcConnection:
@@ -79,7 +108,10 @@ class GrpcConnection:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.requests: deque[tuple[int, bytes]] = deque()
         self._socket = sock
-        self._received = bytearray()
+        self._buffer = bytearray(_BUFFER_BYTES)
+        self._view = memoryview(self._buffer)
+        self._begin = self._end = 0  # of what was received and not handled yet
+        self._spare_body: _Body | None = None
         self._greeted = False
         self._streams: dict[int, _Stream] = {}
         self._send_window = _DEFAULT_WINDOW
@@ -106,14 +138,14 @@ class GrpcConnection:
         """
         try:
             self._socket.settimeout(timeout_seconds)
-            data = self._socket.recv(_RECEIVE_BYTES)
+            count = self._socket.recv_into(self._view[self._end :])
         except (TimeoutError, BlockingIOError):
             return False
         except OSError as error:
             raise ConnectionLostError(str(error)) from error
-        if not data:
+        if not count:
             raise ConnectionLostError("the peer closed the connection")
-        self._received += data
+        self._end += count
         self._handle_received()
         return True
 
@@ -156,31 +188,42 @@ class GrpcConnection:
             raise ConnectionLostError(str(error)) from error
 
     def _handle_received(self) -> None:
-        received, position = self._received, 0
-        if not self._greeted:
-            if len(received) < len(PREFACE) and PREFACE.startswith(received):
-                return
-            if not received.startswith(PREFACE):
-                raise ViolationError(f"it began with {_first_line(received)!r} instead of HTTP/2's greeting")
-            self._greeted, position = True, len(PREFACE)
-        available = len(received)
-        while available - position >= _FRAME_HEADER.size:
-            high, low, kind, flags, stream_id = _FRAME_HEADER.unpack_from(received, position)
+        if not self._greeted and not self._skip_preface():
+            return
+        while self._end - self._begin >= _FRAME_HEADER.size:
+            high, low, kind, flags, stream_id = _FRAME_HEADER.unpack_from(self._buffer, self._begin)
             length = high << 8 | low
             if length > _MAX_FRAME_BYTES:
                 raise ViolationError(f"it sent an HTTP/2 frame of {length} bytes")
-            start = position + _FRAME_HEADER.size
-            if available - start < length:
+            start = self._begin + _FRAME_HEADER.size
+            if self._end - start < length:
                 break
-            position = start + length
-            self._handle_frame(kind, flags, stream_id & _MAX_WINDOW, received[start:position])
-        del received[:position]
+            self._begin = start + length
+            self._handle_frame(kind, flags, stream_id & _MAX_WINDOW, self._view[start : self._begin])
+        self._make_room()
         if self._answers:
             # Together, and last: a peer that has closed its end already gets no answer, but was heard.
             answers, self._answers = bytes(self._answers), bytearray()
             self._send(answers)
 
-    def _handle_frame(self, kind: int, flags: int, stream_id: int, payload: bytearray) -> None:
+    def _skip_preface(self) -> bool:
+        """Whether the peer has greeted."""
+        received = bytes(self._view[: min(self._end, len(PREFACE) + _QUOTED_BYTES)])
+        if len(received) < len(PREFACE) and PREFACE.startswith(received):
+            return False
+        if not received.startswith(PREFACE):
+            raise ViolationError(f"it began with {_first_line(received)!r} instead of HTTP/2's greeting")
+        self._greeted, self._begin = True, len(PREFACE)
+        return True
+
+    def _make_room(self) -> None:
+        """There must always be room for the rest of a whole frame."""
+        left = self._end - self._begin
+        if not left or _BUFFER_BYTES - self._begin < _FRAME_HEADER.size + _MAX_FRAME_BYTES:
+            self._buffer[:left] = bytes(self._view[self._begin : self._end])
+            self._begin, self._end = 0, left
+
+    def _handle_frame(self, kind: int, flags: int, stream_id: int, payload: memoryview) -> None:
         if kind == _DATA:
             self._handle_data(flags, stream_id, payload)
         elif kind == _HEADERS:
@@ -200,7 +243,7 @@ class GrpcConnection:
             raise ViolationError("it sent a push promise, which a client may not")
         # PRIORITY, CONTINUATION (of headers that we do not read), GOAWAY and unknown frames ask for nothing.
 
-    def _handle_data(self, flags: int, stream_id: int, payload: bytearray) -> None:
+    def _handle_data(self, flags: int, stream_id: int, payload: memoryview) -> None:
         self._unacknowledged += len(payload)
         if self._unacknowledged > _MAX_WINDOW // 2:
             self._answers += _frame(_WINDOW_UPDATE, 0, 0, struct.pack(">I", self._unacknowledged))
@@ -212,13 +255,14 @@ class GrpcConnection:
             if not payload or payload[0] >= len(payload):
                 raise ViolationError("it sent a frame with more padding than there is room for")
             payload = payload[1 : len(payload) - payload[0]]
-        body = stream.body
-        body += payload
-        if len(body) > MAX_MESSAGE_BYTES:
+        if stream.body is None:
+            stream.body, self._spare_body = _Body() if self._spare_body is None else self._spare_body, None
+        if len(stream.body) + len(payload) > MAX_MESSAGE_BYTES:
             raise MessageTooLargeError(f"it sent a message of more than {MAX_MESSAGE_BYTES} bytes")
+        stream.body.append(payload)
         if flags & _END_STREAM:
-            self.requests.append((stream_id, _message(body)))
-            stream.body = bytearray()
+            self.requests.append((stream_id, stream.body.take_message()))
+            self._spare_body, stream.body = stream.body, None
 
     def _handle_window_update(self, stream_id: int, increment: int) -> None:
         if stream_id == 0:
@@ -226,7 +270,7 @@ class GrpcConnection:
         elif stream_id in self._streams:
             self._streams[stream_id].send_window += increment
 
-    def _handle_settings(self, payload: bytearray) -> None:
+    def _handle_settings(self, payload: memoryview) -> None:
         if len(payload) % _SETTING.size:
             raise ViolationError(f"it sent HTTP/2 settings of {len(payload)} bytes")
         for name, value in _SETTING.iter_unpack(payload):
@@ -239,14 +283,5 @@ class GrpcConnection:
         self._answers += _frame(_SETTINGS, _ACK, 0, b"")
 
 
-def _message(body: bytearray) -> bytes:
-    if len(body) < _GRPC_PREFIX.size:
-        raise ViolationError("it sent an empty request")
-    compressed, length = _GRPC_PREFIX.unpack_from(body)
-    if compressed or length != len(body) - _GRPC_PREFIX.size:
-        raise ViolationError("it sent a compressed or incomplete message")
-    return bytes(memoryview(body)[_GRPC_PREFIX.size :])
-
-
-def _first_line(received: bytearray) -> str:
+def _first_line(received: bytes) -> str:
     return received.split(b"\r\n", 1)[0][:_QUOTED_BYTES].decode("ascii", "backslashreplace")
