@@ -47,5 +47,17 @@ SAMPLE_BUILDS = {
         SampleBuild(
             "Hallway", "sample_builds.scenes.hallway:HallwayScene", ("hallway", "rays"), "needs memory; --agents N"
         ),
+        SampleBuild(
+            "GridWorld",
+            "sample_builds.scenes.grid_world:GridWorldScene",
+            ("grid_world", "grid_world_camera"),
+            "9 agents with cameras, masks; --camera unity",
+        ),
+        SampleBuild(
+            "FoodCollector",
+            "sample_builds.scenes.food_collector:FoodCollectorScene",
+            ("food_collector", "food_collector_grid", "rays"),
+            "5 agents with grid sensors, hybrid actions",
+        ),
     )
 }

@@ -6,12 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_FLAGS = frozenset({"-nographics", "-batchmode"})
+_NO_GRAPHICS = "-nographics"
+_BATCH_MODE = "-batchmode"
 
 
 @dataclass
 class CommandLine:
-    """What a player was started with. `port` is None when no trainer asked for a connection."""
+    """What a player was started with. `port` is None when no trainer asked for a connection.
+
+    `-nographics` stays among the scene's arguments: it is the scene that draws, or does not (`has_graphics`).
+    """
 
     port: int | None = None
     log_file: Path | None = None
@@ -28,7 +32,7 @@ def parse(arguments: Sequence[str]) -> CommandLine:
         elif argument.lower() == "-logfile":
             name = next(rest)
             line.log_file = None if name == "-" else Path(name)
-        elif argument not in _FLAGS:
+        elif argument != _BATCH_MODE:
             line.scene_arguments.append(argument)
     return line
 
@@ -36,6 +40,11 @@ def parse(arguments: Sequence[str]) -> CommandLine:
 def option(arguments: Sequence[str], name: str, default: str) -> str:
     """The value behind `name` among a scene's arguments."""
     return arguments[arguments.index(name) + 1] if name in arguments[:-1] else default
+
+
+def has_graphics(arguments: Sequence[str]) -> bool:
+    """Whether the player may draw, by a scene's arguments."""
+    return _NO_GRAPHICS not in arguments
 
 
 def open_log(line: CommandLine) -> Callable[[str], None]:
