@@ -36,7 +36,7 @@ local-down: setup ## end a local cloud that runs in the background
 	$(VENV)/gamedojo local down
 
 sample-builds: setup ## write the sample Unity builds to build/
-	$(VENV)/python -m sample_builds pack Basic --output build
+	$(VENV)/python -m sample_builds pack all --output build
 
 ##@ Check it
 
@@ -51,7 +51,7 @@ lint: setup ## format, lint, types, import borders, templates
 	$(VENV)/ruff format --check .
 	$(VENV)/ruff check .
 	$(call say,Types)
-	$(VENV)/mypy functions/pipeline rl_src container local sample_builds demo clients/python/gamedojo
+	$(VENV)/mypy functions/pipeline rl_src container local sample_builds demo benchmarks clients/python/gamedojo
 	for app in functions/*/app.py; do $(VENV)/mypy "$$app"; done
 	$(call say,Import borders)
 	$(VENV)/lint-imports --no-cache

@@ -4,6 +4,7 @@ import argparse
 import statistics
 import sys
 from collections.abc import Mapping
+from functools import partial
 
 from benchmarks.envs.runs import Cell, Contestant, contestants, median_of, run, seconds_per_exchange, take_turns
 from benchmarks.envs.slow_builds import GROUPS, measure_group
@@ -31,7 +32,7 @@ def main() -> int:
     limits: list[list[str]] = []
     for cell in (*VECTOR_CELLS, *IMAGE_CELLS):
         _say(cell.title)
-        found = take_turns(who, chosen.rounds, lambda one, cell=cell: seconds_per_exchange(one, cell, chosen.seconds))
+        found = take_turns(who, chosen.rounds, partial(_time, cell, chosen.seconds))
         rows.append(_row(cell, who, found))
         goals += _goals(cell, found)
         limits.append(_limits(who, cell, chosen.seconds))
@@ -54,6 +55,10 @@ def main() -> int:
         ]
     )
     return publish("Environments", "make bench-envs", body, goals)
+
+
+def _time(cell: Cell, seconds: float, contestant: Contestant) -> float:
+    return seconds_per_exchange(contestant, cell, seconds)
 
 
 def _row(cell: Cell, who: tuple[Contestant, ...], found: Mapping[str, list[float]]) -> list[str]:

@@ -74,7 +74,7 @@ class GrpcioEcho(_Echo):
             ThreadPoolExecutor(1),
             options=(("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)),
         )
-        handler = grpc.unary_unary_rpc_method_handler(answer)
+        handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(answer)
         service = grpc.method_handlers_generic_handler(
             "communicator_objects.UnityToExternalProto", {"Exchange": handler}
         )
