@@ -21,7 +21,7 @@ MOST_GROWN_BYTES = 4e6
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.envs", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1.0, help="of each run")
     parser.add_argument("--without-peers", action="store_true")
     parser.add_argument("--memory-exchanges", type=int, help="run this many in each memory cell, in place of its own")
