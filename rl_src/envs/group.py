@@ -268,9 +268,10 @@ class BuildGroup:
         if place.answers >= self._policy.recovered_after_answers:
             place.in_a_row = 0
         if place.in_a_row >= self._policy.in_a_row or place.generation >= self._policy.lifetime:
-            times = f"{place.generation} times" if place.generation != 1 else "once"
             place.awaited = False
-            raise type(error)(f"{error.cause} It had been restarted {times} before.", error.remedy) from error
+            times = "once" if place.generation == 1 else f"{place.generation} times"
+            before = f" It had been restarted {times} before." if place.generation else ""
+            raise type(error)(error.cause + before, error.remedy) from error
         place.in_a_row += 1
         place.generation += 1
         place.answers = 0
