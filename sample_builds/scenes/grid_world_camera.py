@@ -96,7 +96,7 @@ class Camera:
 
 
 def _in_square(across: float, up: float) -> bool:
-    return abs(across) < 0.7 and abs(up) < 0.7
+    return abs(across) < 0.8 and abs(up) < 0.8
 
 
 def _in_plus(across: float, up: float) -> bool:

@@ -77,6 +77,16 @@ LESSONS = [
         gamma=0.99,
         horizon=1000,
     ),
+    Lesson(
+        "GridWorld",
+        steps=60_000,
+        summary_steps=6_000,
+        rewards=(0.3, 0.7),
+        hyperparameters={"batch_size": 32, "buffer_size": 256, "beta": 0.005},
+        network={"normalize": False, "hidden_units": 128, "num_layers": 1, "vis_encode_type": "simple"},
+        gamma=0.9,
+        horizon=5,
+    ),
 ]
 
 

@@ -39,16 +39,18 @@ class Documented:
 BEHAVIORS = {
     "Basic?team=0": Documented("Basic", ((20,),), 0, (3,), 1),
     "3DBall?team=0": Documented("3DBall", ((8,),), 2, (), 12),
+    "GridWorld?team=0": Documented("GridWorld", ((3, 64, 84), (2,)), 0, (5,), 9, masks=True),
     "BigWallJump?team=0": Documented("WallJump", ((35,), (35,), (4,)), 0, (3, 3, 3, 2), 1),
     "SmallWallJump?team=0": Documented("WallJump", ((35,), (35,), (4,)), 0, (3, 3, 3, 2), 1),
     "SoccerTwos?team=0": Documented("SoccerTwos", ((264,), (72,)), 0, (3, 3, 3), 2, groups=(1,)),
     "SoccerTwos?team=1": Documented("SoccerTwos", ((264,), (72,)), 0, (3, 3, 3), 2, groups=(2,)),
     "Hallway?team=0": Documented("Hallway", ((30,),), 0, (4,), 1),
+    "GridFoodCollector?team=0": Documented("FoodCollector", ((6, 40, 40), (4,)), 3, (2,), 5),
     "Walker?team=0": Documented("Chaos", ((3,), (2, 4)), 2, (), 3, groups=(0, 1)),
     "Guard?team=1": Documented("Chaos", ((5,),), 0, (3, 2), 2, masks=True, groups=(0, 2)),
     "Mixed?team=0": Documented("Chaos", ((1, 2, 3), (1,)), 1, (200, 2), 2, masks=True, groups=(0, 3)),
 }
-STEPS = {"Hallway": 700, "SoccerTwos": 600, "WallJump": 1600}
+STEPS = {"FoodCollector": 1010, "Hallway": 700, "SoccerTwos": 600, "WallJump": 1600}
 """To play after each of two resets, where episodes are too long for 200 to see the end of one."""
 
 
