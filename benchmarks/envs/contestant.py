@@ -1,7 +1,8 @@
 """One side of the comparison, as a process of its own: `contestant.py NAME --seconds S -- <build's arguments>`.
 
 Prints one JSON line: exchanges, seconds. Names: `ours`; `echo-sockets` and `echo-grpcio`, which answer every message
-with the same bytes and do nothing else; `mlagents`, the reference's client of whichever environment runs this file.
+with the same bytes and do nothing else; `decoder`, which has no build and only decodes one message's PNG pictures again
+and again; `mlagents`, the reference's client of whichever environment runs this file.
 
 It imports nothing before it knows its name: the environments have different packages.
 """
@@ -120,6 +121,22 @@ def run_echo(program: Path, build: list[str], seconds: float, grpcio: bool) -> d
             process.kill()
 
 
+def run_decoder(build: list[str], seconds: float) -> dict[str, float]:
+    import pyspng
+
+    from benchmarks.envs.costless_build import Messages, options
+
+    message = Messages(options([*build, "--mlagents-port", "0"])).first()
+    (infos,) = message.unity_output.rl_output.agentInfos.values()
+    pictures = [agent.observations[0].compressed_data for agent in infos.value]
+
+    def decode() -> None:
+        for picture in pictures:
+            pyspng.load(picture)
+
+    return measure(decode, seconds, None)
+
+
 def run_mlagents(program: Path, build: list[str], seconds: float) -> dict[str, float]:
     import socket
 
@@ -150,7 +167,7 @@ def run_mlagents(program: Path, build: list[str], seconds: float) -> dict[str, f
 def main(arguments: list[str]) -> int:
     split = arguments.index("--")
     parser = argparse.ArgumentParser()
-    parser.add_argument("name", choices=("ours", "echo-sockets", "echo-grpcio", "mlagents"))
+    parser.add_argument("name", choices=("ours", "echo-sockets", "echo-grpcio", "decoder", "mlagents"))
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--exchanges", type=int)
     parser.add_argument("--shares", action="store_true")
@@ -166,6 +183,8 @@ def main(arguments: list[str]) -> int:
         program = executable(Path(folder), chosen.build_python)
         if chosen.name == "ours":
             result = run_ours(program, build, chosen.seconds, chosen.exchanges, chosen.shares)
+        elif chosen.name == "decoder":
+            result = run_decoder(build, chosen.seconds)
         elif chosen.name == "mlagents":
             result = run_mlagents(program, build, chosen.seconds)
         else:

@@ -46,6 +46,10 @@ class Cell:
     agents: int
     arguments: tuple[str, ...]
 
+    @property
+    def is_png(self) -> bool:
+        return "png" in self.arguments
+
     @classmethod
     def vector(cls, agents: int, size: int) -> "Cell":
         return cls(f"{agents} x {size}", agents, ("--agents", str(agents), "--size", str(size)))

@@ -1,5 +1,6 @@
 """Each contestant that needs no environment of its own plays a short game. Nothing here looks at the time."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,11 @@ def test_our_client_plays_every_kind_of_cell(cell) -> None:
     assert 0 < shares["decoding"] < 1
     assert (shares["pictures"] > 0) == ("png" in cell.title)
     assert run(ours, cell, ("--exchanges", "60"))["exchanges"] >= 48
+
+
+def test_the_png_library_plays_alone() -> None:
+    decoder = replace(OWN[2], name="decoder")
+    assert seconds_per_exchange(decoder, Cell.images(2, "png"), 0.05) > 0
 
 
 def test_slow_builds_are_played_side_by_side(monkeypatch) -> None:
