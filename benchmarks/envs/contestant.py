@@ -17,21 +17,26 @@ from pathlib import Path
 
 BUILD = Path(__file__).with_name("costless_build.py")
 ROOT = Path(__file__).parents[2]
-WARM_UP_EXCHANGES = 100
-BATCH = 20
-"""Exchanges between two looks at the clock."""
+WARM_UP_EXCHANGES, WARM_UP_SECONDS = 100, 2.0
+"""Whichever comes first: the reference needs half a second for a message of pictures as numbers."""
 
 
 def measure(exchange: Callable[[], None], seconds: float, exchanges: int | None) -> dict[str, float]:
     """Run for so long, or for so many exchanges."""
-    for _ in range(WARM_UP_EXCHANGES):
-        exchange()
+    _warm_up(exchange)
     count, began = 0, time.perf_counter()
     while time.perf_counter() - began < seconds if exchanges is None else count < exchanges:
-        for _ in range(BATCH):
-            exchange()
-        count += BATCH
+        exchange()
+        count += 1
     return {"exchanges": count, "seconds": time.perf_counter() - began}
+
+
+def _warm_up(exchange: Callable[[], None]) -> None:
+    until = time.perf_counter() + WARM_UP_SECONDS
+    for _ in range(WARM_UP_EXCHANGES):
+        exchange()
+        if time.perf_counter() > until:
+            break
 
 
 def executable(folder: Path, python: str) -> Path:
@@ -97,8 +102,7 @@ def measure_shares(exchange: Callable[[], None], seconds: float) -> dict[str, fl
     timed("waiting", ExchangeServer, "receive")
     timed("decoding", BehaviorDecoder, "decode")
     timed("pictures", agent_messages, "decode_png")
-    for _ in range(WARM_UP_EXCHANGES):
-        exchange()
+    _warm_up(exchange)
     spent.clear()
     began = time.perf_counter()
     while (passed := time.perf_counter() - began) < seconds:

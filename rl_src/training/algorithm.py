@@ -1,4 +1,4 @@
-"""RLlib's parts, put together: PPO's configuration, the learner group and the env runner.
+"""RLlib's parts, put together: PPO's configuration and the learner group.
 
 RLlib's `Algorithm` always starts a Ray cluster on the machine, even for a runner and a learner in its own process
 (`EnvRunnerGroup` puts its configuration into the object store). `ray.init` took 7.5 s in one trial on 2 busy cores.
@@ -9,33 +9,31 @@ import logging
 import math
 import os
 import random
-from collections.abc import Callable
+import zlib
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 from ray.rllib.algorithms.ppo import PPOConfig
-from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
+from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
-from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME, WEIGHTS_SEQ_NO
+from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 
-from rl_src.envs.group import Answer
 from rl_src.envs.specs import BehaviorSpec
 from rl_src.training.best import Weights
 from rl_src.training.checkpoint import Arrays
-from rl_src.training.config import ResolvedConfig
-from rl_src.training.env_runner import UnityEnvRunner, action_space, observation_space
+from rl_src.training.config import ResolvedBehavior
+from rl_src.training.env_runner import action_space, observation_space
 from rl_src.training.errors import InvalidCheckpointError
 from rl_src.training.learner import UnityPPOLearner
 from rl_src.training.network import PolicyNetwork
 from rl_src.training.optimizer import FlatAdam
 from rl_src.training.rl_module import ActorCriticModule, network_of
-from rl_src.training.scenes import Scenes
 from rl_src.training.train_batch import EpisodesToTrainBatch
-from rl_src.training.trajectories import FinishedEpisode
 
 FINAL_LR_FRACTION = 0.1
 """With a limit on env_steps, the learning rate falls in a straight line to this fraction of itself."""
@@ -45,23 +43,24 @@ PRODUCTS_WORTH_THREADS = 30_000_000
 
 
 class PPO:
-    """One policy, sampled and updated in this process. Close it."""
+    """The policy of one behavior and its learner, in this process. Close it.
 
-    def __init__(
-        self, config: ResolvedConfig, behavior: BehaviorSpec, scenes: Scenes, interrupt: Callable[[], bool]
-    ) -> None:
-        seed_everything(config.seed)
-        torch.set_num_threads(torch_threads(config, behavior))
+    `acting` plays: it gets the learner's weights by `synchronize` only, so that a batch is played by one policy even
+    while the learner works on the batch before.
+    """
+
+    def __init__(self, config: ResolvedBehavior, behavior: BehaviorSpec) -> None:
         # It warns of its own deprecations, whatever it is given.
         logging.getLogger("ray._common.deprecation").setLevel(logging.ERROR)
+        torch.set_num_threads(max(torch.get_num_threads(), torch_threads(config, behavior)))
         self._config = config
-        spec = _module_spec(config, behavior)
-        rllib = ppo_config(config, spec)
-        self._learner_group = rllib.build_learner_group(
+        seed_everything(behavior_seed(config))
+        spec = module_spec(config, behavior)
+        self._learner_group = ppo_config(config).build_learner_group(
             rl_module_spec=MultiRLModuleSpec(rl_module_specs={DEFAULT_MODULE_ID: spec})
         )
-        self._runner = UnityEnvRunner(config=rllib, scenes=scenes, interrupt=interrupt, worker_index=0)
-        self._synchronize()
+        self.acting = PolicyNetwork(behavior.observations, behavior.actions, config.network, with_critic=False).eval()
+        self.synchronize()
 
     @property
     def learner(self) -> UnityPPOLearner:
@@ -75,15 +74,6 @@ class PPO:
         """The networks that are being trained."""
         return network_of(self.learner.module[DEFAULT_MODULE_ID])
 
-    def begin(self, first: list[Answer]) -> None:
-        """Play on from the scenes' first reset."""
-        self._runner.begin(first)
-
-    def sample(self, decisions: int) -> tuple[list[SingleAgentEpisode], list[FinishedEpisode]]:
-        """Play with the present weights for so many agent decisions; the stretches, and the episodes that ended."""
-        episodes = self._runner.sample(num_timesteps=decisions)
-        return episodes, self._runner.take_finished()
-
     def learn(self, episodes: list[SingleAgentEpisode], env_steps: int) -> dict[str, float]:
         """Update once; `env_steps` (so far) sets the learning rate. Returns the update's mean statistics."""
         settings = self._config.hyperparameters
@@ -93,17 +83,22 @@ class PPO:
             num_epochs=settings.num_epochs,
             minibatch_size=settings.minibatch_size,
         )
-        self._synchronize()
         statistics = results[0][DEFAULT_MODULE_ID]
         names = ("policy_loss", "vf_loss", "entropy", "kl", "grad_norm", "explained_variance")
         return {name: float(statistics[name].peek()) for name in names}
+
+    def synchronize(self) -> None:
+        """Act with what has been learned."""
+        own = self.acting.state_dict()
+        trained = self.network.state_dict()
+        self.acting.load_state_dict({name: trained[name] for name in own})
 
     def weights(self) -> Weights:
         """The module's weights by name, copied."""
         return {name: np.array(value) for name, value in self._module_state().items()}
 
     def set_weights(self, weights: Weights) -> None:
-        """Load weights into learner and runner.
+        """Load weights into the learner and into what acts.
 
         Raises:
             InvalidCheckpointError: names or shapes are of another network.
@@ -112,34 +107,30 @@ class PPO:
         if {name: value.shape for name, value in own.items()} != {name: value.shape for name, value in weights.items()}:
             raise InvalidCheckpointError("the checkpoint's weights are of another network than the one to be trained.")
         self.learner.module[DEFAULT_MODULE_ID].set_state(weights)
-        self._synchronize()
+        self.synchronize()
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """Optimizer and random state: plain values as JSON takes them, and arrays."""
         optimizer = self._optimizer.state_dict()
         arrays = {name: optimizer.pop(name).numpy() for name in ("mean", "square")}
-        arrays["random.torch"] = torch.get_rng_state().numpy()
-        arrays["random.shuffling"] = self.learner.shuffling.get_state().numpy()
-        return {"optimizer": optimizer, "random": {"actions": self._runner.rng_state()}}, arrays
+        arrays["shuffling"] = self.learner.shuffling.get_state().numpy()
+        return {"optimizer": optimizer}, arrays
 
-    def set_state(self, state: dict[str, Any], arrays: Arrays) -> None:
+    def set_state(self, state: Mapping[str, Any], arrays: Arrays) -> None:
         """The inverse of `state`.
 
         Raises:
             InvalidCheckpointError: it is of another optimizer.
         """
         try:
-            torch.set_rng_state(torch.from_numpy(arrays["random.torch"]))
-            self.learner.shuffling.set_state(torch.from_numpy(arrays["random.shuffling"]))
-            self._runner.set_rng_state(state["random"]["actions"])
+            self.learner.shuffling.set_state(torch.from_numpy(arrays["shuffling"]))
             moments = {name: torch.from_numpy(arrays[name]) for name in ("mean", "square")}
             self._optimizer.load_state_dict({**state["optimizer"], **moments})
         except (KeyError, ValueError, RuntimeError) as error:
             raise InvalidCheckpointError(f"the checkpoint's optimizer state does not fit: {error!r}.") from error
 
     def close(self) -> None:
-        """End the builds and release the learner."""
-        self._runner.stop()  # type: ignore[no-untyped-call]
+        """Release the learner."""
         self._learner_group.shutdown()  # type: ignore[no-untyped-call]
 
     @property
@@ -152,33 +143,19 @@ class PPO:
         state: Weights = self.learner.module[DEFAULT_MODULE_ID].get_state()
         return state
 
-    def _synchronize(self) -> None:
-        state = self._learner_group.get_state(
-            components=f"{COMPONENT_LEARNER}/{COMPONENT_RL_MODULE}", inference_only=True
-        )[COMPONENT_LEARNER]
-        self._runner.set_state(
-            {COMPONENT_RL_MODULE: state[COMPONENT_RL_MODULE], WEIGHTS_SEQ_NO: state.get(WEIGHTS_SEQ_NO, 0)}
-        )
 
-
-def ppo_config(config: ResolvedConfig, module_spec: RLModuleSpec) -> PPOConfig:
-    """RLlib's PPO on the new API stack, with our runner, learner and connector."""
+def ppo_config(config: ResolvedBehavior) -> PPOConfig:
+    """RLlib's PPO on the new API stack, with our learner and connector."""
     settings = config.hyperparameters
     limit = config.stop.env_steps
     lr: Any = settings.lr if limit is None else [[0, settings.lr], [limit, settings.lr * FINAL_LR_FRACTION]]
     return (
         PPOConfig()  # type: ignore[no-untyped-call]
         .api_stack(enable_rl_module_and_learner=True, enable_env_runner_and_connector_v2=True)
-        .environment(env_config={"module_spec": module_spec, "seed": config.seed})
-        .env_runners(
-            env_runner_cls=UnityEnvRunner,
-            num_env_runners=0,
-            add_default_connectors_to_env_to_module_pipeline=False,
-            add_default_connectors_to_module_to_env_pipeline=False,
-        )
+        .env_runners(num_env_runners=0)
         .learners(
             num_learners=0,
-            learner_config_dict={"seed": config.seed},
+            learner_config_dict={"seed": behavior_seed(config)},
             learner_class=UnityPPOLearner,
             learner_connector=lambda *_: EpisodesToTrainBatch(
                 module_id=DEFAULT_MODULE_ID, gamma=settings.gamma, lambda_=settings.lambda_
@@ -204,7 +181,7 @@ def ppo_config(config: ResolvedConfig, module_spec: RLModuleSpec) -> PPOConfig:
     )
 
 
-def build_network(config: ResolvedConfig, behavior: BehaviorSpec, weights: Weights) -> PolicyNetwork:
+def build_network(config: ResolvedBehavior, behavior: BehaviorSpec, weights: Weights) -> PolicyNetwork:
     """The networks on their own, with given weights, as they are exported."""
     network = PolicyNetwork(behavior.observations, behavior.actions, config.network)
     prefix = "network."
@@ -214,7 +191,7 @@ def build_network(config: ResolvedConfig, behavior: BehaviorSpec, weights: Weigh
     return network.eval()
 
 
-def torch_threads(config: ResolvedConfig, behavior: BehaviorSpec) -> int:
+def torch_threads(config: ResolvedBehavior, behavior: BehaviorSpec) -> int:
     """One for small networks, whose layers take less time than waking a second thread does."""
     size = sum(math.prod(item.shape) for item in behavior.observations)
     widths = (size, *config.network.hidden_sizes)
@@ -225,14 +202,20 @@ def torch_threads(config: ResolvedConfig, behavior: BehaviorSpec) -> int:
     return len(os.sched_getaffinity(0))
 
 
+def behavior_seed(config: ResolvedBehavior) -> int:
+    """Another one for each behavior, which does not depend on the order in which behaviors appear."""
+    return (config.seed + zlib.crc32(config.behavior.encode())) % 2**31
+
+
 def seed_everything(seed: int) -> None:
-    """Python's, NumPy's and torch's global generators; RLlib draws from them."""
+    """Python's, NumPy's and torch's global generators; networks and RLlib draw from them."""
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
 
 
-def _module_spec(config: ResolvedConfig, behavior: BehaviorSpec) -> RLModuleSpec:
+def module_spec(config: ResolvedBehavior, behavior: BehaviorSpec) -> RLModuleSpec:
+    """The policy as RLlib builds it."""
     return RLModuleSpec(
         module_class=ActorCriticModule,
         observation_space=observation_space(behavior),

@@ -1,11 +1,12 @@
 """Checkpoints without pickles: tensors as safetensors, all else as JSON.
 
-    <checkpoint_dir>/<iteration>/     eight digits; the highest complete one counts
+    <checkpoint_dir>/<number>/        eight digits; the highest complete one counts
         state.json                    counters, random state, the optimizer's plain values; format version
-        weights.safetensors           network, as after the last update
-        optimizer.safetensors         Adam's moments
-        best.safetensors              the best weights so far, if there are any
         progress.jsonl                the lines up to here
+        <behavior>/                   a folder for each
+            weights.safetensors       network, as after the last update
+            optimizer.safetensors     Adam's moments
+            best.safetensors          the best weights so far, if there are any
 
 A checkpoint is written beside its place and renamed, so that it is there whole or not at all. SageMaker copies the
 directory to S3 while the job runs, and back before a restarted job begins.
@@ -16,6 +17,7 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +26,7 @@ from safetensors.numpy import load_file, save_file
 
 from rl_src.training.errors import InvalidCheckpointError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 KEPT = 2
 """The last one and the one before."""
 
@@ -32,20 +34,28 @@ Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """Everything that a training needs to go on. `state` is plain JSON."""
+class BehaviorCheckpoint:
+    """What one behavior's training needs to go on. `state` is plain JSON."""
 
     state: dict[str, Any]
     weights: Arrays
     optimizer: Arrays
     best: Arrays | None = None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Everything that a training needs to go on. `state` is plain JSON; behaviors by name."""
+
+    state: dict[str, Any]
+    behaviors: dict[str, BehaviorCheckpoint]
     progress: list[dict[str, Any]] = field(default_factory=list)
 
 
-def save_checkpoint(directory: Path, iteration: int, checkpoint: Checkpoint) -> Path:
+def save_checkpoint(directory: Path, number: int, checkpoint: Checkpoint) -> Path:
     """Write one, and remove all but the last `KEPT`."""
     directory.mkdir(parents=True, exist_ok=True)
-    place, draft = directory / f"{iteration:08d}", directory / f".{iteration:08d}.draft"
+    place, draft = directory / f"{number:08d}", directory / f".{number:08d}.draft"
     write_checkpoint(draft, checkpoint)
     shutil.rmtree(place, ignore_errors=True)
     draft.rename(place)
@@ -58,13 +68,22 @@ def write_checkpoint(place: Path, checkpoint: Checkpoint) -> None:
     """Write the files of one checkpoint into `place`, which is made anew."""
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
-    _save(checkpoint.weights, place / "weights.safetensors")
-    _save(checkpoint.optimizer, place / "optimizer.safetensors")
-    if checkpoint.best is not None:
-        _save(checkpoint.best, place / "best.safetensors")
+    for name, own in checkpoint.behaviors.items():
+        folder = place / file_name(name)
+        folder.mkdir()
+        _save(own.weights, folder / "weights.safetensors")
+        _save(own.optimizer, folder / "optimizer.safetensors")
+        if own.best is not None:
+            _save(own.best, folder / "best.safetensors")
     (place / "progress.jsonl").write_text("".join(json.dumps(line) + "\n" for line in checkpoint.progress))
-    document = {"format_version": FORMAT_VERSION, **checkpoint.state}
+    states = {name: own.state for name, own in checkpoint.behaviors.items()}
+    document = {"format_version": FORMAT_VERSION, **checkpoint.state, "behaviors": states}
     (place / "state.json").write_text(json.dumps(document))
+
+
+def file_name(behavior: str) -> str:
+    """A behavior's name as a file's; `.` and `/` are free in Unity's inspector, but not in a path."""
+    return quote(behavior, safe=" ").replace(".", "%2E")
 
 
 def load_latest(directory: Path) -> Checkpoint | None:
@@ -85,22 +104,25 @@ def read_checkpoint(place: Path) -> Checkpoint:
     """
     try:
         state = json.loads((place / "state.json").read_text())
-        best = place / "best.safetensors"
+        if state.get("format_version") != FORMAT_VERSION:
+            raise InvalidCheckpointError(
+                f"the checkpoint {place.name} has format version {state.get('format_version')}, not {FORMAT_VERSION}."
+            )
+        behaviors = {name: _read_behavior(place / file_name(name), own) for name, own in state.pop("behaviors").items()}
         lines = (place / "progress.jsonl").read_text().splitlines()
-        checkpoint = Checkpoint(
-            state=state,
-            weights=load_file(place / "weights.safetensors"),
-            optimizer=load_file(place / "optimizer.safetensors"),
-            best=load_file(best) if best.exists() else None,
-            progress=[json.loads(line) for line in lines],
-        )
-    except (OSError, ValueError, SafetensorError) as error:
+        return Checkpoint(state, behaviors, [json.loads(line) for line in lines])
+    except (OSError, ValueError, KeyError, AttributeError, SafetensorError) as error:
         raise InvalidCheckpointError(f"the checkpoint {place.name} cannot be read: {error}.") from error
-    if state.get("format_version") != FORMAT_VERSION:
-        raise InvalidCheckpointError(
-            f"the checkpoint {place.name} has format version {state.get('format_version')}, not {FORMAT_VERSION}."
-        )
-    return checkpoint
+
+
+def _read_behavior(folder: Path, state: dict[str, Any]) -> BehaviorCheckpoint:
+    best = folder / "best.safetensors"
+    return BehaviorCheckpoint(
+        state=state,
+        weights=load_file(folder / "weights.safetensors"),
+        optimizer=load_file(folder / "optimizer.safetensors"),
+        best=load_file(best) if best.exists() else None,
+    )
 
 
 def _complete(directory: Path) -> list[Path]:

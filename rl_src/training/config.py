@@ -46,6 +46,15 @@ class StopRule:
 
 
 @dataclass(frozen=True)
+class BehaviorSettings:
+    """What is set otherwise for one behavior of several; what is left open here is as for all."""
+
+    hyperparameters: Hyperparameters = Hyperparameters()
+    network: Network = Network()
+    stop: StopRule | None = None
+
+
+@dataclass(frozen=True)
 class EnvironmentSettings:
     """How the build is started and what it is told over its side channels."""
 
@@ -60,7 +69,7 @@ class EnvironmentSettings:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """One training.
+    """One training. Counts and limits are of each behavior; `behaviors`: by behavior name, without team.
 
     `executable` is the unpacked build's program; `run_as` the user that it is dropped to, which needs root.
     """
@@ -70,6 +79,7 @@ class TrainingConfig:
     hyperparameters: Hyperparameters = Hyperparameters()
     network: Network = Network()
     stop: StopRule | None = None
+    behaviors: Mapping[str, BehaviorSettings] = field(default_factory=dict)
     environment: EnvironmentSettings = EnvironmentSettings()
     seed: int = 0
     checkpoint_interval_seconds: float = 60.0
@@ -94,6 +104,8 @@ class TrainingConfig:
         for name, value in document.items():
             if name in parts and value is not None:
                 values[name] = _read(parts[name], name, value)
+            elif name == "behaviors":
+                values[name] = {behavior: _read_behavior(behavior, own, parts) for behavior, own in value.items()}
             elif name in {"algorithm", "seed", "stop"}:
                 values[name] = value
             else:
@@ -127,8 +139,8 @@ class ResolvedNetwork:
 
 
 @dataclass(frozen=True)
-class ResolvedConfig:
-    """The effective configuration: what `config.json` in the artifact shows."""
+class ResolvedBehavior:
+    """The effective settings of one behavior. Of the stop rule, the wall time is the whole training's."""
 
     behavior: str
     preset: str | None
@@ -136,6 +148,14 @@ class ResolvedConfig:
     hyperparameters: ResolvedHyperparameters
     network: ResolvedNetwork
     stop: StopRule
+    seed: int
+
+
+@dataclass(frozen=True)
+class ResolvedConfig:
+    """The effective configuration: what `config.json` in the artifact shows."""
+
+    behaviors: Mapping[str, ResolvedBehavior]
     environment: EnvironmentSettings
     num_builds: int
     seed: int
@@ -143,6 +163,20 @@ class ResolvedConfig:
     def to_document(self) -> dict[str, Any]:
         """As JSON takes it."""
         return asdict(self)
+
+
+def _read_behavior(behavior: str, document: Mapping[str, Any], parts: Mapping[str, Any]) -> BehaviorSettings:
+    known = [item.name for item in fields(BehaviorSettings)]
+    if unknown := sorted(set(document) - set(known)):
+        raise InvalidTrainingConfigError(
+            f"unknown setting behaviors.{behavior}.{unknown[0]}; known: {', '.join(known)}."
+        )
+    read = {
+        name: _read(parts[name], f"behaviors.{behavior}.{name}", value)
+        for name, value in document.items()
+        if value is not None
+    }
+    return BehaviorSettings(**read)
 
 
 def _read(kind: Any, name: str, document: Mapping[str, Any]) -> Any:

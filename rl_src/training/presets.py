@@ -11,9 +11,10 @@ from typing import Any
 
 from rl_src.envs.specs import BehaviorSpec
 from rl_src.training.config import (
+    BehaviorSettings,
     Hyperparameters,
     Network,
-    ResolvedConfig,
+    ResolvedBehavior,
     ResolvedHyperparameters,
     ResolvedNetwork,
     StopRule,
@@ -65,8 +66,8 @@ PRESETS: dict[str, Preset] = {
 DEFAULT_STOP = StopRule(env_steps=500_000)
 
 
-def resolve(config: TrainingConfig, behavior: BehaviorSpec, agents: int) -> ResolvedConfig:
-    """Settle every open setting.
+def resolve(config: TrainingConfig, behavior: BehaviorSpec, agents: int) -> ResolvedBehavior:
+    """Settle every open setting of one behavior: its own settings win over those for all, these over the preset.
 
     Args:
         config: what the user asked for.
@@ -76,21 +77,21 @@ def resolve(config: TrainingConfig, behavior: BehaviorSpec, agents: int) -> Reso
     Raises:
         InvalidTrainingConfigError: settings that contradict each other.
     """
-    preset = PRESETS.get(behavior.behavior_name)
+    name = behavior.behavior_name
+    preset, own = PRESETS.get(name), config.behaviors.get(name, BehaviorSettings())
+    asked = _overlay(config.hyperparameters, own.hyperparameters)
     derived = _derived_hyperparameters(behavior, agents)
-    chosen = _overlay(_overlay(derived, preset.hyperparameters if preset else None), config.hyperparameters)
-    chosen = _fit_batches(chosen, config.hyperparameters)
-    network = _overlay(_overlay(_derived_network(behavior), preset.network if preset else None), config.network)
+    chosen = _fit_batches(_overlay(_overlay(derived, preset.hyperparameters if preset else None), asked), asked)
+    network = _overlay(_derived_network(behavior), preset.network if preset else None)
+    network = _overlay(_overlay(network, config.network), own.network)
     resolved = ResolvedHyperparameters(**{item.name: getattr(chosen, item.name) for item in fields(chosen)})
-    return ResolvedConfig(
-        behavior=behavior.behavior_name,
-        preset=behavior.behavior_name if preset else None,
+    return ResolvedBehavior(
+        behavior=name,
+        preset=name if preset else None,
         algorithm=config.algorithm,
         hyperparameters=resolved,
-        network=ResolvedNetwork(network.hidden_sizes, network.activation, network.normalize_observations),
-        stop=_stop_rule(config.stop, preset),
-        environment=config.environment,
-        num_builds=number_of_builds(config),
+        network=ResolvedNetwork(**{item.name: getattr(network, item.name) for item in fields(ResolvedNetwork)}),
+        stop=_stop_rule(own.stop or config.stop, preset),
         seed=config.seed,
     )
 

@@ -3,7 +3,7 @@
 import json
 import statistics
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,14 +70,29 @@ def read_progress(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines() if line] if path.exists() else []
 
 
-def draw_learning_curve(lines: Sequence[dict[str, Any]], path: Path, *, title: str, best: float | None) -> None:
-    """Mean episode return (with the range of recent episodes) and policy entropy over agent decisions, as PNG."""
+def draw_learning_curves(
+    lines: Sequence[dict[str, Any]], path: Path, best: Mapping[str, float | None], *, title: str
+) -> None:
+    """One picture, as PNG, with a plot for each behavior in `best`, which holds the mean return of the policy kept.
+
+    Mean episode return (with the range of recent episodes) and policy entropy over agent decisions.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
+    figure = Figure(figsize=(8, 0.5 + 4 * len(best)), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    for axes, (behavior, kept) in zip(figure.subplots(len(best), 1, squeeze=False)[:, 0], best.items(), strict=True):
+        entropy = axes.twinx()
+        _draw_behavior(axes, entropy, [line for line in lines if line["behavior"] == behavior], kept)
+        axes.set(title=f"{behavior}, {title}")
+    handles, labels = axes.get_legend_handles_labels()
+    more, names = entropy.get_legend_handles_labels()
+    figure.legend(handles + more, labels + names, loc="outside lower center", ncols=4, frameon=False)
+    figure.savefig(path)
+
+
+def _draw_behavior(axes: Any, entropy: Any, lines: Sequence[dict[str, Any]], best: float | None) -> None:
     shown = [line for line in lines if line["mean_return"] is not None]
     steps = [line["env_steps"] for line in shown]
     if shown:
@@ -88,10 +103,9 @@ def draw_learning_curve(lines: Sequence[dict[str, Any]], path: Path, *, title: s
         axes.text(0.5, 0.5, "no episode has ended", transform=axes.transAxes, ha="center", va="center")
     if best is not None:
         axes.axhline(best, color="tab:green", linestyle="--", linewidth=1, label=f"best kept: {best:.3g}")
-    axes.set(title=title, xlabel="agent decisions", ylabel="episode return")
+    axes.set(xlabel="agent decisions", ylabel="episode return")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.grid(alpha=0.3)
-    entropy = axes.twinx()
     entropy.plot(
         [line["env_steps"] for line in lines if line["entropy"] is not None],
         [line["entropy"] for line in lines if line["entropy"] is not None],
@@ -100,7 +114,3 @@ def draw_learning_curve(lines: Sequence[dict[str, Any]], path: Path, *, title: s
         label="policy entropy",
     )
     entropy.set_ylabel("policy entropy (nats)")
-    handles, labels = axes.get_legend_handles_labels()
-    more, names = entropy.get_legend_handles_labels()
-    figure.legend(handles + more, labels + names, loc="outside lower center", ncols=4, frameon=False)
-    figure.savefig(path)

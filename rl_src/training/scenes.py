@@ -1,4 +1,4 @@
-"""The running builds, as training sees them: started by its configuration, with the one behavior that it trains."""
+"""The running builds, as training sees them: started by its configuration, with the behaviors that it trains."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -66,24 +66,30 @@ class Scenes:
         """How often a build had to be started again."""
         return self._group.restarts
 
-    def behavior(self) -> BehaviorSpec:
-        """The one behavior that is trained; several teams of one behavior name share a policy.
+    def spec(self, name: str) -> BehaviorSpec:
+        """The specs of one fully qualified behavior that has been seen."""
+        return self._group.specs[name]
+
+    def behaviors(self) -> dict[str, BehaviorSpec]:
+        """What can be trained, by behavior name: the teams of one name share a policy.
 
         Raises:
-            UnsupportedBehaviorError: the scene has agents of several behaviors.
+            UnsupportedBehaviorError: no agent has asked for a decision, or teams of one behavior differ in their specs.
         """
-        specs = self._group.specs
-        names = sorted({spec.behavior_name for spec in specs.values()})
-        if len(names) > 1:
-            raise UnsupportedBehaviorError(
-                f"the scene has agents of {len(names)} behaviors ({', '.join(names)}); one at a time can be trained."
-            )
-        if not specs:
+        found: dict[str, BehaviorSpec] = {}
+        for _, spec in sorted(self._group.specs.items()):
+            known = found.setdefault(spec.behavior_name, spec)
+            if (known.observations, known.actions) != (spec.observations, spec.actions):
+                raise UnsupportedBehaviorError(
+                    f"{known.name} and {spec.name} observe or do different things; they would share one policy.",
+                    "Give them behavior names of their own.",
+                )
+        if not found:
             raise UnsupportedBehaviorError(
                 f"no agent asked for a decision within {STEPS_WITHOUT_AGENTS:,} steps.",
                 "Check that the scene has agents with a Decision Requester, of behavior type Default.",
             )
-        return specs[sorted(specs)[0]]
+        return found
 
     def close(self) -> None:
         """End all builds."""

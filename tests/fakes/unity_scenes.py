@@ -226,3 +226,50 @@ class FailingScene(BasicScene):
 
 
 SceneFactory = Callable[[], FakeScene]
+
+
+class CombinedScene:
+    """Several scenes played as one, each with a behavior of its own. Those in `late` appear after so many steps."""
+
+    def __init__(self, *scenes: FakeScene, late: Mapping[str, int] | None = None) -> None:
+        self.scenes = scenes
+        self.late = dict(late or {})
+        self.specs: dict[str, BehaviorSpec] = {}
+        self.steps = 0
+        self.closed = False
+
+    def send_reset(self, parameters: Mapping[str, float] | None = None) -> None:
+        self.steps, self.specs = 0, {}
+        self._sent = self._appeared
+
+    def send_step(self, actions: Mapping[str, Actions]) -> None:
+        def play() -> dict[str, BehaviorStep]:
+            self.steps += 1
+            answers: dict[str, BehaviorStep] = {}
+            for scene in self.scenes:
+                if scene.behavior.name in actions:
+                    answers |= scene.step({scene.behavior.name: actions[scene.behavior.name]})
+            return answers | self._appeared()
+
+        self._sent = play
+
+    def _appeared(self) -> dict[str, BehaviorStep]:
+        answers: dict[str, BehaviorStep] = {}
+        for scene in self.scenes:
+            name = scene.behavior.name
+            if name not in self.specs and self.steps >= self.late.get(name, 0):
+                self.specs[name] = scene.behavior
+                answers |= scene.reset()
+        return answers
+
+    def has_answer(self) -> bool:
+        return True
+
+    def receive(self) -> Mapping[str, BehaviorStep]:
+        return self._sent()
+
+    def descriptors(self) -> list[int]:
+        return []
+
+    def close(self) -> None:
+        self.closed = True

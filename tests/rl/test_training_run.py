@@ -2,17 +2,18 @@
 
 import json
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
 from rl_src.envs.specs import ActionSpec, BehaviorSpec, ObservationSpec
-from rl_src.training.config import Hyperparameters, Network, StopRule, TrainingConfig
+from rl_src.training.config import BehaviorSettings, Hyperparameters, Network, StopRule, TrainingConfig
 from rl_src.training.errors import InvalidCheckpointError, TrainingDivergedError, UnsupportedBehaviorError
 from rl_src.training.scenes import Scenes
-from rl_src.training.trainer import TrainingResult, train_on
-from tests.fakes.unity_scenes import BasicScene, EndlessScene, FailingScene, FakeScene, TargetScene
+from rl_src.training.trainer import BehaviorResult, TrainingResult, train_on
+from tests.fakes.unity_scenes import BasicScene, CombinedScene, EndlessScene, FailingScene, TargetScene
 
 SMALL = Hyperparameters(train_batch_size=128, minibatch_size=32)
 TIMES = ("env_steps_per_second", "sampling_seconds", "learning_seconds", "wall_time_seconds")
@@ -21,7 +22,7 @@ TIMES = ("env_steps_per_second", "sampling_seconds", "learning_seconds", "wall_t
 class Run:
     """One call of the trainer, with what it reported."""
 
-    def __init__(self, place, scenes: list[FakeScene] | None = None, stop_after: int | None = None, **settings) -> None:
+    def __init__(self, place, scenes: list[Any] | None = None, stop_after: int | None = None, **settings) -> None:
         self.place, self.scenes, self.lines = place, scenes or [BasicScene()], []
         self.stop_requested = lambda: stop_after is not None and len(self.lines) >= stop_after
         settings.setdefault("hyperparameters", SMALL)
@@ -38,6 +39,9 @@ class Run:
             stop_requested=self.stop_requested,
         )
 
+    def basic(self, result: TrainingResult) -> BehaviorResult:
+        return result.results["Basic"]
+
     def numbers(self) -> list[dict]:
         return [{name: value for name, value in line.items() if name not in TIMES} for line in self.lines]
 
@@ -53,7 +57,7 @@ def test_it_leaves_the_artifacts_files_and_says_how_it_went(tmp_path):
         "learning_curve.png",
         "policies/Basic.onnx",
         *(f"checkpoint/{name}" for name in ("state.json", "progress.jsonl")),
-        *(f"checkpoint/{name}.safetensors" for name in ("weights", "optimizer", "best")),
+        *(f"checkpoint/Basic/{name}.safetensors" for name in ("weights", "optimizer", "best")),
     }
     assert [json.loads(line) for line in (model / "progress.jsonl").read_text().splitlines()] == run.lines
     assert result.summary() == {
@@ -62,13 +66,22 @@ def test_it_leaves_the_artifacts_files_and_says_how_it_went(tmp_path):
         "env_steps": 1000,
         "episodes": run.lines[-1]["episodes"],
         "best_mean_return": result.best_mean_return,
-        "best_iteration": result.best_iteration,
         "wall_time_seconds": result.wall_time_seconds,
-        "env_steps_per_second": result.env_steps_per_second,
+        "env_steps_per_second": 1000 / result.wall_time_seconds,
+        "behaviors": {
+            "Basic": {
+                "stop_reason": "env_steps",
+                "iterations": 8,
+                "env_steps": 1000,
+                "episodes": run.lines[-1]["episodes"],
+                "best_mean_return": result.best_mean_return,
+                "best_iteration": result.results["Basic"].best_iteration,
+            }
+        },
     }
-    config = json.loads((model / "config.json").read_text())
-    assert config["hyperparameters"]["train_batch_size"] == 128
-    assert config["hyperparameters"]["gamma"] == 0.9  # of the preset
+    hyperparameters = json.loads((model / "config.json").read_text())["behaviors"]["Basic"]["hyperparameters"]
+    assert hyperparameters["train_batch_size"] == 128
+    assert hyperparameters["gamma"] == 0.9  # of the preset
     assert result.behaviors[0].behavior_name == "Basic"
     assert run.scenes[0].closed
 
@@ -95,14 +108,16 @@ def test_asked_to_stop_it_saves_and_a_second_call_goes_on_to_the_same_limit(tmp_
     first = Run(tmp_path, stop_after=3)
     stopped = first.play()
     assert stopped.stop_reason == "stopped"
-    assert (stopped.iterations, stopped.env_steps) == (3, 384)
+    assert first.lines[-1]["env_steps"] == stopped.env_steps
     assert (tmp_path / "model/policies/Basic.onnx").exists()
     second = Run(tmp_path)
     finished = second.play()
     assert finished.stop_reason == "env_steps"
     assert finished.env_steps == 1000
-    assert [line["iteration"] for line in second.lines] == [4, 5, 6, 7, 8]
-    assert finished.episodes > stopped.episodes
+    assert [line["iteration"] for line in second.lines] == list(
+        range(first.lines[-1]["iteration"] + 1, len(first.lines) + len(second.lines) + 1)
+    )
+    assert finished.results["Basic"].episodes > stopped.results["Basic"].episodes
     assert second.lines[0]["wall_time_seconds"] > first.lines[-1]["wall_time_seconds"]  # the clock goes on too
     lines = [json.loads(line) for line in (tmp_path / "model/progress.jsonl").read_text().splitlines()]
     assert lines == first.lines + second.lines
@@ -110,15 +125,16 @@ def test_asked_to_stop_it_saves_and_a_second_call_goes_on_to_the_same_limit(tmp_
 
 def test_what_is_restored_is_what_was_saved(tmp_path):
     Run(tmp_path, stop_after=7).play()
-    before = shutil.copytree(tmp_path / "checkpoints/00000007", tmp_path / "before")
+    before = shutil.copytree(tmp_path / "checkpoints/00000001", tmp_path / "before")
     Run(tmp_path, stop_after=0).play()  # restores and saves again
     after = tmp_path / "model/checkpoint"
     for name in ("weights", "optimizer", "best"):
-        ours, theirs = load_file(before / f"{name}.safetensors"), load_file(after / f"{name}.safetensors")
+        ours, theirs = load_file(before / f"Basic/{name}.safetensors"), load_file(after / f"Basic/{name}.safetensors")
         assert ours.keys() == theirs.keys()
         assert all(np.array_equal(ours[key], theirs[key]) for key in ours)
     states = [json.loads((place / "state.json").read_text()) for place in (before, after)]
     assert all(state.pop("wall_time_seconds") > 0 for state in states)
+    assert [state.pop("number") for state in states] == [1, 2]
     assert states[0] == states[1]
 
 
@@ -158,7 +174,7 @@ def test_truncated_episodes_are_worth_what_would_follow(tmp_path):
     """Reward 1 for ever is worth 1 / (1 - 0.9) = 10; were truncation taken for an end, it would be below 4.1."""
     fast = Hyperparameters(lr=0.01, gamma=0.9, train_batch_size=256, minibatch_size=64, num_epochs=8)
     Run(tmp_path, [EndlessScene(agents=4)], hyperparameters=fast, stop=StopRule(env_steps=12_000)).play()
-    weights = load_file(tmp_path / "model/checkpoint/weights.safetensors")
+    weights = load_file(tmp_path / "model/checkpoint/Fake/weights.safetensors")
     assert weights["network.critic.mean"][0] == pytest.approx(10.0, abs=0.7)
 
 
@@ -189,10 +205,59 @@ def test_rewards_beyond_float32_end_with_a_clear_error(tmp_path):
         Run(tmp_path, [scene]).play()
 
 
-def test_several_behaviors_are_refused_by_name(tmp_path):
-    scene = BasicScene()
-    other = BehaviorSpec("Guard?team=1", (ObservationSpec("x", (1,)),), ActionSpec(1, ()))
-    scene.specs = {**scene.specs, other.name: other}
-    with pytest.raises(UnsupportedBehaviorError, match="2 behaviors \\(Basic, Guard\\)"):
+def both(**late: int) -> CombinedScene:
+    return CombinedScene(BasicScene(agents=2), TargetScene(agents=2), late={f"{k}?team=0": v for k, v in late.items()})
+
+
+def test_several_behaviors_learn_side_by_side_each_to_its_own_limit(tmp_path):
+    own = {"Target": BehaviorSettings(Hyperparameters(train_batch_size=64), stop=StopRule(env_steps=300))}
+    run = Run(tmp_path, [both()], behaviors=own)
+    result = run.play()
+    assert {name: item.env_steps for name, item in result.results.items()} == {"Basic": 1000, "Target": 300}
+    assert {name: item.stop_reason for name, item in result.results.items()} == dict.fromkeys(
+        result.results, "env_steps"
+    )
+    assert result.onnx_files == {"Basic": "policies/Basic.onnx", "Target": "policies/Target.onnx"}
+    assert all((tmp_path / "model" / path).exists() for path in result.onnx_files.values())
+    for name, batch in (("Basic", 128), ("Target", 64)):
+        steps = [line["env_steps"] for line in run.lines if line["behavior"] == name]
+        assert steps[:3] == [batch, 2 * batch, 3 * batch]
+        assert steps == sorted(steps)
+    config = json.loads((tmp_path / "model/config.json").read_text())["behaviors"]
+    assert config["Target"]["hyperparameters"]["train_batch_size"] == 64
+    assert config["Basic"]["hyperparameters"]["train_batch_size"] == 128
+
+
+def test_a_behavior_that_appears_late_is_trained_from_then_on(tmp_path):
+    result = Run(tmp_path, [both(Target=200)]).play()
+    assert {name: item.env_steps for name, item in result.results.items()} == {"Basic": 1000, "Target": 1000}
+
+
+def test_several_behaviors_repeat_by_seed_and_go_on_from_a_checkpoint(tmp_path):
+    runs = [Run(tmp_path / str(i), [both(Target=50)], seed=3) for i in range(2)]
+    for run in runs:
+        run.play()
+    assert runs[0].numbers() == runs[1].numbers()
+    first = Run(tmp_path / "c", [both(Target=100)], stop_after=2)
+    stopped = first.play()
+    assert stopped.results.keys() == {"Basic", "Target"}
+    finished = Run(tmp_path / "c", [both(Target=100)]).play()
+    assert {item.env_steps for item in finished.results.values()} == {1000}
+    assert all(finished.results[name].episodes > stopped.results[name].episodes for name in finished.results)
+
+
+def test_what_was_learned_of_a_behavior_that_has_not_come_up_again_is_kept(tmp_path):
+    Run(tmp_path, [both()], stop_after=4).play()
+    before = load_file(tmp_path / "model/checkpoint/Target/weights.safetensors")
+    Run(tmp_path, [both(Target=10**9)], stop_after=0).play()
+    after = load_file(tmp_path / "model/checkpoint/Target/weights.safetensors")
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+
+
+def test_teams_that_differ_in_what_they_observe_are_refused_by_name(tmp_path):
+    other = TargetScene()
+    other.behavior = BehaviorSpec("Basic?team=1", (ObservationSpec("x", (1,)),), ActionSpec(1, ()))
+    scene = CombinedScene(BasicScene(), other)
+    with pytest.raises(UnsupportedBehaviorError, match=r"Basic\?team=0 and Basic\?team=1 observe or do different"):
         Run(tmp_path, [scene]).play()
     assert scene.closed

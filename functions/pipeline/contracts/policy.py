@@ -77,17 +77,28 @@ class ArtifactManifest(Contract):
     files: dict[str, ArtifactFile]
 
 
-class TrainingSummary(Contract):
-    """How a training job ended."""
+class BehaviorSummary(Contract):
+    """How far one behavior came. `stop_reason` is None when the training ended before its limits."""
 
-    stop_reason: str
+    stop_reason: str | None
     iterations: int = Field(ge=0)
-    env_steps: int = Field(ge=0)
+    env_steps: int = Field(ge=0, description="agent decisions")
     episodes: int = Field(ge=0)
     best_mean_return: float | None
     best_iteration: int | None
+
+
+class TrainingSummary(Contract):
+    """How a training job ended; counts of all behaviors together."""
+
+    stop_reason: str
+    iterations: int = Field(ge=0)
+    env_steps: int = Field(ge=0, description="agent decisions")
+    episodes: int = Field(ge=0)
+    best_mean_return: float | None = Field(description="mean of the behaviors' best")
     wall_time_seconds: float = Field(ge=0)
     env_steps_per_second: float = Field(ge=0)
+    behaviors: dict[str, BehaviorSummary]
 
 
 class CurrentPolicy(Contract):

@@ -1,0 +1,209 @@
+"""The training of one behavior: its policy, what it plays with, its counters, and when it has learned enough.
+
+Sampling and learning overlap. When a batch is full, the update on the batch before is waited for, its weights are what
+plays from now on, and the update on the full batch begins in a thread:
+
+    batch      1      2      3      4
+    played by  W0     W0     W1     W2
+    learning          1:W1   2:W2   3:W3
+
+So a batch is always played by one policy, which is one update behind, and a seed gives the same numbers however long
+either side takes. PPO's ratio accounts for the lag: it compares with the probabilities of the policy that played.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from ray.rllib.env.single_agent_episode import SingleAgentEpisode
+
+from rl_src.envs.specs import BehaviorSpec
+from rl_src.training.algorithm import PPO, behavior_seed
+from rl_src.training.best import Best, BestPolicy, Weights
+from rl_src.training.checkpoint import BehaviorCheckpoint
+from rl_src.training.config import ResolvedBehavior
+from rl_src.training.progress import RecentEpisodes
+from rl_src.training.sampler import BehaviorSampler
+
+EPISODES_TO_STOP = 50
+"""`stop.mean_return` counts from so many recent episodes on."""
+
+STATISTICS = ("policy_loss", "vf_loss", "entropy", "kl", "grad_norm", "explained_variance")
+
+
+@dataclass
+class _Update:
+    """An update that may still be going on. `line`: what is to be told of its batch."""
+
+    line: dict[str, Any]
+    result: "Future[tuple[dict[str, float], float]] | None"
+    statistics: dict[str, float | None] = field(default_factory=lambda: dict.fromkeys(STATISTICS))
+
+
+class BehaviorTraining:
+    """Trains one behavior. Close it.
+
+    Args:
+        config: its settings.
+        behavior: its specs.
+        executor: a thread to learn in.
+    """
+
+    def __init__(self, config: ResolvedBehavior, behavior: BehaviorSpec, executor: Executor) -> None:
+        self.config = config
+        self.behavior = behavior
+        self.iterations = self.env_steps = self.episodes = 0
+        self.stop_reason: str | None = None
+        self._executor = executor
+        self._ppo = PPO(config, behavior)
+        self._played_by: Weights = self._ppo.weights()
+        self.sampler = BehaviorSampler(behavior, self._ppo.acting, [behavior_seed(config), 0])
+        self._recent = RecentEpisodes()
+        self._best = BestPolicy()
+        self._update: _Update | None = None
+        self._batch_began = time.monotonic()
+
+    @property
+    def name(self) -> str:
+        """The behavior's name, without team."""
+        return self.behavior.behavior_name
+
+    @property
+    def best(self) -> Best | None:
+        """The weights that played best so far."""
+        return self._best.best
+
+    def has_batch(self) -> bool:
+        """Whether enough has been played for the next update."""
+        return self.stop_reason is None and self.sampler.decisions >= self._wanted()
+
+    def turn(self, *, learns: bool = True) -> list[dict[str, Any]]:
+        """Take the batch, and learn from it while the next one is played.
+
+        Args:
+            learns: false leaves the batch out, as at a stop, which must not wait for an update.
+
+        Returns:
+            Progress lines that are complete now.
+        """
+        sampled = time.monotonic()
+        lines = self.finish_update()
+        played_by, self._played_by = self._played_by, self._ppo.weights()
+        self._ppo.synchronize()
+        episodes, finished = self.sampler.take()
+        steps = sum(len(episode) for episode in episodes)
+        self.env_steps += steps
+        self.episodes += len(finished)
+        self.iterations += 1
+        self._recent.add(finished)
+        self._best.judge(finished, played_by, self.iterations)
+        line = self._line(steps, sampled - self._batch_began)
+        # A handful of decisions, as at a limit or a stop, would make a wild update.
+        learns = learns and steps >= self.config.hyperparameters.minibatch_size
+        result = self._executor.submit(self._learn, episodes, self.env_steps) if learns else None
+        self._update = _Update(line, result)
+        self._batch_began = time.monotonic()
+        self._judge_limits()
+        return lines
+
+    def finish_update(self) -> list[dict[str, Any]]:
+        """Wait for the update that is going on, if any; its progress line. What plays stays as it was."""
+        if self._update is None:
+            return []
+        update, self._update = self._update, None
+        seconds = 0.0
+        if update.result is not None:
+            statistics, seconds = update.result.result()
+            update.statistics.update(statistics)
+        return [{**update.line, "learning_seconds": seconds, **update.statistics}]
+
+    def final_weights(self) -> Weights:
+        """The best ones, or the last where no policy could be judged."""
+        best = self._best.best
+        return best.weights if best else self._ppo.weights()
+
+    def checkpoint(self) -> BehaviorCheckpoint:
+        """All that is needed to go on. The update that is going on must have been finished."""
+        state, arrays = self._ppo.state()
+        best = self._best.best
+        document = {
+            "iterations": self.iterations,
+            "env_steps": self.env_steps,
+            "episodes": self.episodes,
+            "recent_episodes": self._recent.to_document(),
+            "best": {"mean_return": best.mean_return, "iteration": best.iteration} if best else None,
+            "actions": self.sampler.rng_state(),
+            **state,
+        }
+        return BehaviorCheckpoint(document, self._ppo.weights(), arrays, best.weights if best else None)
+
+    def resume(self, checkpoint: BehaviorCheckpoint) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            InvalidCheckpointError: it is of another network or optimizer.
+        """
+        state = checkpoint.state
+        self._ppo.set_weights(checkpoint.weights)
+        self._ppo.set_state(state, checkpoint.optimizer)
+        self._played_by = self._ppo.weights()
+        self.sampler.set_rng_state(state["actions"])
+        self.iterations, self.env_steps, self.episodes = state["iterations"], state["env_steps"], state["episodes"]
+        self._recent = RecentEpisodes.from_document(state["recent_episodes"])
+        if state["best"] and checkpoint.best is not None:
+            self._best = BestPolicy(Best(checkpoint.best, state["best"]["mean_return"], state["best"]["iteration"]))
+        self._judge_limits()
+
+    def summary(self) -> Mapping[str, Any]:
+        """How far it came."""
+        best = self._best.best
+        return {
+            "stop_reason": self.stop_reason,
+            "iterations": self.iterations,
+            "env_steps": self.env_steps,
+            "episodes": self.episodes,
+            "best_mean_return": best.mean_return if best else None,
+            "best_iteration": best.iteration if best else None,
+        }
+
+    def close(self) -> None:
+        """Release the learner."""
+        if self._update is not None and self._update.result is not None:
+            self._update.result.exception()  # it must not go on without us
+        self._ppo.close()
+
+    def _wanted(self) -> int:
+        """Decisions of the next batch, which ends at the limit."""
+        limit, batch = self.config.stop.env_steps, self.config.hyperparameters.train_batch_size
+        return batch if limit is None else min(batch, limit - self.env_steps)
+
+    def _learn(self, episodes: Sequence[SingleAgentEpisode], env_steps: int) -> tuple[dict[str, float], float]:
+        """In the learning thread: the update's statistics, and how long it took."""
+        began = time.monotonic()
+        statistics = self._ppo.learn(list(episodes), env_steps)
+        return statistics, time.monotonic() - began
+
+    def _line(self, steps: int, sampling_seconds: float) -> dict[str, Any]:
+        return {
+            "behavior": self.name,
+            "iteration": self.iterations,
+            "env_steps": self.env_steps,
+            "env_steps_limit": self.config.stop.env_steps,
+            "episodes": self.episodes,
+            **self._recent.summary(),
+            "best_mean_return": self._best.best.mean_return if self._best.best else None,
+            "env_steps_per_second": steps / max(1e-9, time.monotonic() - self._batch_began),
+            "sampling_seconds": sampling_seconds,
+        }
+
+    def _judge_limits(self) -> None:
+        stop, mean = self.config.stop, self._recent.mean_return()
+        judged = mean is not None and len(self._recent) >= EPISODES_TO_STOP
+        if judged and stop.mean_return is not None and mean is not None and mean >= stop.mean_return:
+            self.stop_reason = "mean_return"
+        elif stop.env_steps is not None and self.env_steps >= stop.env_steps:
+            self.stop_reason = "env_steps"
+        if self.stop_reason is not None:
+            self.sampler.stop_collecting()

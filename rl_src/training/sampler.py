@@ -1,0 +1,181 @@
+"""Decides for all agents of one behavior, in all scenes and teams at once, and collects what they experience."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from ray.rllib.core.columns import Columns
+from ray.rllib.env.single_agent_episode import SingleAgentEpisode
+from ray.rllib.env.utils.infinite_lookback_buffer import InfiniteLookbackBuffer
+
+from rl_src.envs.batches import Actions, BehaviorStep, DecisionBatch, TerminalBatch
+from rl_src.envs.specs import BehaviorSpec
+from rl_src.training.action_distribution import (
+    log_probabilities,
+    mask_logits,
+    sample_actions,
+    to_unity_range,
+)
+from rl_src.training.network import PolicyNetwork
+from rl_src.training.rl_module import ACTION_MASK
+from rl_src.training.trajectories import FinishedEpisode, FloatArray, IntArray, Trajectory, TrajectoryCollector
+
+SCENE_KEY_SHIFT = 32
+"""Agent ids are int32 on the wire, unique within a build: `scene << 32 | id` is unique across builds."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Agents of one scene and one team that wait for their actions. `name`: the fully qualified behavior."""
+
+    index: int
+    scene: int
+    name: str
+    decisions: DecisionBatch
+
+
+class BehaviorSampler:
+    """Plays one behavior with `network`, which others may give new weights between two steps.
+
+    Args:
+        behavior: its specs; all teams of a behavior have the same.
+        network: acts; its critic is not used.
+        seed: of the actions.
+    """
+
+    def __init__(self, behavior: BehaviorSpec, network: PolicyNetwork, seed: Sequence[int]) -> None:
+        self.behavior = behavior
+        self.network = network
+        self.collects = True
+        self._actions = behavior.actions
+        self._rng = np.random.default_rng(list(seed))
+        self._collector = TrajectoryCollector()
+        self._waiting: list[Waiting] = []
+
+    @property
+    def decisions(self) -> int:
+        """Agent decisions collected since the last `take`."""
+        return self._collector.decisions
+
+    def decide(self) -> list[tuple[Waiting, Actions]]:
+        """Act for every agent that waits."""
+        if not self._waiting:
+            return []
+        keys, observations = self._waiting_agents()
+        masks = _joined_masks([item.decisions for item in self._waiting])
+        with torch.inference_mode():
+            raw = self.network.distribution_inputs([torch.from_numpy(value) for value in observations])
+            if masks is not None:
+                raw = mask_logits(raw, torch.from_numpy(masks), self._actions)
+        inputs: FloatArray = raw.numpy()
+        actions = sample_actions(inputs, self._actions, self._rng)
+        if self.collects:
+            self._collector.record(keys, observations, actions, inputs, masks)
+        waiting, self._waiting = self._waiting, []
+        borders = np.cumsum([len(item.decisions) for item in waiting])[:-1]
+        return [(item, self._as_unity(own)) for item, own in zip(waiting, np.split(actions, borders), strict=True)]
+
+    def receive(self, index: int, scene: int, name: str, step: BehaviorStep) -> None:
+        """What became of the agents of one scene and team, and who waits now."""
+        ends, waits = step.terminals, step.decisions
+        if len(ends):
+            keys = scene_keys(scene, ends.agent_ids)
+            self._collector.receive_terminals(keys, _rewards(ends), ends.truncated, ends.observations)
+        if len(waits):
+            self._collector.receive(scene_keys(scene, waits.agent_ids), _rewards(waits))
+            self._waiting.append(Waiting(index, scene, name, waits))
+
+    def take(self) -> tuple[list[SingleAgentEpisode], list[FinishedEpisode]]:
+        """The stretches collected so far, as RLlib's episodes, and the episodes that ended in them."""
+        trajectories = self._collector.take(*self._waiting_agents())
+        return self._as_episodes(trajectories), self._collector.take_finished()
+
+    def abandon(self, scene: int) -> None:
+        """The build broke: its open episodes have no end, and what was collected of them is left out."""
+        self._collector.abandon([key for key in self._collector.open_keys() if key >> SCENE_KEY_SHIFT == scene])
+        self._waiting = [item for item in self._waiting if item.scene != scene]
+
+    def stop_collecting(self) -> None:
+        """Play on without learning: the behavior's limit is reached, other behaviors go on."""
+        self.collects = False
+        self._collector.abandon()
+
+    def rng_state(self) -> dict[str, Any]:
+        """State of the action sampler; JSON takes it."""
+        return dict(self._rng.bit_generator.state)
+
+    def set_rng_state(self, state: Mapping[str, Any]) -> None:
+        """Continue the action sampler."""
+        self._rng.bit_generator.state = dict(state)
+
+    def _waiting_agents(self) -> tuple[IntArray, tuple[FloatArray, ...]]:
+        """Keys [N] and observations [N, *shape] for each sensor."""
+        if not self._waiting:
+            return np.empty(0, dtype=np.int64), ()
+        keys = _joined([scene_keys(item.scene, item.decisions.agent_ids) for item in self._waiting])
+        sensors = zip(*(item.decisions.observations for item in self._waiting), strict=True)
+        return keys, tuple(_joined(list(values)) for values in sensors)
+
+    def _as_unity(self, actions: FloatArray) -> Actions:
+        size = self._actions.continuous_size
+        return Actions(continuous=to_unity_range(actions[:, :size]), discrete=actions[:, size:].astype(np.int32))
+
+    def _as_episodes(self, trajectories: list[Trajectory]) -> list[SingleAgentEpisode]:
+        """With log probabilities, which are computed once for all rather than in every step."""
+        if not trajectories:
+            return []
+        inputs = torch.from_numpy(np.concatenate([item.inputs for item in trajectories]))
+        actions = torch.from_numpy(np.concatenate([item.actions for item in trajectories]))
+        logp = log_probabilities(inputs, actions, self._actions).numpy()
+        borders = np.cumsum([len(item.actions) for item in trajectories])[:-1]
+        pieces = np.split(logp, borders)
+        return [_as_episode(item, piece) for item, piece in zip(trajectories, pieces, strict=True)]
+
+
+def scene_keys(scene: int, agent_ids: IntArray) -> IntArray:
+    """Agent ids, made unique across scenes."""
+    return agent_ids + (scene << SCENE_KEY_SHIFT)
+
+
+def _rewards(batch: DecisionBatch | TerminalBatch) -> FloatArray:
+    """What an agent earned, and what its group did (ml-agents, ExtrinsicRewardProvider)."""
+    return batch.rewards + batch.group_rewards
+
+
+def _as_episode(trajectory: Trajectory, logp: FloatArray) -> SingleAgentEpisode:
+    """Arrays go in as they are: InfiniteLookbackBuffer takes anything but a list as complete."""
+    outputs = {Columns.ACTION_LOGP: logp}
+    if trajectory.masks is not None:
+        outputs[ACTION_MASK] = trajectory.masks
+    return SingleAgentEpisode(
+        id_=f"{trajectory.key:x}",
+        observations=InfiniteLookbackBuffer(trajectory.observations),  # type: ignore[arg-type]
+        actions=InfiniteLookbackBuffer(trajectory.actions),
+        rewards=InfiniteLookbackBuffer(trajectory.rewards),
+        terminated=trajectory.terminated,
+        truncated=trajectory.truncated,
+        extra_model_outputs=outputs,
+        t_started=trajectory.started_at,
+        len_lookback_buffer=0,
+    )
+
+
+def _joined(values: Sequence[Any]) -> Any:
+    """A copy of our own: the client's arrays are views of the message, read-only and not always aligned for torch."""
+    return np.array(values[0]) if len(values) == 1 else np.concatenate(values)
+
+
+def _joined_masks(batches: Sequence[DecisionBatch]) -> FloatArray | None:
+    """None where everything is allowed, which is the usual case and then costs nothing downstream."""
+    masks = [batch.action_mask for batch in batches]
+    if all(mask is None or mask.all() for mask in masks):
+        return None
+    width = next(mask.shape[1] for mask in masks if mask is not None)
+    return np.concatenate(
+        [
+            np.ones((len(batch), width), dtype=np.float32) if mask is None else mask.astype(np.float32)
+            for batch, mask in zip(batches, masks, strict=True)
+        ]
+    )
