@@ -14,7 +14,7 @@ PRICES: dict[str, float] = DOCUMENT["usd_per_hour"]
 
 
 def test_an_hour_costs_the_price_for_each_instance():
-    assert spent_usd(3600, "ml.g5.xlarge") == PRICES["ml.g5.xlarge"]
+    assert spent_usd(3600, "ml.g5.xlarge") == pytest.approx(PRICES["ml.g5.xlarge"])
     assert spent_usd(1800, "ml.g5.xlarge", 4) == pytest.approx(2 * PRICES["ml.g5.xlarge"])
     assert spent_usd(0, "ml.g5.xlarge") == 0
 
