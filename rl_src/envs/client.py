@@ -119,6 +119,10 @@ class UnityClient:
         """What the game recorded by its StatsRecorder since the last call."""
         return self._statistics.take()
 
+    def set_parameters(self, parameters: Mapping[str, float | Sampler]) -> None:
+        """New values of environment parameters. They go with the next command; a scene reads them when it wants."""
+        self._parameters.set_parameters(parameters)
+
     def reset(self, parameters: Mapping[str, float | Sampler] | None = None) -> Mapping[str, BehaviorStep]:
         """Begin all episodes anew, with the environment parameters given (others keep their value)."""
         self.send_reset(parameters)

@@ -37,6 +37,10 @@ class BuildClient(Protocol):
         """Every behavior seen so far."""
         ...
 
+    def set_parameters(self, parameters: Parameters) -> None:
+        """New values of environment parameters, with the next command."""
+        ...
+
     def send_reset(self, parameters: Parameters | None = None) -> None:
         """Begin anew."""
         ...
@@ -158,6 +162,13 @@ class BuildGroup:
     def restarts(self) -> int:
         """How many restarts there have been, of all builds."""
         return sum(place.generation for place in self._places)
+
+    def set_parameters(self, parameters: Parameters) -> None:
+        """New values of environment parameters for all builds, with the next command; kept over restarts."""
+        for place in self._places:
+            place.parameters.update(parameters)
+            if place.client is not None:
+                place.client.set_parameters(parameters)
 
     def reset(self, parameters: Parameters | None = None) -> list[Answer]:
         """Reset all builds; their answers, in order."""

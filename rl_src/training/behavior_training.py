@@ -42,6 +42,14 @@ class _Update:
     statistics: dict[str, float | None] = field(default_factory=lambda: dict.fromkeys(STATISTICS))
 
 
+@dataclass(frozen=True)
+class Turn:
+    """What came of taking a batch."""
+
+    lines: list[dict[str, Any]]
+    returns: list[float]
+
+
 class BehaviorTraining:
     """Trains one behavior. Close it.
 
@@ -75,18 +83,25 @@ class BehaviorTraining:
         """The weights that played best so far."""
         return self._best.best
 
+    @property
+    def progress(self) -> float | None:
+        """Env steps over their limit; None without a limit."""
+        limit = self.config.stop.env_steps
+        return None if limit is None else self.env_steps / limit
+
     def has_batch(self) -> bool:
         """Whether enough has been played for the next update."""
         return self.stop_reason is None and self.sampler.decisions >= self._wanted()
 
-    def turn(self, *, learns: bool = True) -> list[dict[str, Any]]:
+    def turn(self, remarks: Mapping[str, Any], *, learns: bool = True) -> "Turn":
         """Take the batch, and learn from it while the next one is played.
 
         Args:
+            remarks: for the batch's progress line.
             learns: false leaves the batch out, as at a stop, which must not wait for an update.
 
         Returns:
-            Progress lines that are complete now.
+            Progress lines that are complete now, and the returns of the episodes that ended in the batch.
         """
         sampled = time.monotonic()
         lines = self.finish_update()
@@ -99,14 +114,14 @@ class BehaviorTraining:
         self.iterations += 1
         self._recent.add(finished)
         self._best.judge(finished, played_by, self.iterations)
-        line = self._line(steps, sampled - self._batch_began)
+        line = {**self._line(steps, sampled - self._batch_began), **remarks}
         # A handful of decisions, as at a limit or a stop, would make a wild update.
         learns = learns and steps >= self.config.hyperparameters.minibatch_size
         result = self._executor.submit(self._learn, episodes, self.env_steps) if learns else None
         self._update = _Update(line, result)
         self._batch_began = time.monotonic()
         self._judge_limits()
-        return lines
+        return Turn(lines, [item.episode_return for item in finished])
 
     def finish_update(self) -> list[dict[str, Any]]:
         """Wait for the update that is going on, if any; its progress line. What plays stays as it was."""

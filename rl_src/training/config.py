@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rl_src.envs.player import PlayerUser
+from rl_src.training.curriculum import Parameter
+from rl_src.training.curriculum_form import read_parameters
 from rl_src.training.errors import InvalidTrainingConfigError
 
 Activation = Literal["tanh", "relu", "silu"]
@@ -59,7 +61,7 @@ class EnvironmentSettings:
     """How the build is started and what it is told over its side channels."""
 
     arguments: tuple[str, ...] = ()
-    parameters: Mapping[str, float] = field(default_factory=dict)
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
     time_scale: float = 20.0
     num_builds: int | None = None
     startup_timeout_seconds: float = 120.0
@@ -187,4 +189,6 @@ def _read(kind: Any, name: str, document: Mapping[str, Any]) -> Any:
     for key in ("hidden_sizes", "arguments"):
         if values.get(key) is not None:
             values[key] = tuple(values[key])
+    if "parameters" in values:
+        values["parameters"] = read_parameters(values["parameters"])
     return kind(**values)

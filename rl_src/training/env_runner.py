@@ -54,6 +54,12 @@ class UnityEnvRunner(EnvRunner):
         self._receive(first)
         self._begun = True
 
+    def restart(self) -> None:
+        """Reset all scenes: what was open has no end."""
+        for sampler in self.samplers.values():
+            sampler.abandon()
+        self.begin(self._scenes.reset())
+
     def play_until(self, is_enough: Callable[[], bool]) -> None:
         """Step the scenes until there is enough, or the interrupt."""
         if not self._begun:

@@ -92,10 +92,11 @@ class BehaviorSampler:
         trajectories = self._collector.take(*self._waiting_agents())
         return self._as_episodes(trajectories), self._collector.take_finished()
 
-    def abandon(self, scene: int) -> None:
-        """The build broke: its open episodes have no end, and what was collected of them is left out."""
-        self._collector.abandon([key for key in self._collector.open_keys() if key >> SCENE_KEY_SHIFT == scene])
-        self._waiting = [item for item in self._waiting if item.scene != scene]
+    def abandon(self, scene: int | None = None) -> None:
+        """Open episodes (of one scene, or all) have no end, and what was collected of them is left out."""
+        mine = [key for key in self._collector.open_keys() if scene is None or key >> SCENE_KEY_SHIFT == scene]
+        self._collector.abandon(mine)
+        self._waiting = [item for item in self._waiting if scene is not None and item.scene != scene]
 
     def stop_collecting(self) -> None:
         """Play on without learning: the behavior's limit is reached, other behaviors go on."""

@@ -7,8 +7,10 @@ from pathlib import Path
 from rl_src.envs.batches import Actions
 from rl_src.envs.client import UnityClient
 from rl_src.envs.group import Answer, BuildClient, BuildGroup
+from rl_src.envs.side_channels import Sampler
 from rl_src.envs.specs import BehaviorSpec
 from rl_src.training.config import TrainingConfig
+from rl_src.training.curriculum import Curriculum
 from rl_src.training.errors import UnsupportedBehaviorError
 
 STEPS_WITHOUT_AGENTS = 10_000
@@ -45,6 +47,10 @@ class Scenes:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def set_parameters(self, parameters: Mapping[str, float | Sampler]) -> None:
+        """New values of environment parameters. Scenes read them when they want, mostly as an episode begins."""
+        self._group.set_parameters(parameters)
 
     def reset(self) -> list[Answer]:
         """Reset all builds, and let them run until agents of each ask for decisions."""
@@ -108,7 +114,7 @@ def _start_client(config: TrainingConfig, work_dir: Path, index: int, generation
         arguments=settings.arguments,
         seed=config.seed + index + _SEEDS_APART * generation,
         time_scale=settings.time_scale,
-        parameters=settings.parameters,
+        parameters=Curriculum(settings.parameters).values,
         graphics=settings.graphics,
         startup_timeout_seconds=settings.startup_timeout_seconds,
         step_timeout_seconds=settings.step_timeout_seconds,

@@ -7,16 +7,20 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rl_src.envs.group import Answer
 from rl_src.envs.specs import BehaviorSpec
 from rl_src.training.checkpoint import Checkpoint, file_name, load_latest, save_checkpoint, write_checkpoint
 from rl_src.training.config import ResolvedBehavior, ResolvedConfig, TrainingConfig
-from rl_src.training.errors import InvalidCheckpointError
+from rl_src.training.curriculum import Curriculum
+from rl_src.training.errors import InvalidCheckpointError, InvalidTrainingConfigError
 from rl_src.training.presets import number_of_builds, resolve
 from rl_src.training.progress import ProgressLog, draw_learning_curves
 from rl_src.training.scenes import Scenes
+
+if TYPE_CHECKING:
+    from rl_src.training.behavior_training import BehaviorTraining
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -155,6 +159,7 @@ class _Run:
         self._report = report
         self._stop_requested = stop_requested
         self._behaviors: dict[str, BehaviorTraining] = {}
+        self._curriculum = Curriculum(config.environment.parameters)
         self._first_agents: Mapping[str, int] = {}
         self._checkpoint = load_latest(checkpoint_dir)
         earlier = self._checkpoint
@@ -163,6 +168,9 @@ class _Run:
         self._progress = ProgressLog(model_dir / "progress.jsonl", earlier.progress if earlier else [])
         self._runner = UnityEnvRunner(scenes=scenes, make_sampler=self._meet, interrupt=self._interrupted)
         self._saved_at = time.monotonic()
+        if earlier:
+            self._curriculum.set_state(earlier.state["curriculum"])
+            self._scenes.set_parameters(self._curriculum.values)
 
     def play(self, first: list[Answer]) -> TrainingResult:
         """Play and learn until there is a reason to stop."""
@@ -170,6 +178,7 @@ class _Run:
             self._first_agents = _agents(first)
             self._runner.begin(first)
             self._check_resumed()
+            self._check_curriculum()
             while (reason := self._stop_reason()) is None:
                 self._runner.play_until(self._has_batch)
                 self._learn()
@@ -202,6 +211,17 @@ class _Run:
                 f"the checkpoint is of behavior {', '.join(known)}, the build's is {', '.join(self._behaviors)}."
             )
 
+    def _check_curriculum(self) -> None:
+        """A lesson that waits for what never comes would never end."""
+        for name in self._curriculum.behaviors_that_need_a_limit & self._behaviors.keys():
+            if self._behaviors[name].config.stop.env_steps is None:
+                raise InvalidTrainingConfigError(
+                    f"a lesson waits for the progress of {name}, which has no limit on env_steps to measure it by.",
+                    "Give stop.env_steps, or measure reward.",
+                )
+        for name in self._curriculum.behaviors - self._behaviors.keys():
+            log.warning("a lesson waits for behavior %s, which has not appeared yet", name)
+
     def _has_batch(self) -> bool:
         return any(behavior.has_batch() for behavior in self._behaviors.values())
 
@@ -210,7 +230,18 @@ class _Run:
         interrupted = self._interrupted()
         for behavior in self._behaviors.values():
             if behavior.has_batch() or (interrupted and behavior.sampler.decisions):
-                self._tell(behavior.turn(learns=not self._stop_requested()))
+                turn = behavior.turn(self._lessons(), learns=not self._stop_requested())
+                self._tell(turn.lines)
+                self._begin_lessons(behavior, turn.returns)
+
+    def _begin_lessons(self, behavior: "BehaviorTraining", returns: Sequence[float]) -> None:
+        """Where a curriculum goes on, tell the scenes."""
+        change = self._curriculum.observe(behavior.name, behavior.progress, returns)
+        if change:
+            values = self._curriculum.values
+            self._scenes.set_parameters({name: values[name] for name in change.changed})
+        if change.require_reset:
+            self._runner.restart()
 
     def _tell(self, lines: Sequence[Mapping[str, Any]]) -> None:
         for line in lines:
@@ -219,6 +250,9 @@ class _Run:
             }
             self._progress.add(rounded)
             self._report(rounded)
+
+    def _lessons(self) -> dict[str, int]:
+        return {f"lesson.{name}": number for name, number in self._curriculum.lesson_numbers.items()}
 
     def _stop_reason(self) -> str | None:
         if self._stop_requested():
@@ -274,7 +308,8 @@ class _Run:
     def _as_checkpoint(self) -> Checkpoint:
         waiting = self._checkpoint.behaviors if self._checkpoint else {}  # of behaviors that have not come up again yet
         behaviors = {name: behavior.checkpoint() for name, behavior in self._behaviors.items()}
-        state = {"number": self._checkpoints, "wall_time_seconds": self._wall_time()}
+        state: dict[str, Any] = {"number": self._checkpoints, "wall_time_seconds": self._wall_time()}
+        state["curriculum"] = self._curriculum.state()
         return Checkpoint(state, {**waiting, **behaviors}, list(self._progress.lines))
 
     def _resolved(self) -> ResolvedConfig:

@@ -9,6 +9,7 @@ No step is handled agent by agent beyond dictionary look-ups: rows are gathered 
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,8 @@ class Trajectory:
     observations: tuple[FloatArray, ...]  # [L + 1, *shape] for each sensor
     actions: FloatArray  # [L, A]
     inputs: FloatArray  # [L, D]
-    masks: FloatArray | None  # [L, M]
+    masks: FloatArray | None  # [L, sum(branches)]
+    memories: FloatArray | None  # [L + 1, M]: before each decision, and after the last one
     rewards: FloatArray  # [L]
     terminated: bool
     truncated: bool
@@ -58,6 +60,7 @@ class _Rows:
     actions: list[FloatArray] = field(default_factory=list)
     inputs: list[FloatArray] = field(default_factory=list)
     masks: list[FloatArray | None] = field(default_factory=list)
+    memories: list[FloatArray] = field(default_factory=list)
     count: int = 0
 
 
@@ -99,9 +102,19 @@ class TrajectoryCollector:
         actions: FloatArray,
         inputs: FloatArray,
         masks: FloatArray | None,
+        memories: FloatArray | None = None,
     ) -> None:
-        """Agents have decided: one row each."""
-        self._append(keys, observations, actions, inputs, masks)
+        """Agents have decided: one row each.
+
+        Args:
+            keys: [N].
+            observations: [N, *shape] for each sensor.
+            actions: packed, [N, A].
+            inputs: of the distribution, [N, D].
+            masks: [N, sum(branches)], 1 = allowed; None: everything is.
+            memories: before and after the decision, [N, 2, M]; None: the policy has none.
+        """
+        self._append(_Decided(keys, observations, actions, inputs, masks, memories))
         self.decisions += len(keys)
 
     def take(self, pending_keys: IntArray, pending_observations: tuple[FloatArray, ...]) -> list[Trajectory]:
@@ -130,7 +143,7 @@ class TrajectoryCollector:
                 final = tuple(value[pending[key]] for value in pending_observations)
             else:
                 final = tuple(value[last] for value in table.observations)
-                self._keep_back(table, key, last)
+                self._keep_back(table, last)
                 rows_out = stretch[:-1]
             if len(rows_out):
                 trajectories.append(self._trajectory(table, key, rows_out, final, ending))
@@ -173,40 +186,29 @@ class TrajectoryCollector:
             actions=table.actions[rows],
             inputs=table.inputs[rows],
             masks=None if table.masks is None else table.masks[rows],
+            memories=None if table.memories is None else _before_and_last(table.memories[rows]),
             rewards=rewards,
             terminated=ending is not None and not ending.truncated,
             truncated=ending is not None and ending.truncated,
         )
 
-    def _keep_back(self, table: "_Table", key: int, row: int) -> None:
-        one = slice(row, row + 1)
-        self._append(
-            table.keys[one],
-            tuple(value[one] for value in table.observations),
-            table.actions[one],
-            table.inputs[one],
-            None if table.masks is None else table.masks[one],
-        )
+    def _keep_back(self, table: "_Table", row: int) -> None:
+        self._append(table.decided(slice(row, row + 1)))
 
-    def _append(
-        self,
-        keys: IntArray,
-        observations: tuple[FloatArray, ...],
-        actions: FloatArray,
-        inputs: FloatArray,
-        masks: FloatArray | None,
-    ) -> None:
+    def _append(self, decided: "_Decided") -> None:
         rows, first = self._rows, self._rows.count
-        rows.keys.append(keys)
-        rows.observations.append(observations)
-        rows.actions.append(actions)
-        rows.inputs.append(inputs)
-        rows.masks.append(masks)
-        rows.count = first + len(keys)
+        rows.keys.append(decided.keys)
+        rows.observations.append(decided.observations)
+        rows.actions.append(decided.actions)
+        rows.inputs.append(decided.inputs)
+        rows.masks.append(decided.masks)
+        if decided.memories is not None:
+            rows.memories.append(decided.memories)
+        rows.count = first + len(decided.keys)
         if rows.count > len(self._rewards):
             self._rewards = np.concatenate([self._rewards, np.zeros(max(rows.count, len(self._rewards)), np.float32)])
         self._rewards[first : rows.count] = 0.0
-        self._last_row.update(zip(keys.tolist(), range(first, rows.count), strict=True))
+        self._last_row.update(zip(decided.keys.tolist(), range(first, rows.count), strict=True))
 
     def _rows_of(self, keys: IntArray) -> IntArray:
         last = self._last_row
@@ -224,18 +226,24 @@ class TrajectoryCollector:
             keep[stretch] = int(stretch[-1]) not in last_rows
         self._rows, self._last_row = _Rows(), {}
         if keep.any():
-            self._append(
-                table.keys[keep],
-                tuple(value[keep] for value in table.observations),
-                table.actions[keep],
-                table.inputs[keep],
-                None if table.masks is None else table.masks[keep],
-            )
+            self._append(table.decided(keep))
         self._rewards[: self._rows.count] = table.rewards[: len(keep)][keep]
         moved = np.cumsum(keep) - 1
         self._endings = {int(moved[row]): ending for row, ending in endings.items() if keep[row]}
         self._last_row = {key: int(moved[row]) for key, row in open_rows.items()}
         self.decisions = self._rows.count
+
+
+@dataclass(frozen=True)
+class _Decided:
+    """One row for each agent that has decided; see `TrajectoryCollector.record`."""
+
+    keys: IntArray
+    observations: tuple[FloatArray, ...]
+    actions: FloatArray
+    inputs: FloatArray
+    masks: FloatArray | None
+    memories: FloatArray | None
 
 
 class _Table:
@@ -247,6 +255,7 @@ class _Table:
         self.actions = np.concatenate(rows.actions)
         self.inputs = np.concatenate(rows.inputs)
         self.rewards = rewards
+        self.memories = np.concatenate(rows.memories) if rows.memories else None
         self.masks: FloatArray | None = None
         given = next((mask for mask in rows.masks if mask is not None), None)
         if given is not None:
@@ -257,6 +266,22 @@ class _Table:
                     for mask, keys in zip(rows.masks, rows.keys, strict=True)
                 ]
             )
+
+    def decided(self, rows: Any) -> _Decided:
+        """Some rows, by an index or mask."""
+        return _Decided(
+            self.keys[rows],
+            tuple(value[rows] for value in self.observations),
+            self.actions[rows],
+            self.inputs[rows],
+            None if self.masks is None else self.masks[rows],
+            None if self.memories is None else self.memories[rows],
+        )
+
+
+def _before_and_last(memories: FloatArray) -> FloatArray:
+    """[L, 2, M] -> [L + 1, M]."""
+    return np.concatenate([memories[:, 0], memories[-1:, 1]])
 
 
 def _stretches(keys: IntArray, endings: dict[int, _Ending]) -> list[IntArray]:

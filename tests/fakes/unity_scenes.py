@@ -53,6 +53,10 @@ class FakeScene:
         self.specs: Mapping[str, BehaviorSpec] = {self.behavior.name: self.behavior}
         self.closed = False
         self.steps = 0
+        self.parameters: dict[str, Any] = {}
+
+    def set_parameters(self, parameters: Mapping[str, Any]) -> None:
+        self.parameters.update(parameters)
 
     def begin(self) -> Any:
         """A new episode's state."""
@@ -237,6 +241,10 @@ class CombinedScene:
         self.specs: dict[str, BehaviorSpec] = {}
         self.steps = 0
         self.closed = False
+
+    def set_parameters(self, parameters: Mapping[str, Any]) -> None:
+        for scene in self.scenes:
+            scene.set_parameters(parameters)
 
     def send_reset(self, parameters: Mapping[str, float] | None = None) -> None:
         self.steps, self.specs = 0, {}

@@ -9,8 +9,21 @@ import pytest
 from safetensors.numpy import load_file
 
 from rl_src.envs.specs import ActionSpec, BehaviorSpec, ObservationSpec
-from rl_src.training.config import BehaviorSettings, Hyperparameters, Network, StopRule, TrainingConfig
-from rl_src.training.errors import InvalidCheckpointError, TrainingDivergedError, UnsupportedBehaviorError
+from rl_src.training.config import (
+    BehaviorSettings,
+    EnvironmentSettings,
+    Hyperparameters,
+    Network,
+    StopRule,
+    TrainingConfig,
+)
+from rl_src.training.curriculum_form import read_parameters
+from rl_src.training.errors import (
+    InvalidCheckpointError,
+    InvalidTrainingConfigError,
+    TrainingDivergedError,
+    UnsupportedBehaviorError,
+)
 from rl_src.training.scenes import Scenes
 from rl_src.training.trainer import BehaviorResult, TrainingResult, train_on
 from tests.fakes.unity_scenes import BasicScene, CombinedScene, EndlessScene, FailingScene, TargetScene
@@ -261,3 +274,62 @@ def test_teams_that_differ_in_what_they_observe_are_refused_by_name(tmp_path):
     with pytest.raises(UnsupportedBehaviorError, match=r"Basic\?team=0 and Basic\?team=1 observe or do different"):
         Run(tmp_path, [scene]).play()
     assert scene.closed
+
+
+LESSONS = {
+    "size": {
+        "curriculum": [
+            {
+                "name": "small",
+                "value": 1,
+                "completion_criteria": {"behavior": "Basic", "measure": "progress", "threshold": 0.5},
+            },
+            {"name": "large", "value": 2},
+        ]
+    },
+    "gravity": 9.8,
+}
+
+
+class RecordingScene(BasicScene):
+    """Notes with which parameter each step was played, and its resets."""
+
+    def __init__(self) -> None:
+        super().__init__(agents=2)
+        self.sizes: list[Any] = []
+        self.resets = 0
+
+    def reset(self, parameters: Any = None) -> Any:
+        self.resets += 1
+        return super().reset(parameters)
+
+    def step(self, actions: Any) -> Any:
+        self.sizes.append(self.parameters.get("size"))
+        return super().step(actions)
+
+
+@pytest.mark.parametrize("require_reset", [False, True])
+def test_a_curriculum_goes_on_when_its_lesson_is_over(tmp_path, require_reset):
+    lessons = json.loads(json.dumps(LESSONS))
+    lessons["size"]["curriculum"][0]["completion_criteria"]["require_reset"] = require_reset
+    scene = RecordingScene()
+    run = Run(tmp_path, [scene], environment=EnvironmentSettings(parameters=read_parameters(lessons)))
+    run.play()
+    # 1000 decisions of 2 agents in batches of 128: the fourth is the first that ends beyond the half, at 512.
+    assert scene.sizes == [None] * 256 + [2.0] * 244
+    assert [line["lesson.size"] for line in run.lines] == [0, 0, 0, 0, 1, 1, 1, 1]
+    assert scene.resets == (2 if require_reset else 1)
+
+
+def test_a_resumed_training_is_in_the_lesson_that_it_had_reached(tmp_path):
+    settings = EnvironmentSettings(parameters=read_parameters(LESSONS))
+    Run(tmp_path, [RecordingScene()], environment=settings, stop_after=6).play()
+    scene = RecordingScene()
+    Run(tmp_path, [scene], environment=settings).play()
+    assert set(scene.sizes) == {2.0}
+
+
+def test_a_lesson_that_waits_for_progress_without_a_limit_is_refused(tmp_path):
+    settings = EnvironmentSettings(parameters=read_parameters(LESSONS))
+    with pytest.raises(InvalidTrainingConfigError, match="progress of Basic"):
+        Run(tmp_path, environment=settings, stop=StopRule(wall_time_seconds=5)).play()
