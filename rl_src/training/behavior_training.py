@@ -24,6 +24,8 @@ from rl_src.training.algorithm import PPO, behavior_seed
 from rl_src.training.best import Best, BestPolicy, Weights
 from rl_src.training.checkpoint import BehaviorCheckpoint
 from rl_src.training.config import ResolvedBehavior
+from rl_src.training.network import PolicyNetwork
+from rl_src.training.patience import PatienceRule, PatienceSettings
 from rl_src.training.progress import RecentEpisodes
 from rl_src.training.sampler import BehaviorSampler
 
@@ -69,6 +71,8 @@ class BehaviorTraining:
         self._played_by: Weights = self._ppo.weights()
         self.sampler = BehaviorSampler(behavior, self._ppo.acting, [behavior_seed(config), 0])
         self._recent = RecentEpisodes()
+        stop = config.stop
+        self._patience = PatienceRule(PatienceSettings(stop.mean_return, stop.patience, stop.no_improvement_env_steps))
         self._best = BestPolicy()
         self._update: _Update | None = None
         self._batch_began = time.monotonic()
@@ -135,9 +139,15 @@ class BehaviorTraining:
         return [{**update.line, "learning_seconds": seconds, **update.statistics}]
 
     def final_weights(self) -> Weights:
-        """The best ones, or the last where no policy could be judged."""
+        """The best ones, or the last where no policy could be judged, or where returns depend on the opponents."""
         best = self._best.best
-        return best.weights if best else self._ppo.weights()
+        return best.weights if best and self.config.self_play is None else self._ppo.weights()
+
+    def new_player(self) -> PolicyNetwork:
+        """A network like the one that acts."""
+        return PolicyNetwork(
+            self.behavior.observations, self.behavior.actions, self.config.network, with_critic=False
+        ).eval()
 
     def checkpoint(self) -> BehaviorCheckpoint:
         """All that is needed to go on. The update that is going on must have been finished."""
@@ -150,6 +160,7 @@ class BehaviorTraining:
             "recent_episodes": self._recent.to_document(),
             "best": {"mean_return": best.mean_return, "iteration": best.iteration} if best else None,
             "actions": self.sampler.rng_state(),
+            "patience": self._patience.state(),
             **state,
         }
         return BehaviorCheckpoint(document, self._ppo.weights(), arrays, best.weights if best else None)
@@ -169,6 +180,7 @@ class BehaviorTraining:
         self._recent = RecentEpisodes.from_document(state["recent_episodes"])
         if state["best"] and checkpoint.best is not None:
             self._best = BestPolicy(Best(checkpoint.best, state["best"]["mean_return"], state["best"]["iteration"]))
+        self._patience.set_state(state["patience"])
         self._judge_limits()
 
     def summary(self) -> Mapping[str, Any]:
@@ -214,11 +226,10 @@ class BehaviorTraining:
         }
 
     def _judge_limits(self) -> None:
-        stop, mean = self.config.stop, self._recent.mean_return()
-        judged = mean is not None and len(self._recent) >= EPISODES_TO_STOP
-        if judged and stop.mean_return is not None and mean is not None and mean >= stop.mean_return:
-            self.stop_reason = "mean_return"
-        elif stop.env_steps is not None and self.env_steps >= stop.env_steps:
+        enough = len(self._recent) >= EPISODES_TO_STOP
+        limit = self.config.stop.env_steps
+        self.stop_reason = self._patience.observe(self._recent.mean_return() if enough else None, self.env_steps)
+        if self.stop_reason is None and limit is not None and self.env_steps >= limit:
             self.stop_reason = "env_steps"
         if self.stop_reason is not None:
             self.sampler.stop_collecting()

@@ -3,6 +3,7 @@
     <checkpoint_dir>/<number>/        eight digits; the highest complete one counts
         state.json                    counters, random state, the optimizer's plain values; format version
         progress.jsonl                the lines up to here
+        self_play.safetensors         past selves, with self-play
         <behavior>/                   a folder for each
             weights.safetensors       network, as after the last update
             optimizer.safetensors     Adam's moments
@@ -49,6 +50,7 @@ class Checkpoint:
 
     state: dict[str, Any]
     behaviors: dict[str, BehaviorCheckpoint]
+    self_play: Arrays = field(default_factory=dict)
     progress: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -75,6 +77,8 @@ def write_checkpoint(place: Path, checkpoint: Checkpoint) -> None:
         _save(own.optimizer, folder / "optimizer.safetensors")
         if own.best is not None:
             _save(own.best, folder / "best.safetensors")
+    if checkpoint.self_play:
+        _save(checkpoint.self_play, place / "self_play.safetensors")
     (place / "progress.jsonl").write_text("".join(json.dumps(line) + "\n" for line in checkpoint.progress))
     states = {name: own.state for name, own in checkpoint.behaviors.items()}
     document = {"format_version": FORMAT_VERSION, **checkpoint.state, "behaviors": states}
@@ -110,7 +114,9 @@ def read_checkpoint(place: Path) -> Checkpoint:
             )
         behaviors = {name: _read_behavior(place / file_name(name), own) for name, own in state.pop("behaviors").items()}
         lines = (place / "progress.jsonl").read_text().splitlines()
-        return Checkpoint(state, behaviors, [json.loads(line) for line in lines])
+        past_selves = place / "self_play.safetensors"
+        self_play = load_file(past_selves) if past_selves.exists() else {}
+        return Checkpoint(state, behaviors, self_play, [json.loads(line) for line in lines])
     except (OSError, ValueError, KeyError, AttributeError, SafetensorError) as error:
         raise InvalidCheckpointError(f"the checkpoint {place.name} cannot be read: {error}.") from error
 

@@ -9,6 +9,7 @@ from rl_src.envs.player import PlayerUser
 from rl_src.training.curriculum import Parameter
 from rl_src.training.curriculum_form import read_parameters
 from rl_src.training.errors import InvalidTrainingConfigError
+from rl_src.training.past_selves import SelfPlaySettings
 
 Activation = Literal["tanh", "relu", "silu"]
 
@@ -40,11 +41,19 @@ class Network:
 
 @dataclass(frozen=True)
 class StopRule:
-    """Training ends when any of these holds; a rule given replaces the default rule whole."""
+    """Training ends when any of these holds; a rule given replaces the default rule whole.
+
+    `patience`: iterations in a row that must reach `mean_return`. `no_improvement_env_steps`: without a better mean
+    return. `budget_usd`: spent on the job's instances, at `usd_per_hour` each, or the list's price.
+    """
 
     env_steps: int | None = None
     mean_return: float | None = None
+    patience: int = 1
+    no_improvement_env_steps: int | None = None
     wall_time_seconds: float | None = None
+    budget_usd: float | None = None
+    usd_per_hour: float | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,7 @@ class BehaviorSettings:
     hyperparameters: Hyperparameters = Hyperparameters()
     network: Network = Network()
     stop: StopRule | None = None
+    self_play: SelfPlaySettings | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +91,7 @@ class TrainingConfig:
     hyperparameters: Hyperparameters = Hyperparameters()
     network: Network = Network()
     stop: StopRule | None = None
+    self_play: SelfPlaySettings | None = None
     behaviors: Mapping[str, BehaviorSettings] = field(default_factory=dict)
     environment: EnvironmentSettings = EnvironmentSettings()
     seed: int = 0
@@ -100,6 +111,7 @@ class TrainingConfig:
             "hyperparameters": Hyperparameters,
             "network": Network,
             "stop": StopRule,
+            "self_play": SelfPlaySettings,
             "environment": EnvironmentSettings,
         }
         values: dict[str, Any] = {}
@@ -108,7 +120,7 @@ class TrainingConfig:
                 values[name] = _read(parts[name], name, value)
             elif name == "behaviors":
                 values[name] = {behavior: _read_behavior(behavior, own, parts) for behavior, own in value.items()}
-            elif name in {"algorithm", "seed", "stop"}:
+            elif name in {"algorithm", "seed", "stop", "self_play"}:
                 values[name] = value
             else:
                 raise InvalidTrainingConfigError(f"unknown setting {name!r}.")
@@ -150,6 +162,7 @@ class ResolvedBehavior:
     hyperparameters: ResolvedHyperparameters
     network: ResolvedNetwork
     stop: StopRule
+    self_play: SelfPlaySettings | None
     seed: int
 
 

@@ -28,6 +28,7 @@ class UnityEnvRunner(EnvRunner):
     Args:
         scenes: the builds, already started; the runner closes them.
         make_sampler: called when a behavior is met for the first time.
+        on_team: called when a team of it is: fully qualified behavior, team, sampler.
         interrupt: asked in every step; when true, playing ends early.
         config: RLlib's, of which only its base class reads.
     """
@@ -37,6 +38,7 @@ class UnityEnvRunner(EnvRunner):
         *,
         scenes: Scenes,
         make_sampler: Callable[[BehaviorSpec], BehaviorSampler],
+        on_team: Callable[[str, int, BehaviorSampler], None] = lambda name, team, sampler: None,
         interrupt: Callable[[], bool] = lambda: False,
         config: AlgorithmConfig | None = None,
         **kwargs: Any,
@@ -45,6 +47,7 @@ class UnityEnvRunner(EnvRunner):
         self.samplers: dict[str, BehaviorSampler] = {}
         self._scenes = scenes
         self._make_sampler = make_sampler
+        self._on_team = on_team
         self._interrupt = interrupt
         self._sampler_of: dict[str, BehaviorSampler] = {}  # by fully qualified name
         self._begun = False
@@ -109,7 +112,8 @@ class UnityEnvRunner(EnvRunner):
         behavior = self._scenes.behaviors()[self._scenes.spec(name).behavior_name]
         if behavior.behavior_name not in self.samplers:
             self.samplers[behavior.behavior_name] = self._make_sampler(behavior)
-        self._sampler_of[name] = self.samplers[behavior.behavior_name]
+        sampler = self._sampler_of[name] = self.samplers[behavior.behavior_name]
+        self._on_team(name, self._scenes.spec(name).team_id, sampler)
 
     def _scene(self, index: int, generation: int) -> int:
         """A number of its own for each start of each build: agent ids begin again with every start."""

@@ -21,6 +21,7 @@ from rl_src.training.config import (
     TrainingConfig,
 )
 from rl_src.training.errors import InvalidTrainingConfigError
+from rl_src.training.past_selves import SelfPlaySettings
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,15 @@ def resolve(config: TrainingConfig, behavior: BehaviorSpec, agents: int) -> Reso
         hyperparameters=resolved,
         network=ResolvedNetwork(**{item.name: getattr(network, item.name) for item in fields(ResolvedNetwork)}),
         stop=_stop_rule(own.stop or config.stop, preset),
+        self_play=self_play_of(config, name),
         seed=config.seed,
     )
+
+
+def self_play_of(config: TrainingConfig, behavior: str) -> SelfPlaySettings | None:
+    """Of one behavior; None: its teams all learn, as one policy."""
+    own = config.behaviors.get(behavior, BehaviorSettings()).self_play
+    return own or config.self_play
 
 
 def number_of_builds(config: TrainingConfig) -> int:

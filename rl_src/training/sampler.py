@@ -1,4 +1,7 @@
-"""Decides for all agents of one behavior, in all scenes and teams at once, and collects what they experience."""
+"""Decides for all agents of one behavior, in all scenes and teams at once, and collects what they experience.
+
+Under self-play, teams may have opponents' policies to act with; what these teams experience is not learned from.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,6 +39,14 @@ class Waiting:
     decisions: DecisionBatch
 
 
+@dataclass(frozen=True)
+class EpisodeResult:
+    """How an episode ended that was learned from. `final_reward`: of its last step, group reward included."""
+
+    name: str
+    final_reward: float
+
+
 class BehaviorSampler:
     """Plays one behavior with `network`, which others may give new weights between two steps.
 
@@ -49,6 +60,12 @@ class BehaviorSampler:
         self.behavior = behavior
         self.network = network
         self.collects = True
+        self.opponents: dict[str, PolicyNetwork] = {}
+        """By fully qualified behavior: teams that act with another policy than the one that learns."""
+        self.opponent_decisions = 0
+        self.decided = 0
+        """Decisions that were collected, ever."""
+        self._results: list[EpisodeResult] = []
         self._actions = behavior.actions
         self._rng = np.random.default_rng(list(seed))
         self._collector = TrajectoryCollector()
@@ -61,36 +78,54 @@ class BehaviorSampler:
 
     def decide(self) -> list[tuple[Waiting, Actions]]:
         """Act for every agent that waits."""
-        if not self._waiting:
+        waiting, self._waiting = self._waiting, []
+        own = [item for item in waiting if item.name not in self.opponents]
+        acted = self._act(own, self.network, collects=self.collects)
+        for name, network in self.opponents.items():
+            theirs = [item for item in waiting if item.name == name]
+            self.opponent_decisions += sum(len(item.decisions) for item in theirs)
+            acted += self._act(theirs, network, collects=False)
+        return acted
+
+    def _act(self, waiting: list[Waiting], network: PolicyNetwork, *, collects: bool) -> list[tuple[Waiting, Actions]]:
+        if not waiting:
             return []
-        keys, observations = self._waiting_agents()
-        masks = _joined_masks([item.decisions for item in self._waiting])
+        keys, observations = _joined_agents(waiting)
+        masks = _joined_masks([item.decisions for item in waiting])
         with torch.inference_mode():
-            raw = self.network.distribution_inputs([torch.from_numpy(value) for value in observations])
+            raw = network.distribution_inputs([torch.from_numpy(value) for value in observations])
             if masks is not None:
                 raw = mask_logits(raw, torch.from_numpy(masks), self._actions)
         inputs: FloatArray = raw.numpy()
         actions = sample_actions(inputs, self._actions, self._rng)
-        if self.collects:
+        if collects:
+            self.decided += len(keys)
             self._collector.record(keys, observations, actions, inputs, masks)
-        waiting, self._waiting = self._waiting, []
         borders = np.cumsum([len(item.decisions) for item in waiting])[:-1]
         return [(item, self._as_unity(own)) for item, own in zip(waiting, np.split(actions, borders), strict=True)]
 
     def receive(self, index: int, scene: int, name: str, step: BehaviorStep) -> None:
         """What became of the agents of one scene and team, and who waits now."""
         ends, waits = step.terminals, step.decisions
-        if len(ends):
+        if len(ends) and name not in self.opponents:
+            self._results += [EpisodeResult(name, float(value)) for value in _rewards(ends)[~ends.truncated]]
             keys = scene_keys(scene, ends.agent_ids)
             self._collector.receive_terminals(keys, _rewards(ends), ends.truncated, ends.observations)
         if len(waits):
-            self._collector.receive(scene_keys(scene, waits.agent_ids), _rewards(waits))
+            if name not in self.opponents:
+                self._collector.receive(scene_keys(scene, waits.agent_ids), _rewards(waits))
             self._waiting.append(Waiting(index, scene, name, waits))
 
     def take(self) -> tuple[list[SingleAgentEpisode], list[FinishedEpisode]]:
         """The stretches collected so far, as RLlib's episodes, and the episodes that ended in them."""
-        trajectories = self._collector.take(*self._waiting_agents())
+        own = [item for item in self._waiting if item.name not in self.opponents]
+        trajectories = self._collector.take(*_joined_agents(own))
         return self._as_episodes(trajectories), self._collector.take_finished()
+
+    def take_results(self) -> list[EpisodeResult]:
+        """How the terminated episodes ended since the last call."""
+        results, self._results = self._results, []
+        return results
 
     def abandon(self, scene: int | None = None) -> None:
         """Open episodes (of one scene, or all) have no end, and what was collected of them is left out."""
@@ -111,14 +146,6 @@ class BehaviorSampler:
         """Continue the action sampler."""
         self._rng.bit_generator.state = dict(state)
 
-    def _waiting_agents(self) -> tuple[IntArray, tuple[FloatArray, ...]]:
-        """Keys [N] and observations [N, *shape] for each sensor."""
-        if not self._waiting:
-            return np.empty(0, dtype=np.int64), ()
-        keys = _joined([scene_keys(item.scene, item.decisions.agent_ids) for item in self._waiting])
-        sensors = zip(*(item.decisions.observations for item in self._waiting), strict=True)
-        return keys, tuple(_joined(list(values)) for values in sensors)
-
     def _as_unity(self, actions: FloatArray) -> Actions:
         size = self._actions.continuous_size
         return Actions(continuous=to_unity_range(actions[:, :size]), discrete=actions[:, size:].astype(np.int32))
@@ -133,6 +160,15 @@ class BehaviorSampler:
         borders = np.cumsum([len(item.actions) for item in trajectories])[:-1]
         pieces = np.split(logp, borders)
         return [_as_episode(item, piece) for item, piece in zip(trajectories, pieces, strict=True)]
+
+
+def _joined_agents(waiting: Sequence[Waiting]) -> tuple[IntArray, tuple[FloatArray, ...]]:
+    """Keys [N] and observations [N, *shape] for each sensor."""
+    if not waiting:
+        return np.empty(0, dtype=np.int64), ()
+    keys = _joined([scene_keys(item.scene, item.decisions.agent_ids) for item in waiting])
+    sensors = zip(*(item.decisions.observations for item in waiting), strict=True)
+    return keys, tuple(_joined(list(values)) for values in sensors)
 
 
 def scene_keys(scene: int, agent_ids: IntArray) -> IntArray:

@@ -59,12 +59,12 @@ class SelfPlay:
     both one team learns at a time, and teams take turns in the order in which they appeared.
 
     Args:
-        settings: of the behaviors that take part, by behavior name.
+        settings: of the behaviors that take part, by behavior name; asked when a behavior appears.
         seed: of the draws.
     """
 
     def __init__(self, settings: Mapping[str, SelfPlaySettings], seed: int) -> None:
-        self._settings = dict(settings)
+        self._settings = settings
         self._rng = np.random.default_rng(seed)
         self._turns: deque[int] = deque()  # teams; the first one learns
         self._behaviors: dict[str, PastSelves] = {}
@@ -121,7 +121,7 @@ class SelfPlay:
         for theirs, played in opponents:
             theirs.rate(played, -change / len(opponents))
 
-    def advance(self, behavior: str, *, learned: int, others: int, weights: Arrays) -> Turn:
+    def advance(self, behavior: str, *, learned: int, others: int, weights: Arrays, finished: bool = False) -> Turn:
         """Count what was played since the last call; save, swap and change teams when it is time.
 
         Args:
@@ -129,12 +129,14 @@ class SelfPlay:
             learned: decisions of its learning team.
             others: decisions of its other teams.
             weights: what it has learned so far; copied.
+            finished: it learns no more; if it is its team's turn, that is over.
         """
         own = self._behaviors[behavior]
         own.count(learned, others, weights)
         if saved := own.is_save_due:
             own.save()
-        if own.is_team_change_due and len(self._turns) > 1:
+        is_over = finished and self.learning_team in own.playing
+        if (own.is_team_change_due or is_over) and len(self._turns) > 1:
             own.team_changed()
             self._turns.rotate(-1)
             swapped = [pair for name in self._behaviors for pair in self._swap(name)]

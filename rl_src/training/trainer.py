@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from rl_src.training.checkpoint import Checkpoint, file_name, load_latest, save_
 from rl_src.training.config import ResolvedBehavior, ResolvedConfig, TrainingConfig
 from rl_src.training.curriculum import Curriculum
 from rl_src.training.errors import InvalidCheckpointError, InvalidTrainingConfigError
-from rl_src.training.presets import number_of_builds, resolve
+from rl_src.training.presets import number_of_builds, resolve, self_play_of
 from rl_src.training.progress import ProgressLog, draw_learning_curves
 from rl_src.training.scenes import Scenes
 
@@ -149,6 +150,7 @@ class _Run:
         # RLlib takes seconds to import: only where it is used.
         from rl_src.training.behavior_training import BehaviorTraining
         from rl_src.training.env_runner import UnityEnvRunner
+        from rl_src.training.opponents import Opponents
 
         self._config = config
         self._scenes = scenes
@@ -166,11 +168,17 @@ class _Run:
         self._earlier_seconds = earlier.state["wall_time_seconds"] if earlier else 0.0
         self._checkpoints = earlier.state["number"] if earlier else 0
         self._progress = ProgressLog(model_dir / "progress.jsonl", earlier.progress if earlier else [])
-        self._runner = UnityEnvRunner(scenes=scenes, make_sampler=self._meet, interrupt=self._interrupted)
+        self._opponents = Opponents(
+            partial(self_play_of, config), config.seed, lambda name: self._behaviors[name].new_player()
+        )
+        self._runner = UnityEnvRunner(
+            scenes=scenes, make_sampler=self._meet, on_team=self._opponents.meet, interrupt=self._interrupted
+        )
         self._saved_at = time.monotonic()
         if earlier:
             self._curriculum.set_state(earlier.state["curriculum"])
             self._scenes.set_parameters(self._curriculum.values)
+            self._opponents.set_state(earlier.state["self_play"], earlier.self_play)
 
     def play(self, first: list[Answer]) -> TrainingResult:
         """Play and learn until there is a reason to stop."""
@@ -180,8 +188,10 @@ class _Run:
             self._check_resumed()
             self._check_curriculum()
             while (reason := self._stop_reason()) is None:
-                self._runner.play_until(self._has_batch)
+                self._runner.play_until(self._is_something_due)
                 self._learn()
+                if self._opponents.is_due() and self._opponents.advance():
+                    self._runner.restart()  # another team learns: what was played half counts for none
                 if time.monotonic() - self._saved_at >= self._config.checkpoint_interval_seconds:
                     self._save()
             return self._finish(reason)
@@ -222,15 +232,15 @@ class _Run:
         for name in self._curriculum.behaviors - self._behaviors.keys():
             log.warning("a lesson waits for behavior %s, which has not appeared yet", name)
 
-    def _has_batch(self) -> bool:
-        return any(behavior.has_batch() for behavior in self._behaviors.values())
+    def _is_something_due(self) -> bool:
+        return any(behavior.has_batch() for behavior in self._behaviors.values()) or self._opponents.is_due()
 
     def _learn(self) -> None:
         """Every behavior whose batch is full, or all that play when they were interrupted."""
         interrupted = self._interrupted()
         for behavior in self._behaviors.values():
             if behavior.has_batch() or (interrupted and behavior.sampler.decisions):
-                turn = behavior.turn(self._lessons(), learns=not self._stop_requested())
+                turn = behavior.turn(self._remarks(behavior.name), learns=not self._stop_requested())
                 self._tell(turn.lines)
                 self._begin_lessons(behavior, turn.returns)
 
@@ -251,15 +261,22 @@ class _Run:
             self._progress.add(rounded)
             self._report(rounded)
 
-    def _lessons(self) -> dict[str, int]:
-        return {f"lesson.{name}": number for name, number in self._curriculum.lesson_numbers.items()}
+    def _remarks(self, behavior: str) -> dict[str, Any]:
+        """For a progress line."""
+        remarks: dict[str, Any] = {"restarts": self._scenes.restarts}
+        if lessons := self._curriculum.lesson_numbers:
+            remarks["lessons"] = lessons
+        rating = self._opponents.rating(behavior)
+        return remarks if rating is None else {**remarks, "elo": rating}
 
     def _stop_reason(self) -> str | None:
         if self._stop_requested():
             return "stopped"
-        reasons = [behavior.stop_reason for behavior in self._behaviors.values()]
+        reasons = {behavior.stop_reason: behavior.name for behavior in self._behaviors.values()}
         if reasons and None not in reasons:
-            return "mean_return" if all(reason == "mean_return" for reason in reasons) else "env_steps"
+            # Of several behaviors, what ended the last one: a limit rather than a success.
+            order = ("env_steps", "no_improvement", "mean_return")
+            return next(reason for reason in order if reason in reasons)
         return "wall_time_seconds" if self._out_of_time() else None
 
     def _interrupted(self) -> bool:
@@ -310,7 +327,8 @@ class _Run:
         behaviors = {name: behavior.checkpoint() for name, behavior in self._behaviors.items()}
         state: dict[str, Any] = {"number": self._checkpoints, "wall_time_seconds": self._wall_time()}
         state["curriculum"] = self._curriculum.state()
-        return Checkpoint(state, {**waiting, **behaviors}, list(self._progress.lines))
+        state["self_play"], past_selves = self._opponents.state()
+        return Checkpoint(state, {**waiting, **behaviors}, past_selves, list(self._progress.lines))
 
     def _resolved(self) -> ResolvedConfig:
         behaviors: dict[str, ResolvedBehavior] = {name: item.config for name, item in self._behaviors.items()}

@@ -281,3 +281,64 @@ class CombinedScene:
 
     def close(self) -> None:
         self.closed = True
+
+
+class DuelScene:
+    """Two teams choose 0, 1 or 2 at once, and the larger choice wins (+1, the other -1, else 0); then all anew.
+
+    Args:
+        duels: side by side.
+        names: of the two teams' behaviors.
+    """
+
+    def __init__(self, duels: int = 4, names: tuple[str, str] = ("Duel?team=0", "Duel?team=1")) -> None:
+        self.names = names
+        observations, actions = (ObservationSpec("nothing", (1,)),), ActionSpec(0, (3,))
+        self.specs = {name: BehaviorSpec(name, observations, actions) for name in names}
+        self.resets = 0
+        self.closed = False
+        self._duels = duels
+        self._next_id = 0
+
+    def set_parameters(self, parameters: Mapping[str, Any]) -> None:
+        pass
+
+    def send_reset(self, parameters: Mapping[str, float] | None = None) -> None:
+        self.resets += 1
+        self._sent = self._begin
+
+    def send_step(self, actions: Mapping[str, Actions]) -> None:
+        def play() -> dict[str, BehaviorStep]:
+            first, second = (actions[name].discrete[:, 0] for name in self.names)
+            won = np.sign(first - second).astype(np.float32)
+            ends = {
+                name: terminals(self._ids[name], np.ones(self._duels), own, [False] * self._duels)
+                for name, own in zip(self.names, (won, -won), strict=True)
+            }
+            return {
+                name: BehaviorStep(decisions=step.decisions, terminals=ends[name])
+                for name, step in self._begin().items()
+            }
+
+        self._sent = play
+
+    def _begin(self) -> dict[str, BehaviorStep]:
+        self._ids = {}
+        for name in self.names:
+            self._ids[name] = list(range(self._next_id, self._next_id + self._duels))
+            self._next_id += self._duels
+        nothing = terminals([], np.empty((0, 1)), [], [])
+        waiting = {name: decisions(ids, np.ones(self._duels), np.zeros(self._duels)) for name, ids in self._ids.items()}
+        return {name: BehaviorStep(decisions=own, terminals=nothing) for name, own in waiting.items()}
+
+    def has_answer(self) -> bool:
+        return True
+
+    def receive(self) -> Mapping[str, BehaviorStep]:
+        return self._sent()
+
+    def descriptors(self) -> list[int]:
+        return []
+
+    def close(self) -> None:
+        self.closed = True

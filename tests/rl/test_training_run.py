@@ -317,7 +317,7 @@ def test_a_curriculum_goes_on_when_its_lesson_is_over(tmp_path, require_reset):
     run.play()
     # 1000 decisions of 2 agents in batches of 128: the fourth is the first that ends beyond the half, at 512.
     assert scene.sizes == [None] * 256 + [2.0] * 244
-    assert [line["lesson.size"] for line in run.lines] == [0, 0, 0, 0, 1, 1, 1, 1]
+    assert [line["lessons"]["size"] for line in run.lines] == [0, 0, 0, 0, 1, 1, 1, 1]
     assert scene.resets == (2 if require_reset else 1)
 
 

@@ -44,7 +44,13 @@ class StopRule(Contract):
 
     env_steps: int | None = Field(default=None, ge=1, description="agent decisions of the learning behavior")
     mean_return: float | None = Field(default=None, description="mean episode return that is good enough")
+    patience: int = Field(default=1, ge=1, description="updates in a row that must reach mean_return")
+    no_improvement_env_steps: int | None = Field(
+        default=None, ge=1, description="agent decisions without a better mean return"
+    )
     wall_time_seconds: float | None = Field(default=None, gt=0)
+    budget_usd: float | None = Field(default=None, gt=0, description="to be spent on the training job's instances")
+    usd_per_hour: float | None = Field(default=None, gt=0, description="price of one instance, if not the list's")
 
 
 class Environment(Contract):

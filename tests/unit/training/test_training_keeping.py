@@ -69,7 +69,9 @@ def behavior(value: float) -> BehaviorCheckpoint:
 
 
 def checkpoint(number: int) -> Checkpoint:
-    return Checkpoint({"number": number}, {"Basic": behavior(number), "Guard": behavior(-1)}, [{"iteration": 1}])
+    return Checkpoint(
+        {"number": number}, {"Basic": behavior(number), "Guard": behavior(-1)}, progress=[{"iteration": 1}]
+    )
 
 
 def test_a_checkpoint_comes_back_as_it_was(tmp_path):

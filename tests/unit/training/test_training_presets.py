@@ -96,7 +96,15 @@ def test_every_setting_of_the_job_contract_is_understood():
             )
             | {"train_batch_size": 64, "minibatch_size": 32, "num_epochs": 2},
             "network": {"hidden_sizes": (8, 4), "activation": "silu", "normalize_observations": True},
-            "stop": {"env_steps": 10, "mean_return": 1.5, "wall_time_seconds": 3.0},
+            "stop": {
+                "env_steps": 10,
+                "mean_return": 1.5,
+                "patience": 2,
+                "no_improvement_env_steps": 5,
+                "wall_time_seconds": 3.0,
+                "budget_usd": 1.0,
+                "usd_per_hour": 0.5,
+            },
             "environment": {
                 "executable": "Game.x86_64",
                 "arguments": ("--level", "2"),
