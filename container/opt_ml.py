@@ -15,6 +15,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from container.failures import ContainerError
 
@@ -60,11 +61,13 @@ class OptMl:
 
     def hosts(self) -> tuple[str, tuple[str, ...]]:
         """This host and all hosts of the job; one host where the file is missing."""
-        path = self.root / "input" / "config" / "resourceconfig.json"
-        if not path.exists():
-            return "algo-1", ("algo-1",)
-        document = json.loads(path.read_text(encoding="utf-8"))
-        return document["current_host"], tuple(document["hosts"])
+        document = self._resources()
+        return document.get("current_host", "algo-1"), tuple(document.get("hosts", ("algo-1",)))
+
+    def instance_type(self) -> str | None:
+        """What this host is; None where nobody says."""
+        found = self._resources().get("current_instance_type")
+        return None if found is None else str(found)
 
     def channel_file(self, channel: str, suffix: str) -> Path:
         """The one file of a channel.
@@ -81,6 +84,10 @@ class OptMl:
                 f"Give the job a channel {channel!r} with one object whose name ends in {suffix}.",
             )
         return files[0]
+
+    def _resources(self) -> dict[str, Any]:
+        path = self.root / "input" / "config" / "resourceconfig.json"
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
 
     def write_failure(self, text: str) -> None:
         """Tell SageMaker why the job failed."""

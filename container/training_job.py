@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,11 @@ def _train(opt_ml: OptMl, stop: job.StopSignal) -> None:
 
         document = config.model_dump(exclude_none=True)
         result = train(
-            TrainingConfig.from_document(program, document, run_as=user),
+            replace(
+                TrainingConfig.from_document(program, document, run_as=user),
+                instance_type=opt_ml.instance_type(),
+                instance_count=len(hosts),
+            ),
             model_dir=opt_ml.model,
             checkpoint_dir=opt_ml.checkpoints,
             work_dir=folder,

@@ -13,7 +13,7 @@ from typing import Any
 
 from rl_src.training.errors import InvalidTrainingConfigError
 
-PRICE_FIELD = "budget.usd_per_hour"
+PRICE_FIELD = "stop.usd_per_hour"
 """The field of the configuration that sets a price by hand."""
 
 OVERHEAD_SECONDS = 180.0

@@ -83,7 +83,8 @@ class EnvironmentSettings:
 class TrainingConfig:
     """One training. Counts and limits are of each behavior; `behaviors`: by behavior name, without team.
 
-    `executable` is the unpacked build's program; `run_as` the user that it is dropped to, which needs root.
+    `executable` is the unpacked build's program; `run_as` the user that it is dropped to, which needs root. The
+    instances are those that this training runs on, for a budget.
     """
 
     executable: Path
@@ -97,6 +98,8 @@ class TrainingConfig:
     seed: int = 0
     checkpoint_interval_seconds: float = 60.0
     run_as: PlayerUser | None = None
+    instance_type: str | None = None
+    instance_count: int = 1
 
     @classmethod
     def from_document(

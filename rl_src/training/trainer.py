@@ -5,20 +5,24 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rl_src.envs.group import Answer
 from rl_src.envs.specs import BehaviorSpec
+from rl_src.training.budget import PRICE_FIELD, Budget
 from rl_src.training.checkpoint import Checkpoint, file_name, load_latest, save_checkpoint, write_checkpoint
 from rl_src.training.config import ResolvedBehavior, ResolvedConfig, TrainingConfig
 from rl_src.training.curriculum import Curriculum
 from rl_src.training.errors import InvalidCheckpointError, InvalidTrainingConfigError
+from rl_src.training.health import HealthMonitor
 from rl_src.training.presets import number_of_builds, resolve, self_play_of
 from rl_src.training.progress import ProgressLog, draw_learning_curves
+from rl_src.training.result import BehaviorResult, TrainingResult
 from rl_src.training.scenes import Scenes
+from rl_src.training.tensorboard import TensorBoardLog
 
 if TYPE_CHECKING:
     from rl_src.training.behavior_training import BehaviorTraining
@@ -26,55 +30,6 @@ if TYPE_CHECKING:
 Report = Callable[[dict[str, Any]], None]
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class BehaviorResult:
-    """How one behavior's training ended. Counts cover all parts of a resumed training."""
-
-    stop_reason: str | None  # env_steps or mean_return; None: the training ended before
-    iterations: int
-    env_steps: int
-    episodes: int
-    best_mean_return: float | None
-    best_iteration: int | None
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """How the training ended, and what was trained."""
-
-    behaviors: tuple[BehaviorSpec, ...]
-    onnx_files: dict[str, str]  # behavior name to path below model_dir
-    stop_reason: str  # env_steps, mean_return, wall_time_seconds or stopped
-    results: dict[str, BehaviorResult]  # by behavior name
-    wall_time_seconds: float
-    config: ResolvedConfig
-
-    @property
-    def env_steps(self) -> int:
-        """Agent decisions of all behaviors."""
-        return sum(item.env_steps for item in self.results.values())
-
-    @property
-    def best_mean_return(self) -> float | None:
-        """The mean of the behaviors' best; None where one has none."""
-        found = [item.best_mean_return for item in self.results.values()]
-        known = [value for value in found if value is not None]
-        return sum(known) / len(known) if known and len(known) == len(found) else None
-
-    def summary(self) -> dict[str, Any]:
-        """The fields of `contracts.policy.TrainingSummary`."""
-        return {
-            "stop_reason": self.stop_reason,
-            "iterations": sum(item.iterations for item in self.results.values()),
-            "env_steps": self.env_steps,
-            "episodes": sum(item.episodes for item in self.results.values()),
-            "best_mean_return": self.best_mean_return,
-            "wall_time_seconds": self.wall_time_seconds,
-            "env_steps_per_second": self.env_steps / max(self.wall_time_seconds, 1e-9),
-            "behaviors": {name: asdict(item) for name, item in self.results.items()},
-        }
 
 
 def train(
@@ -90,7 +45,8 @@ def train(
 
     Args:
         config: what to do.
-        model_dir: gets policies/<behavior>.onnx, checkpoint/, config.json, progress.jsonl, learning_curve.png.
+        model_dir: gets policies/<behavior>.onnx, checkpoint/, config.json, progress.jsonl, tensorboard/ and
+            learning_curve.png.
         checkpoint_dir: gets a checkpoint at an interval and at the end; one found there is continued.
         work_dir: scratch; the players' logs go here.
         report: called once an iteration with a flat JSON object.
@@ -174,6 +130,9 @@ class _Run:
         self._runner = UnityEnvRunner(
             scenes=scenes, make_sampler=self._meet, on_team=self._opponents.meet, interrupt=self._interrupted
         )
+        self._tensorboard = TensorBoardLog(model_dir / "tensorboard", self._progress.lines)
+        self._monitors: dict[str, HealthMonitor] = {}
+        self._budget = budget_of(config)
         self._saved_at = time.monotonic()
         if earlier:
             self._curriculum.set_state(earlier.state["curriculum"])
@@ -196,6 +155,7 @@ class _Run:
                     self._save()
             return self._finish(reason)
         finally:
+            self._tensorboard.close()
             for behavior in self._behaviors.values():
                 behavior.close()
 
@@ -207,6 +167,8 @@ class _Run:
         agents = self._first_agents.get(name, 1)
         training = BehaviorTraining(resolve(self._config, behavior, agents), behavior, self._executor)
         self._behaviors[name] = training
+        lines = [line for line in self._progress.lines if line["behavior"] == name]
+        self._monitors[name] = HealthMonitor(behavior.actions, training.config.stop.mean_return, lines)
         if self._checkpoint is not None and name in self._checkpoint.behaviors:
             training.resume(self._checkpoint.behaviors[name])
             log.info("%s goes on at iteration %d, %d env steps", name, training.iterations, training.env_steps)
@@ -258,7 +220,12 @@ class _Run:
             rounded = {
                 name: _rounded(value) for name, value in {**line, "wall_time_seconds": self._wall_time()}.items()
             }
+            if warnings := self._monitors[rounded["behavior"]].observe(rounded):
+                rounded["warnings"] = [asdict(warning) for warning in warnings]
+            for warning in warnings:
+                log.warning("%s: %s", rounded["behavior"], warning)
             self._progress.add(rounded)
+            self._tensorboard.add(rounded)
             self._report(rounded)
 
     def _remarks(self, behavior: str) -> dict[str, Any]:
@@ -277,11 +244,16 @@ class _Run:
             # Of several behaviors, what ended the last one: a limit rather than a success.
             order = ("env_steps", "no_improvement", "mean_return")
             return next(reason for reason in order if reason in reasons)
+        if self._out_of_money():
+            return "budget_usd"
         return "wall_time_seconds" if self._out_of_time() else None
 
     def _interrupted(self) -> bool:
         """Asked in every step: with slow builds, a batch may take minutes to fill."""
-        return self._stop_requested() or self._out_of_time()
+        return self._stop_requested() or self._out_of_time() or self._out_of_money()
+
+    def _out_of_money(self) -> bool:
+        return self._budget is not None and self._budget.is_spent(self._wall_time())
 
     def _out_of_time(self) -> bool:
         limits = [behavior.config.stop.wall_time_seconds for behavior in self._behaviors.values()]
@@ -311,6 +283,11 @@ class _Run:
             stop_reason=reason,
             results={name: BehaviorResult(**item.summary()) for name, item in self._behaviors.items()},
             wall_time_seconds=self._wall_time(),
+            warnings=tuple(
+                {"behavior": line["behavior"], **warning}
+                for line in self._progress.lines
+                for warning in line.get("warnings", ())
+            ),
             config=self._resolved(),
         )
 
@@ -336,6 +313,22 @@ class _Run:
 
     def _wall_time(self) -> float:
         return self._earlier_seconds + time.monotonic() - self._started
+
+
+def budget_of(config: TrainingConfig) -> Budget | None:
+    """What may be spent; None: as much as it takes.
+
+    Raises:
+        InvalidTrainingConfigError: nobody knows what the instances cost.
+    """
+    stop = config.stop
+    if stop is None or stop.budget_usd is None:
+        return None
+    if config.instance_type is None and stop.usd_per_hour is None:
+        raise InvalidTrainingConfigError(
+            "stop.budget_usd is given, but not what this machine costs.", f"Give {PRICE_FIELD}."
+        )
+    return Budget(stop.budget_usd, config.instance_type or "", config.instance_count, usd_per_hour=stop.usd_per_hour)
 
 
 def _start_scenes(config: TrainingConfig, work_dir: Path) -> Scenes:

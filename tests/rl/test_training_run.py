@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,9 @@ from rl_src.training.errors import (
     TrainingDivergedError,
     UnsupportedBehaviorError,
 )
+from rl_src.training.result import BehaviorResult, TrainingResult
 from rl_src.training.scenes import Scenes
-from rl_src.training.trainer import BehaviorResult, TrainingResult, train_on
+from rl_src.training.trainer import train_on
 from tests.fakes.unity_scenes import BasicScene, CombinedScene, EndlessScene, FailingScene, TargetScene
 
 SMALL = Hyperparameters(train_batch_size=128, minibatch_size=32)
@@ -64,7 +66,8 @@ def test_it_leaves_the_artifacts_files_and_says_how_it_went(tmp_path):
     result = run.play()
     model = tmp_path / "model"
     files = {str(item.relative_to(model)) for item in model.rglob("*") if item.is_file()}
-    assert files == {
+    (events,) = (name for name in files if name.startswith("tensorboard/Basic/events.out.tfevents."))
+    assert files - {events} == {
         "config.json",
         "progress.jsonl",
         "learning_curve.png",
@@ -91,6 +94,7 @@ def test_it_leaves_the_artifacts_files_and_says_how_it_went(tmp_path):
                 "best_iteration": result.results["Basic"].best_iteration,
             }
         },
+        "warnings": [],
     }
     hyperparameters = json.loads((model / "config.json").read_text())["behaviors"]["Basic"]["hyperparameters"]
     assert hyperparameters["train_batch_size"] == 128
@@ -333,3 +337,27 @@ def test_a_lesson_that_waits_for_progress_without_a_limit_is_refused(tmp_path):
     settings = EnvironmentSettings(parameters=read_parameters(LESSONS))
     with pytest.raises(InvalidTrainingConfigError, match="progress of Basic"):
         Run(tmp_path, environment=settings, stop=StopRule(wall_time_seconds=5)).play()
+
+
+def test_a_training_that_is_not_well_says_so_once(tmp_path):
+    run = Run(tmp_path, [EndlessScene(agents=2)], hyperparameters=Hyperparameters(train_batch_size=64), seed=1)
+    run.config = replace(run.config, stop=StopRule(env_steps=6400, mean_return=100.0))
+    result = run.play()
+    told = [warning["code"] for line in run.lines for warning in line.get("warnings", ())]
+    assert told.count("FlatReturn") == 1
+    assert {warning["code"] for warning in result.summary()["warnings"]} == set(told)
+    assert all(warning["cause"] and warning["remedy"] for warning in result.warnings)
+
+
+def test_a_budget_ends_it_and_without_a_price_it_is_refused(tmp_path):
+    enough_for_the_start = StopRule(budget_usd=0.25, usd_per_hour=5.0)
+    assert Run(tmp_path, stop=enough_for_the_start).play().stop_reason == "budget_usd"
+    with pytest.raises(InvalidTrainingConfigError, match="not what this machine costs"):
+        Run(tmp_path / "b", stop=StopRule(budget_usd=1.0)).play()
+
+
+def test_without_improvement_it_ends(tmp_path):
+    run = Run(tmp_path, [EndlessScene(agents=4)], stop=StopRule(no_improvement_env_steps=512))
+    result = run.play()
+    assert result.stop_reason == "no_improvement"
+    assert result.env_steps < 2000

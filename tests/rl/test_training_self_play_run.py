@@ -10,8 +10,9 @@ from safetensors.numpy import load_file
 
 from rl_src.training.config import BehaviorSettings, Hyperparameters, StopRule, TrainingConfig
 from rl_src.training.past_selves import SelfPlaySettings
+from rl_src.training.result import TrainingResult
 from rl_src.training.scenes import Scenes
-from rl_src.training.trainer import TrainingResult, train_on
+from rl_src.training.trainer import train_on
 from tests.fakes.unity_scenes import DuelScene
 
 OFTEN = SelfPlaySettings(save_steps=500, team_change=1000, swap_steps=250, window=4, k_factor=4.0)
@@ -57,7 +58,8 @@ def test_in_an_asymmetric_game_behaviors_take_turns(tmp_path):
     assert {choice(tmp_path, result, name) for name in ("Hunter", "Prey")} == {2}
     order = [line["behavior"] for line in lines]
     assert order[:2] == ["Hunter"] * 2
-    assert 2 <= sum(one != other for one, other in pairwise(order)) <= 12
+    # 6,000 decisions each, 1,000 a turn; the lines of an update come with the batch after it.
+    assert 4 <= sum(one != other for one, other in pairwise(order)) <= 16
 
 
 def test_the_same_seed_repeats_and_a_checkpoint_keeps_pool_and_rating(tmp_path):

@@ -88,6 +88,15 @@ class BehaviorSummary(Contract):
     best_iteration: int | None
 
 
+class TrainingWarning(Contract):
+    """What was not well with a training, told once until it had cleared."""
+
+    behavior: str
+    code: str
+    cause: str
+    remedy: str
+
+
 class TrainingSummary(Contract):
     """How a training job ended; counts of all behaviors together."""
 
@@ -99,6 +108,7 @@ class TrainingSummary(Contract):
     wall_time_seconds: float = Field(ge=0)
     env_steps_per_second: float = Field(ge=0)
     behaviors: dict[str, BehaviorSummary]
+    warnings: tuple[TrainingWarning, ...] = ()
 
 
 class CurrentPolicy(Contract):

@@ -33,7 +33,7 @@ def test_an_unknown_type_names_the_field_and_its_own_family():
     with pytest.raises(InvalidTrainingConfigError) as raised:
         spent_usd(1, "ml.c7i.3xlarge")
     assert "ml.c7i.3xlarge is not known" in raised.value.cause
-    assert "budget.usd_per_hour" in raised.value.remedy
+    assert "stop.usd_per_hour" in raised.value.remedy
     assert "ml.c7i.2xlarge" in raised.value.remedy
     assert "ml.m5" not in raised.value.remedy
     with pytest.raises(InvalidTrainingConfigError) as raised:
@@ -67,7 +67,7 @@ def test_a_budget_that_does_not_pay_for_the_start_is_spent_at_once():
         ({"limit_usd": 0}, "above 0 USD"),
         ({"limit_usd": float("nan")}, "above 0 USD"),
         ({"instance_count": 0}, "at least one instance"),
-        ({"usd_per_hour": -1.0}, "budget.usd_per_hour must be above 0"),
+        ({"usd_per_hour": -1.0}, "stop.usd_per_hour must be above 0"),
         ({"instance_type": "ml.z9.huge"}, "is not known"),
     ],
 )
