@@ -52,8 +52,9 @@ class PPO:
     def __init__(self, config: ResolvedBehavior, behavior: BehaviorSpec) -> None:
         # It warns of its own deprecations, whatever it is given.
         logging.getLogger("ray._common.deprecation").setLevel(logging.ERROR)
-        torch.set_num_threads(max(torch.get_num_threads(), torch_threads(config, behavior)))
         self._config = config
+        self._threads = torch_threads(config, behavior)
+        torch.set_num_threads(self._threads)
         seed_everything(behavior_seed(config))
         spec = module_spec(config, behavior)
         self._learner_group = ppo_config(config).build_learner_group(
@@ -76,6 +77,7 @@ class PPO:
 
     def learn(self, episodes: list[SingleAgentEpisode], env_steps: int) -> dict[str, float]:
         """Update once; `env_steps` (so far) sets the learning rate. Returns the update's mean statistics."""
+        torch.set_num_threads(self._threads)  # of the thread that calls: OpenMP keeps a number for each
         settings = self._config.hyperparameters
         results = self._learner_group.update(
             episodes=list(episodes),
