@@ -31,7 +31,15 @@ class Preset:
     hyperparameters: Hyperparameters
     network: Network
     stop: StopRule
+    self_play: SelfPlaySettings | None = None
 
+
+# Both of WallJump's behaviors; one agent switches between them from episode to episode.
+_WALL_JUMP = Preset(
+    Hyperparameters(gamma=0.99, entropy_coeff=0.005, train_batch_size=2048, minibatch_size=128),
+    Network(hidden_sizes=(256, 256)),
+    StopRule(env_steps=20_000_000, mean_return=0.8),
+)
 
 PRESETS: dict[str, Preset] = {
     # Chosen among ten settings on an in-memory Basic: all 60 seeds tried reached a mean return of 0.92 within 6,144
@@ -56,6 +64,14 @@ PRESETS: dict[str, Preset] = {
         Hyperparameters(gamma=0.99, entropy_coeff=0.01, train_batch_size=2048, minibatch_size=128),
         Network(hidden_sizes=(256, 256)),
         StopRule(env_steps=2_000_000, mean_return=4.5),
+    ),
+    "SmallWallJump": _WALL_JUMP,
+    "BigWallJump": _WALL_JUMP,
+    "SoccerTwos": Preset(
+        Hyperparameters(gamma=0.99, entropy_coeff=0.005, train_batch_size=20_480, minibatch_size=2048),
+        Network(hidden_sizes=(512, 512)),
+        StopRule(env_steps=50_000_000),
+        SelfPlaySettings(save_steps=50_000, team_change=200_000, swap_steps=2_000, window=10),
     ),
     "Crawler": Preset(
         Hyperparameters(gamma=0.995, entropy_coeff=0.005, train_batch_size=20_480, minibatch_size=2048),
@@ -101,7 +117,8 @@ def resolve(config: TrainingConfig, behavior: BehaviorSpec, agents: int) -> Reso
 def self_play_of(config: TrainingConfig, behavior: str) -> SelfPlaySettings | None:
     """Of one behavior; None: its teams all learn, as one policy."""
     own = config.behaviors.get(behavior, BehaviorSettings()).self_play
-    return own or config.self_play
+    preset = PRESETS.get(behavior)
+    return own or config.self_play or (preset.self_play if preset else None)
 
 
 def number_of_builds(config: TrainingConfig) -> int:
