@@ -1,6 +1,7 @@
 """The running builds, as training sees them: started by its configuration, with the behaviors that it trains."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -85,7 +86,7 @@ class Scenes:
         found: dict[str, BehaviorSpec] = {}
         for _, spec in sorted(self._group.specs.items()):
             known = found.setdefault(spec.behavior_name, spec)
-            if (known.observations, known.actions) != (spec.observations, spec.actions):
+            if _form(known) != _form(spec):
                 raise UnsupportedBehaviorError(
                     f"{known.name} and {spec.name} observe or do different things; they would share one policy.",
                     "Give them behavior names of their own.",
@@ -100,6 +101,11 @@ class Scenes:
     def close(self) -> None:
         """End all builds."""
         self._group.close()
+
+
+def _form(spec: BehaviorSpec) -> object:
+    """What a policy must fit. Teams may name their sensors otherwise: SoccerTwos' are blue and purple."""
+    return [replace(sensor, name="") for sensor in spec.observations], spec.actions
 
 
 def _has_agents(answer: Answer) -> bool:

@@ -1,5 +1,6 @@
 """Self-play in the training loop: who learns, whom it plays, and that it becomes stronger."""
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -77,3 +78,11 @@ def test_without_self_play_all_teams_learn(tmp_path):
     result, lines = play(tmp_path, DuelScene(), self_play=None, stop=StopRule(env_steps=1024))
     assert "elo" not in lines[0]
     assert result.env_steps == 1024
+
+
+def test_teams_that_name_their_sensors_otherwise_share_a_policy(tmp_path):
+    scene = DuelScene()
+    purple = scene.specs["Duel?team=1"]
+    scene.specs["Duel?team=1"] = replace(purple, observations=(replace(purple.observations[0], name="purple"),))
+    result, _ = play(tmp_path, scene, stop=StopRule(env_steps=512))
+    assert result.results.keys() == {"Duel"}
