@@ -13,6 +13,8 @@ from pipeline.contracts.validation import InvalidDocumentError
 from rl_src.evaluation.evaluate import EvaluationConfig, evaluate
 from rl_src.serving.artifact import load_artifact
 from rl_src.serving.errors import InvalidArtifactError
+from rl_src.training.curriculum import final_values
+from rl_src.training.curriculum_form import read_parameters
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +42,7 @@ def _evaluate(opt_ml: OptMl, stop: job.StopSignal) -> None:
                 episodes=config.episodes,
                 seed=config.seed,
                 arguments=environment.arguments,
-                parameters=environment.parameters,
+                parameters=final_values(read_parameters(environment.model_dump(exclude_none=True)["parameters"])),
                 time_scale=environment.time_scale,
                 graphics=environment.graphics,
                 startup_timeout_seconds=environment.startup_timeout_seconds,

@@ -10,6 +10,7 @@ from typing import Any
 from rl_src.envs.batches import DecisionBatch
 from rl_src.envs.client import PlayerUser, UnityClient
 from rl_src.envs.group import BuildGroup
+from rl_src.envs.side_channels import Sampler
 from rl_src.evaluation.parity import ParityRecorder
 from rl_src.evaluation.rollouts import BehaviorEpisodes, play
 from rl_src.evaluation.statistics import describe
@@ -24,7 +25,7 @@ class EvaluationConfig:
     episodes: int = 100
     seed: int = 1_000_003
     arguments: Sequence[str] = ()
-    parameters: Mapping[str, float] = field(default_factory=dict)
+    parameters: Mapping[str, float | Sampler] = field(default_factory=dict)
     time_scale: float = 20.0
     graphics: bool | None = None
     startup_timeout_seconds: float = 120.0

@@ -207,6 +207,11 @@ class Curriculum:
         return lengths
 
 
+def final_values(parameters: Mapping[str, Parameter]) -> dict[str, Value]:
+    """Of every parameter the constant, the sampler, or the last lesson's: what a trained policy is judged on."""
+    return {name: as_lessons(name, item)[-1].value for name, item in parameters.items()}
+
+
 def as_lessons(name: str, parameter: Parameter) -> tuple[Lesson, ...]:
     """A constant or a sampler is a curriculum of one lesson."""
     if not isinstance(parameter, tuple):

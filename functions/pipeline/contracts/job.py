@@ -6,14 +6,19 @@ within 256 characters). A nested field becomes a dotted name, a value its JSON t
 """
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, TypeAdapter
 
 from pipeline.contracts.base import Contract
+from pipeline.contracts.parameters import EnvironmentParameter
 from pipeline.contracts.problem import FieldProblem
 from pipeline.contracts.validation import InvalidDocumentError, Model, read_document
+
+MAX_VALUE_CHARACTERS = 256
+"""What SageMaker is known to take as one value."""
 
 
 class Hyperparameters(Contract):
@@ -53,12 +58,35 @@ class StopRule(Contract):
     usd_per_hour: float | None = Field(default=None, gt=0, description="price of one instance, if not the list's")
 
 
+class SelfPlay(Contract):
+    """Teams play past selves, by ML-Agents' names. Steps are agent decisions; team_change: left out, 5 x save_steps."""
+
+    save_steps: int = Field(default=20_000, ge=1)
+    team_change: int | None = Field(default=None, ge=1)
+    swap_steps: int = Field(default=2_000, ge=1)
+    window: int = Field(default=10, ge=1, le=100)
+    play_against_latest_model_ratio: float = Field(default=0.5, ge=0, le=1)
+    initial_elo: float = 1200.0
+    k_factor: float = Field(default=1.0, gt=0)
+
+
+class BehaviorSettings(Contract):
+    """What is set otherwise for one behavior of several; what is left out is as for all."""
+
+    hyperparameters: Hyperparameters = Hyperparameters()
+    network: Network = Network()
+    stop: StopRule | None = None
+    self_play: SelfPlay | None = None
+
+
 class Environment(Contract):
     """How the Unity build is started and what is sent over its side channels."""
 
     executable: str | None = Field(default=None, description="path in the zip, needed when it holds several")
     arguments: tuple[str, ...] = Field(default=(), description="command line arguments for the build")
-    parameters: dict[str, float] = Field(default_factory=dict, description="ML-Agents environment parameters")
+    parameters: dict[str, EnvironmentParameter] = Field(
+        default_factory=dict, description="ML-Agents environment parameters: numbers, samplers, curricula"
+    )
     time_scale: float = Field(default=20.0, gt=0, le=100)
     num_builds: int | None = Field(default=None, ge=1, le=64, description="copies of the build played side by side")
     graphics: bool | None = Field(
@@ -75,6 +103,8 @@ class TrainingJobConfig(Contract):
     hyperparameters: Hyperparameters = Hyperparameters()
     network: Network = Network()
     stop: StopRule | None = Field(default=None, description="left out: the default rule of the preset")
+    self_play: SelfPlay | None = Field(default=None, description="left out: all teams learn, unless a preset says so")
+    behaviors: dict[str, BehaviorSettings] = Field(default_factory=dict, description="by behavior name, without team")
     environment: Environment = Environment()
     seed: int = Field(default=0, ge=0, lt=2**31)
 
@@ -88,8 +118,12 @@ class EvaluationJobConfig(Contract):
 
 
 def to_hyperparameters(config: Contract) -> dict[str, str]:
-    """Flatten a job's configuration into SageMaker's map of strings; fields that are None are left out."""
-    return {name: json.dumps(value) for name, value in _flatten(config.model_dump(mode="json", exclude_none=True))}
+    """Flatten a job's configuration into SageMaker's map of strings; fields that are None are left out.
+
+    A text of more than 256 characters is cut: `behaviors` travels as `behaviors#0`, `behaviors#1`, ...
+    """
+    document = config.model_dump(mode="json", exclude_none=True)
+    return dict(part for name, value in _flatten(document) for part in _parts(name, json.dumps(value)))
 
 
 def from_hyperparameters(model: type[Model], hyperparameters: Mapping[str, str]) -> Model:
@@ -101,7 +135,7 @@ def from_hyperparameters(model: type[Model], hyperparameters: Mapping[str, str])
         InvalidDocumentError: an unknown name (with the nearest known one), or a value out of range.
     """
     document: dict[str, Any] = {}
-    for name, text in hyperparameters.items():
+    for name, text in _joined(hyperparameters).items():
         *parents, leaf = name.split(".")
         if parents[:2] == ["environment", "parameters"]:
             parents, leaf = parents[:2], name.removeprefix("environment.parameters.")
@@ -115,13 +149,32 @@ def from_hyperparameters(model: type[Model], hyperparameters: Mapping[str, str])
 
 
 def _flatten(document: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Below names that users make (of behaviors and environment parameters) nothing is flattened."""
     pairs: list[tuple[str, Any]] = []
     for name, value in document.items():
-        if isinstance(value, dict):
-            pairs += _flatten(value, f"{prefix}{name}.")
-        else:
-            pairs.append((f"{prefix}{name}", value))
+        path = f"{prefix}{name}"
+        if isinstance(value, dict) and path != "behaviors" and prefix != "environment.parameters.":
+            pairs += _flatten(value, f"{path}.")
+        elif value != {}:
+            pairs.append((path, value))
     return pairs
+
+
+def _parts(name: str, text: str) -> list[tuple[str, str]]:
+    if len(text) <= MAX_VALUE_CHARACTERS:
+        return [(name, text)]
+    starts = range(0, len(text), MAX_VALUE_CHARACTERS)
+    return [(f"{name}#{number}", text[at : at + MAX_VALUE_CHARACTERS]) for number, at in enumerate(starts)]
+
+
+def _joined(hyperparameters: Mapping[str, str]) -> dict[str, str]:
+    """The inverse of `_parts`, in whatever order the parts come."""
+    found: dict[str, dict[int, str]] = {}
+    for name, text in hyperparameters.items():
+        part = _PART.search(name)
+        whole, number = (name[: part.start()], int(part[1])) if part else (name, 0)
+        found.setdefault(whole, {})[number] = text
+    return {name: "".join(text for _, text in sorted(parts.items())) for name, parts in found.items()}
 
 
 def _value(text: str) -> Any:
@@ -132,3 +185,4 @@ def _value(text: str) -> Any:
 
 
 _JSON: TypeAdapter[Any] = TypeAdapter(Any)
+_PART = re.compile(r"#(\d+)$")

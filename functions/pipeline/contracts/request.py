@@ -5,7 +5,15 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from pipeline.contracts.base import Contract, PolicyName
-from pipeline.contracts.job import Environment, Hyperparameters, Network, StopRule, TrainingJobConfig
+from pipeline.contracts.job import (
+    BehaviorSettings,
+    Environment,
+    Hyperparameters,
+    Network,
+    SelfPlay,
+    StopRule,
+    TrainingJobConfig,
+)
 
 
 class BuildSource(Contract):
@@ -50,6 +58,8 @@ class RunOptions(Contract):
     hyperparameters: Hyperparameters = Hyperparameters()
     network: Network = Network()
     stop: StopRule | None = None
+    self_play: SelfPlay | None = None
+    behaviors: dict[str, BehaviorSettings] = Field(default_factory=dict)
     environment: Environment = Environment()
     seed: int = Field(default=0, ge=0, lt=2**31)
     instances: Instances = Instances()

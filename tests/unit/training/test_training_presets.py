@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.contracts.job import TrainingJobConfig
+from rl_src.envs.side_channels import Uniform
 from rl_src.envs.specs import ActionSpec, BehaviorSpec, ObservationSpec
 from rl_src.training.config import Hyperparameters, Network, StopRule, TrainingConfig
+from rl_src.training.curriculum import final_values
 from rl_src.training.errors import InvalidTrainingConfigError
 from rl_src.training.presets import DEFAULT_STOP, PRESETS, resolve
 
@@ -124,6 +126,28 @@ def test_every_setting_of_the_job_contract_is_understood():
     assert (config.environment.arguments, config.environment.num_builds) == (("--level", "2"), 2)
     assert dict(config.environment.parameters) == {"gravity": 9.8}
     assert config.seed == 3
+
+
+def test_what_is_set_for_one_behavior_and_for_the_scene_is_understood():
+    lesson = {"name": "easy", "value": 1.0, "completion_criteria": {"behavior": "Basic", "threshold": 0.5}}
+    uniform = {"sampler_type": "uniform", "sampler_parameters": {"min_value": 1.0, "max_value": 3.0}}
+    document = TrainingJobConfig.model_validate(
+        {
+            "self_play": {"window": 5},
+            "behaviors": {
+                "Mine": {"hyperparameters": {"lr": 0.5}, "stop": {"env_steps": 7}, "self_play": {"window": 3}}
+            },
+            "environment": {
+                "parameters": {"size": {"curriculum": [lesson, {"name": "hard", "value": uniform}]}, "mass": uniform}
+            },
+        }
+    ).model_dump(exclude_none=True)
+    config = TrainingConfig.from_document(GAME, document)
+    mine, basic = resolve(config, UNKNOWN, agents=1), resolve(config, BASIC, agents=1)
+    assert (mine.hyperparameters.lr, mine.stop.env_steps, mine.self_play.window) == (0.5, 7, 3)
+    assert (basic.hyperparameters.lr, basic.self_play.window) == (PRESETS["Basic"].hyperparameters.lr, 5)
+    assert config.environment.parameters["mass"] == Uniform(1.0, 3.0)
+    assert final_values(config.environment.parameters) == {"size": Uniform(1.0, 3.0), "mass": Uniform(1.0, 3.0)}
 
 
 def test_the_defaults_of_the_job_contract_leave_everything_open():
