@@ -5,6 +5,7 @@ ml-agents: `mlagents_envs/side_channel` and `com.unity.ml-agents/Runtime/SideCha
 """
 
 import struct
+import zlib
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -116,7 +117,7 @@ class EnvironmentParametersChannel(SideChannel):
 
     def __init__(self, seed: int = 0) -> None:
         super().__init__(ENVIRONMENT_PARAMETERS_ID)
-        self._seed = seed & 0x7FFFFFFF  # an int32 on the wire
+        self._seed = seed
 
     def set_parameters(self, parameters: Mapping[str, float | Sampler]) -> None:
         """Queue each parameter; Unity keeps it until it is sent again.
@@ -133,17 +134,21 @@ class EnvironmentParametersChannel(SideChannel):
     def _packed(self, key: str, value: float | Sampler) -> bytes:
         if not key.isascii():
             raise ValueError(f"Environment parameter {key!r}: its name may hold ASCII characters only.")
-        head, numbers = _packed_text(key), _numbers(value)
+        head, numbers, seed = _packed_text(key), _numbers(value), self._seed_of(key)
         match value:
             case Uniform() | Gaussian():
                 kind = self._UNIFORM if isinstance(value, Uniform) else self._GAUSSIAN
-                return head + struct.pack("<iiiff", self._SAMPLER, self._seed, kind, *numbers)
+                return head + struct.pack("<iiiff", self._SAMPLER, seed, kind, *numbers)
             case MultiRangeUniform():
                 # EnvironmentParametersChannel.set_multirangeuniform_sampler_parameters: a length-prefixed float list
                 kind, count = self._MULTI_RANGE_UNIFORM, len(numbers)
-                return head + struct.pack(f"<iiii{count}f", self._SAMPLER, self._seed, kind, count, *numbers)
+                return head + struct.pack(f"<iiii{count}f", self._SAMPLER, seed, kind, count, *numbers)
             case _:
                 return head + struct.pack("<if", self._FLOAT, *numbers)
+
+    def _seed_of(self, key: str) -> int:
+        """Another one for each parameter: two of the same range shall not draw the same numbers. An int32."""
+        return (self._seed + zlib.crc32(key.encode())) & 0x7FFFFFFF
 
 
 def _numbers(value: float | Sampler) -> list[float]:

@@ -13,9 +13,11 @@ from rl_src.envs.side_channels import (
     ENVIRONMENT_PARAMETERS_ID,
     EngineConfigurationChannel,
     EnvironmentParametersChannel,
+    Gaussian,
     SideChannel,
     SideChannels,
     StatisticsChannel,
+    Uniform,
 )
 from sample_builds.player.side_channels import engine_setting, environment_parameter, frame, frames, statistic
 
@@ -115,3 +117,16 @@ def test_a_statistic_cut_short_is_an_error() -> None:
 def test_two_channels_with_one_id_are_refused() -> None:
     with pytest.raises(ValueError, match=str(ENGINE_CONFIGURATION_ID)):
         SideChannels([EngineConfigurationChannel(), EngineConfigurationChannel()])
+
+
+def test_parameters_of_the_same_range_get_seeds_of_their_own_that_repeat() -> None:
+    def seeds(seed: int) -> list[int]:
+        channel = EnvironmentParametersChannel(seed)
+        channel.set_parameters({"mass": Uniform(0, 1), "size": Uniform(0, 1), "wind": Gaussian(0, 1)})
+        # a text: its length and bytes; then the kind of value and the seed
+        return [struct.unpack_from("<i", payload, 4 + 4 + 4)[0] for payload in channel.drain()]
+
+    assert len({*seeds(3)}) == 3
+    assert seeds(3) == seeds(3)
+    assert seeds(3) != seeds(4)
+    assert all(0 <= seed < 2**31 for seed in seeds(2**31 - 1))
