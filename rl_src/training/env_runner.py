@@ -5,6 +5,7 @@ every step, which is half of the sampling time for one agent. A scene's agents c
 message, and skip steps; behaviors appear late. So the loop is ours; what comes out are RLlib's episodes.
 """
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -51,6 +52,8 @@ class UnityEnvRunner(EnvRunner):
         self._interrupt = interrupt
         self._sampler_of: dict[str, BehaviorSampler] = {}  # by fully qualified name
         self._begun = False
+        self.build_seconds = 0.0
+        """Waited for the builds, ever."""
 
     def begin(self, first: list[Answer]) -> None:
         """Go on from the answers to a reset."""
@@ -93,7 +96,10 @@ class UnityEnvRunner(EnvRunner):
         for sampler in self.samplers.values():
             for waiting, own in sampler.decide():
                 actions[waiting.index][waiting.name] = own
-        self._receive(self._scenes.step(actions))
+        sent = time.monotonic()
+        answers = self._scenes.step(actions)
+        self.build_seconds += time.monotonic() - sent
+        self._receive(answers)
 
     def _receive(self, answers: list[Answer]) -> None:
         for index, answer in enumerate(answers):

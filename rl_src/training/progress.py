@@ -5,7 +5,7 @@ import statistics
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rl_src.training.trajectories import FinishedEpisode
 
@@ -48,6 +48,22 @@ class RecentEpisodes:
     def from_document(cls, document: Iterable[Sequence[float]]) -> "RecentEpisodes":
         """The inverse of `to_document`."""
         return cls(FinishedEpisode(float(value), int(length)) for value, length in document)
+
+
+Limit = Literal["learning", "builds", "inference"]
+
+
+def limited_by(sampling_seconds: float, build_seconds: float, learning_seconds: float) -> Limit:
+    """What a batch took longest for: sampling and learning go on side by side, so the longer of them counts.
+
+    Args:
+        sampling_seconds: until the batch was full.
+        build_seconds: of these, waited for the builds.
+        learning_seconds: the update on it.
+    """
+    if learning_seconds > sampling_seconds:
+        return "learning"
+    return "builds" if build_seconds > sampling_seconds / 2 else "inference"
 
 
 class ProgressLog:

@@ -29,6 +29,7 @@ class TrainingResult:
     results: dict[str, BehaviorResult]  # by behavior name
     wall_time_seconds: float
     warnings: tuple[dict[str, str], ...]  # behavior, code, cause and remedy
+    limited_by: str | None  # of most batches: learning, builds or inference
     config: ResolvedConfig
 
     @property
@@ -55,4 +56,5 @@ class TrainingResult:
             "env_steps_per_second": self.env_steps / max(self.wall_time_seconds, 1e-9),
             "behaviors": {name: asdict(item) for name, item in self.results.items()},
             "warnings": list(self.warnings),
+            "limited_by": self.limited_by,
         }

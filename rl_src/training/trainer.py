@@ -19,7 +19,7 @@ from rl_src.training.curriculum import Curriculum
 from rl_src.training.errors import InvalidCheckpointError, InvalidTrainingConfigError
 from rl_src.training.health import HealthMonitor
 from rl_src.training.presets import number_of_builds, resolve, self_play_of
-from rl_src.training.progress import ProgressLog, draw_learning_curves
+from rl_src.training.progress import ProgressLog, draw_learning_curves, limited_by
 from rl_src.training.result import BehaviorResult, TrainingResult
 from rl_src.training.scenes import Scenes
 from rl_src.training.tensorboard import TensorBoardLog
@@ -132,6 +132,7 @@ class _Run:
         )
         self._tensorboard = TensorBoardLog(model_dir / "tensorboard", self._progress.lines)
         self._monitors: dict[str, HealthMonitor] = {}
+        self._build_seconds: dict[str, float] = {}  # that have been told of, by behavior
         self._budget = budget_of(config)
         self._saved_at = time.monotonic()
         if earlier:
@@ -217,9 +218,9 @@ class _Run:
 
     def _tell(self, lines: Sequence[Mapping[str, Any]]) -> None:
         for line in lines:
-            rounded = {
-                name: _rounded(value) for name, value in {**line, "wall_time_seconds": self._wall_time()}.items()
-            }
+            limit = limited_by(line["sampling_seconds"], line["build_seconds"], line["learning_seconds"])
+            timed = {**line, "limited_by": limit, "wall_time_seconds": self._wall_time()}
+            rounded = {name: _rounded(value) for name, value in timed.items()}
             if warnings := self._monitors[rounded["behavior"]].observe(rounded):
                 rounded["warnings"] = [asdict(warning) for warning in warnings]
             for warning in warnings:
@@ -230,7 +231,12 @@ class _Run:
 
     def _remarks(self, behavior: str) -> dict[str, Any]:
         """For a progress line."""
-        remarks: dict[str, Any] = {"restarts": self._scenes.restarts}
+        waited = self._runner.build_seconds
+        remarks: dict[str, Any] = {
+            "build_seconds": waited - self._build_seconds.get(behavior, 0.0),
+            "restarts": self._scenes.restarts,
+        }
+        self._build_seconds[behavior] = waited
         if lessons := self._curriculum.lesson_numbers:
             remarks["lessons"] = lessons
         rating = self._opponents.rating(behavior)
@@ -288,6 +294,7 @@ class _Run:
                 for line in self._progress.lines
                 for warning in line.get("warnings", ())
             ),
+            limited_by=_most_common([line["limited_by"] for line in self._progress.lines]),
             config=self._resolved(),
         )
 
@@ -352,6 +359,10 @@ def _agents(first: list[Answer]) -> dict[str, int]:
             behavior = name.split("?", 1)[0]
             found[behavior] = found.get(behavior, 0) + len(step.decisions)
     return found
+
+
+def _most_common(values: list[str]) -> str | None:
+    return max(values, key=values.count) if values else None
 
 
 def _write_json(path: Path, document: dict[str, Any]) -> None:

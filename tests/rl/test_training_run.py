@@ -31,7 +31,14 @@ from rl_src.training.trainer import train_on
 from tests.fakes.unity_scenes import BasicScene, CombinedScene, EndlessScene, FailingScene, TargetScene
 
 SMALL = Hyperparameters(train_batch_size=128, minibatch_size=32)
-TIMES = ("env_steps_per_second", "sampling_seconds", "learning_seconds", "wall_time_seconds")
+TIMES = (
+    "env_steps_per_second",
+    "sampling_seconds",
+    "build_seconds",
+    "learning_seconds",
+    "wall_time_seconds",
+    "limited_by",
+)
 
 
 class Run:
@@ -95,6 +102,7 @@ def test_it_leaves_the_artifacts_files_and_says_how_it_went(tmp_path):
             }
         },
         "warnings": [],
+        "limited_by": result.limited_by,
     }
     hyperparameters = json.loads((model / "config.json").read_text())["behaviors"]["Basic"]["hyperparameters"]
     assert hyperparameters["train_batch_size"] == 128
@@ -111,6 +119,7 @@ def test_each_line_is_flat_json_with_the_metrics_numbers(tmp_path):
         assert (line["iteration"], line["env_steps"]) == (iteration, min(1000, 128 * iteration))
         assert line["env_steps_limit"] == 1000
         assert line["env_steps_per_second"] > 0
+        assert 0 < line["build_seconds"] <= line["sampling_seconds"]
 
 
 def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(tmp_path):

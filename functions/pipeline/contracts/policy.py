@@ -109,6 +109,9 @@ class TrainingSummary(Contract):
     env_steps_per_second: float = Field(ge=0)
     behaviors: dict[str, BehaviorSummary]
     warnings: tuple[TrainingWarning, ...] = ()
+    limited_by: Literal["learning", "builds", "inference"] | None = Field(
+        default=None, description="what most updates took longest for"
+    )
 
 
 class CurrentPolicy(Contract):
