@@ -1,7 +1,10 @@
-"""`evaluate`: play the exported policies, leave report and parity record in /opt/ml/model."""
+"""`evaluate`: play the exported policies, leave report, its page and the parity record in /opt/ml/model."""
 
+import hashlib
 import json
 import logging
+import os
+from pathlib import Path
 
 from container import job
 from container.artifacts import unpack, write_manifest
@@ -11,10 +14,18 @@ from pipeline.contracts.evaluation import EvaluationReport, ParityRecord
 from pipeline.contracts.job import EvaluationJobConfig, from_hyperparameters
 from pipeline.contracts.validation import InvalidDocumentError
 from rl_src.evaluation.evaluate import EvaluationConfig, evaluate
-from rl_src.serving.artifact import load_artifact
+from rl_src.evaluation.report import render_report
+from rl_src.evaluation.training_record import TrainingRecord, read_training_record
+from rl_src.serving.artifact import ServedPolicy, load_artifact
 from rl_src.serving.errors import InvalidArtifactError
+from rl_src.serving.onnx_policy import OnnxPolicy
 from rl_src.training.curriculum import final_values
 from rl_src.training.curriculum_form import read_parameters
+
+EPISODES_PER_BUILD = 25
+"""At least: starting a Unity build takes as long as playing some episodes."""
+
+MAX_BUILDS = 8
 
 log = logging.getLogger(__name__)
 
@@ -30,30 +41,11 @@ def _evaluate(opt_ml: OptMl, stop: job.StopSignal) -> None:
     with job.scratch() as folder:
         artifact = folder / "artifact"
         unpack(opt_ml.channel_file("model", ".tar.gz"), artifact)
-        try:
-            served = load_artifact(artifact)
-        except InvalidArtifactError as error:
-            raise ContainerError("InvalidArtifact", f"The artifact cannot be used: {error}.", "Train again.") from error
-        environment = config.environment
-        program = job.prepare_build(opt_ml.channel_file("build", ".zip"), folder, environment.executable)
-        report, parity = evaluate(
-            EvaluationConfig(
-                executable=program,
-                episodes=config.episodes,
-                seed=config.seed,
-                arguments=environment.arguments,
-                parameters=final_values(read_parameters(environment.model_dump(exclude_none=True)["parameters"])),
-                time_scale=environment.time_scale,
-                graphics=environment.graphics,
-                startup_timeout_seconds=environment.startup_timeout_seconds,
-                step_timeout_seconds=environment.step_timeout_seconds,
-                log_file=folder / "player.log",
-                run_as=job.player_user(folder, program),
-            ),
-            served.policies,
-            run_id,
-            stop,
-        )
+        training = read_training_record(artifact)
+        spec = _load(artifact)
+        plan = _plan(config, opt_ml, folder, training, spec)
+        report, parity = evaluate(plan, lambda: _load(artifact).policies, run_id, stop)
+        facts = _facts(plan, artifact, spec)
     opt_ml.model.mkdir(parents=True, exist_ok=True)
     # Through the contracts: what the pipeline would refuse fails here, where the reason is in the log.
     checked = EvaluationReport.model_validate(report, strict=False)
@@ -61,8 +53,81 @@ def _evaluate(opt_ml: OptMl, stop: job.StopSignal) -> None:
     (opt_ml.model / "parity.json").write_text(
         ParityRecord.model_validate_json(json.dumps(parity)).model_dump_json(), encoding="utf-8"
     )
+    _write_page(opt_ml.model / "evaluation_report.html", checked, training, facts)
     write_manifest(opt_ml.model, run_id)
     log.info("mean return %.4f, 95 %% interval [%.4f, %.4f]", checked.mean_return, checked.ci95_low, checked.ci95_high)
+
+
+def _plan(
+    config: EvaluationJobConfig, opt_ml: OptMl, folder: Path, training: TrainingRecord, spec: ServedPolicy
+) -> EvaluationConfig:
+    """How the build is started, which takes unpacking it, and how much is played."""
+    environment = config.environment
+    program = job.prepare_build(opt_ml.channel_file("build", ".zip"), folder, environment.executable)
+    asked = {} if config.success_return is None else dict.fromkeys(spec.policies, config.success_return)
+    return EvaluationConfig(
+        executable=program,
+        episodes=config.episodes,
+        seed=config.seed,
+        num_builds=environment.num_builds or _number_of_builds(config.episodes),
+        success_returns=training.solved_returns() | asked,
+        arguments=environment.arguments,
+        parameters=final_values(read_parameters(environment.model_dump(exclude_none=True)["parameters"])),
+        time_scale=environment.time_scale,
+        graphics=environment.graphics,
+        startup_timeout_seconds=environment.startup_timeout_seconds,
+        step_timeout_seconds=environment.step_timeout_seconds,
+        log_file=folder / "player.log",
+        run_as=job.player_user(folder, program),
+    )
+
+
+def _number_of_builds(episodes: int) -> int:
+    """A build for each core but one, which the policies have; and none that would play only a few episodes."""
+    return max(1, min(len(os.sched_getaffinity(0)) - 1, episodes // EPISODES_PER_BUILD, MAX_BUILDS))
+
+
+def _load(artifact: Path) -> ServedPolicy:
+    try:
+        return load_artifact(artifact)
+    except InvalidArtifactError as error:
+        raise ContainerError("InvalidArtifact", f"The artifact cannot be used: {error}.", "Train again.") from error
+
+
+def _facts(plan: EvaluationConfig, artifact: Path, spec: ServedPolicy) -> dict[str, str]:
+    """What the page tells of build and policies, beside the report."""
+    return {
+        "program": plan.executable.name,
+        "arguments": " ".join(plan.arguments) or "none",
+        "environment parameters": ", ".join(f"{name} = {value}" for name, value in plan.parameters.items()) or "none",
+        "time scale": f"{plan.time_scale:g}",
+        "episodes asked for": f"{plan.episodes} of each behavior, once with the likeliest actions and once sampled",
+        "behaviors": ", ".join(f"{name}: {_describe(policy)}" for name, policy in spec.policies.items()),
+        **{f"model {path.name}": _describe_file(path) for path in sorted((artifact / "policies").glob("*.onnx"))},
+    }
+
+
+def _describe(policy: OnnxPolicy) -> str:
+    """What goes in and out of a policy."""
+    sensors = zip(policy.sensor_names, policy.observation_shapes, strict=True)
+    observed = " and ".join(f"{name} {list(shape)}" for name, shape in sensors)
+    parts = [f"{policy.continuous_size} continuous actions"] if policy.continuous_size else []
+    parts += [f"discrete branches {list(policy.discrete_branches)}"] if policy.discrete_branches else []
+    parts += [f"a memory of {policy.memory_size} numbers"] if policy.memory_size else []
+    return f"sees {observed}; {', '.join(parts)}"
+
+
+def _describe_file(path: Path) -> str:
+    return f"{path.stat().st_size:,} bytes, SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()[:16]}…"
+
+
+def _write_page(path: Path, report: EvaluationReport, training: TrainingRecord, facts: dict[str, str]) -> None:
+    """The page for people. What goes wrong with it must not cost the run its policy."""
+    try:
+        path.write_text(render_report(report.model_dump(mode="json"), training, facts), encoding="utf-8")
+    except Exception:  # drawing and templates may raise anything
+        log.exception("there will be no %s", path.name)
+        path.unlink(missing_ok=True)
 
 
 def _read_config(opt_ml: OptMl) -> EvaluationJobConfig:

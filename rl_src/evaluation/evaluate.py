@@ -7,23 +7,38 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
 from rl_src.envs.batches import DecisionBatch
 from rl_src.envs.client import PlayerUser, UnityClient
 from rl_src.envs.group import BuildGroup
 from rl_src.envs.side_channels import Sampler
+from rl_src.evaluation.action_use import together
+from rl_src.evaluation.caveats import find_warnings
+from rl_src.evaluation.episodes import Ending, PlayedEpisode
 from rl_src.evaluation.parity import ParityRecorder
-from rl_src.evaluation.rollouts import BehaviorEpisodes, play
-from rl_src.evaluation.statistics import describe
+from rl_src.evaluation.rollouts import Share, play
+from rl_src.evaluation.statistics import describe, histogram, success_rate
 from rl_src.serving.onnx_policy import OnnxPolicy
+
+GENERATION_SEEDS = 1_000
+"""The n-th build's seeds begin n times this after the first's, so that no restart takes another build's seed."""
 
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """How the build is started, and how much is played."""
+    """How the build is started, and how much is played.
+
+    `success_returns`: for each behavior of which it is known, the return that makes an episode a success.
+    """
 
     executable: Path
     episodes: int = 100
     seed: int = 1_000_003
+    num_builds: int = 1
+    success_returns: Mapping[str, float] = field(default_factory=dict)
     arguments: Sequence[str] = ()
     parameters: Mapping[str, float | Sampler] = field(default_factory=dict)
     time_scale: float = 20.0
@@ -35,9 +50,18 @@ class EvaluationConfig:
 
 
 def evaluate(
-    config: EvaluationConfig, policies: Mapping[str, OnnxPolicy], run_id: str, stop_requested: Callable[[], bool]
+    config: EvaluationConfig,
+    load_policies: Callable[[], Mapping[str, OnnxPolicy]],
+    run_id: str,
+    stop_requested: Callable[[], bool],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Play the policies on the build.
+
+    Args:
+        config: see there.
+        load_policies: reads the model files, by behavior name; called once for each build.
+        run_id: of the training whose policies these are.
+        stop_requested: asked again and again.
 
     Returns:
         The evaluation report and the parity record, as `contracts/evaluation.py` describes them.
@@ -46,56 +70,104 @@ def evaluate(
         EvaluationError, UnityEnvironmentError: see `rollouts.play`.
     """
     started = time.monotonic()
-    recorders = {name: ParityRecorder(name, policy) for name, policy in policies.items()}
+    number = max(1, min(config.num_builds, config.episodes))
+    policies = [_load(load_policies, _build_seed(config, index)) for index in range(number)]
+    recorders = {name: ParityRecorder(name, policy) for name, policy in policies[0].items()}
 
-    def watch(name: str, decisions: DecisionBatch) -> None:
-        recorders[name].see(decisions)
+    def watch(name: str, decisions: DecisionBatch, before: list[int], memory: NDArray[np.float32]) -> None:
+        recorders[name].see(decisions, before, memory)
 
-    with BuildGroup(partial(_start, config), 1) as builds:
-        deterministic = play(
-            builds,
-            policies,
-            config.episodes,
-            True,
-            watch,
-            stop_requested,
-        )
+    with BuildGroup(partial(_start, config), number) as builds:
+        deterministic = play(builds, policies, config.episodes, True, watch, stop_requested)
         stochastic = play(builds, policies, config.episodes, False, watch, stop_requested)
-    behaviors: list[dict[str, Any]] = [
-        {"behavior": name, "deterministic": _figures(deterministic[name]), "stochastic": _figures(stochastic[name])}
-        for name in policies
+        restarts = builds.restarts
+    behaviors = [
+        {
+            "behavior": name,
+            "deterministic": _figures(name, deterministic, config),
+            "stochastic": _figures(name, stochastic, config),
+        }
+        for name in policies[0]
     ]
-
-    def mean(field_name: str) -> float:
-        return float(sum(behavior["deterministic"][field_name] for behavior in behaviors) / len(behaviors))
-
     report = {
         "format_version": 1,
         "run_id": run_id,
         "seed": config.seed,
+        "num_builds": number,
+        "builds_restarted": restarts,
         "behaviors": behaviors,
-        "mean_return": mean("mean_return"),
-        "ci95_low": mean("ci95_low"),
-        "ci95_high": mean("ci95_high"),
+        **_headline(behaviors),
+        "warnings": find_warnings(behaviors, restarts),
         "wall_time_seconds": time.monotonic() - started,
     }
     return report, {"format_version": 1, "pairs": [recorder.document() for recorder in recorders.values()]}
 
 
-def _figures(episodes: BehaviorEpisodes) -> dict[str, Any]:
-    return asdict(describe(episodes.returns, episodes.lengths, episodes.cut_off))
+def _headline(behaviors: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    names = ("mean_return", "ci95_low", "ci95_high")
+    return {name: float(np.mean([item["deterministic"][name] for item in behaviors])) for name in names}
 
 
-def _start(config: EvaluationConfig, _index: int, generation: int) -> UnityClient:
+def _figures(name: str, shares: Sequence[Share], config: EvaluationConfig) -> dict[str, Any]:
+    """One behavior's episodes of all builds, as `contracts.evaluation.PlayedEpisodes`."""
+    episodes = [episode for share in shares for episode in share.episodes[name].played]
+    returns, lengths = [item.episode_return for item in episodes], [item.length for item in episodes]
+    cut_off = sum(episode.ending is Ending.CUT_OFF for episode in episodes)
+    threshold = config.success_returns.get(name)
+    return {
+        **asdict(describe(returns, lengths, cut_off)),
+        "truncated_episodes": sum(episode.ending is Ending.TRUNCATED for episode in episodes),
+        "max_length": max(lengths),
+        "success": None if threshold is None else asdict(success_rate(returns, threshold)),
+        "return_histogram": asdict(histogram(returns)),
+        "length_histogram": asdict(histogram(lengths, whole_numbers=True)),
+        "action_use": together(share.action_use[name] for share in shares if name in share.action_use).document(),
+        "teams": _teams(episodes),
+    }
+
+
+def _teams(episodes: Sequence[PlayedEpisode]) -> list[dict[str, Any]]:
+    """Each team of a behavior that plays on several."""
+    teams = sorted({episode.team for episode in episodes})
+    return [_team(team, [item for item in episodes if item.team == team]) for team in teams] if len(teams) > 1 else []
+
+
+def _team(team: int, episodes: Sequence[PlayedEpisode]) -> dict[str, Any]:
+    finals = [episode.final_reward for episode in episodes]
+    return {
+        "team": team,
+        "episodes": len(episodes),
+        "mean_return": float(np.mean([episode.episode_return for episode in episodes])),
+        "won": sum(reward > 0 for reward in finals),
+        "drawn": sum(reward == 0 for reward in finals),
+        "lost": sum(reward < 0 for reward in finals),
+    }
+
+
+def _load(load_policies: Callable[[], Mapping[str, OnnxPolicy]], seed: int) -> Mapping[str, OnnxPolicy]:
+    # A session's random operators take their seed from here when it is made (onnxruntime: set_seed).
+    onnxruntime.set_seed(seed)
+    return load_policies()
+
+
+def _build_seed(config: EvaluationConfig, index: int, generation: int = 0) -> int:
+    return (config.seed + index * GENERATION_SEEDS + generation) % 2**31
+
+
+def _start(config: EvaluationConfig, index: int, generation: int) -> UnityClient:
     return UnityClient(
         config.executable,
         arguments=config.arguments,
-        seed=config.seed + generation,
+        seed=_build_seed(config, index, generation),
         time_scale=config.time_scale,
         graphics=config.graphics,
         parameters=config.parameters,
         startup_timeout_seconds=config.startup_timeout_seconds,
         step_timeout_seconds=config.step_timeout_seconds,
-        log_file=config.log_file,
+        log_file=_log_file(config.log_file, index),
         run_as=config.run_as,
     )
+
+
+def _log_file(path: Path | None, index: int) -> Path | None:
+    return path if path is None or index == 0 else path.with_stem(f"{path.stem}-{index}")

@@ -1,154 +1,180 @@
-"""Episodes, played to their ends.
+"""Episodes, played to their ends on several builds side by side.
 
-Which episodes count is settled when they begin: the first N that begin, of each behavior. Counting the first N that
-*end* would favour short ones, because many agents play side by side and the long episodes are the ones still running.
+Each build has its own share of the episodes, its own seed and its own copy of the policies, and nothing that happens in
+one depends on the pace of another. So what is played repeats for a seed and a number of builds, sampled actions
+included: a model file's random numbers go on from call to call (ONNX Runtime), and a shared one would deal them out in
+the order in which the builds happen to answer.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from rl_src.envs.batches import Actions, BehaviorStep, DecisionBatch, TerminalBatch
-from rl_src.envs.group import BuildGroup
+from rl_src.envs.batches import Actions, DecisionBatch
+from rl_src.envs.group import Answer, BuildGroup
+from rl_src.envs.specs import BehaviorSpec
+from rl_src.evaluation.action_use import ActionUse
+from rl_src.evaluation.episodes import BehaviorEpisodes
 from rl_src.evaluation.errors import EvaluationError
-from rl_src.serving.onnx_policy import OnnxPolicy
 
-MAX_EPISODE_DECISIONS = 5_000
-"""A scene without Max Step and a policy that reaches no goal make an episode without end: here it is cut off."""
+ABSENT_AFTER = 1_000
+"""Episodes of other behaviors, in one build, after which a behavior that has begun none is taken to be missing."""
 
-MAX_CUT_OFF = 5
-"""After so many episodes without end more of them would say nothing new."""
+Floats = NDArray[np.float32]
 
 
-@dataclass
-class _Episode:
-    counts: bool
-    total: float = 0.0
-    length: int = 0
-    cut_off: bool = False
+class Policy(Protocol):
+    """What plays: `rl_src.serving.onnx_policy.OnnxPolicy`."""
+
+    @property
+    def memory_size(self) -> int:
+        """Numbers that it remembers of each agent; 0 without memory."""
+        ...
+
+    def step(
+        self, observations: Sequence[Floats], action_masks: Floats | None, deterministic: bool, memory: Floats | None
+    ) -> tuple[Floats, NDArray[np.int64], Floats]:
+        """Continuous actions [N, C], discrete ones [N, branches] and the new memory [N, memory_size]."""
+        ...
 
 
-@dataclass
-class BehaviorEpisodes:
-    """The counted episodes of one behavior, in the order in which they ended."""
+Watch = Callable[[str, DecisionBatch, list[int], Floats], None]
+"""Behavior, batch, decisions that each agent had in its episode before, memory [N, memory_size]."""
 
-    returns: list[float] = field(default_factory=list)
-    lengths: list[int] = field(default_factory=list)
-    cut_off: int = 0
-    _running: dict[int, _Episode] = field(default_factory=dict)
-    _begun: int = 0
 
-    def record(self, step: BehaviorStep, wanted: int) -> None:
-        """Take in one exchange: rewards of episodes that ended and of those that go on."""
-        for agent, reward in _rewards(step.terminals):
-            episode = self._running.pop(agent, None)
-            if episode is None:
-                continue  # it ended before it could decide anything
-            episode.total += reward
-            if episode.counts and not episode.cut_off:
-                self._count(episode)
-        for agent, reward in _rewards(step.decisions):
-            if agent not in self._running:
-                # What comes with an episode's first decision belongs to none of its decisions, as in training.
-                self._running[agent] = _Episode(counts=self._begun < wanted)
-                self._begun += 1
-            else:
-                self._running[agent].total += reward
-            episode = self._running[agent]
-            episode.length += 1
-            if episode.length > MAX_EPISODE_DECISIONS and not episode.cut_off:
-                self._cut_off(episode)
+class Share:
+    """One build's part of the evaluation: its episodes of each behavior, what is remembered, what was done."""
+
+    def __init__(self, policies: Mapping[str, Policy], wanted: int, deterministic: bool, watch: Watch | None) -> None:
+        self.episodes = {name: BehaviorEpisodes() for name in policies}
+        self.action_use: dict[str, ActionUse] = {}
+        self._policies = policies
+        self._wanted = wanted
+        self._deterministic = deterministic
+        self._watch = watch
+        self._memories: dict[str, dict[int, Floats]] = {}  # by fully qualified name and agent
+
+    def is_complete(self) -> bool:
+        """Whether all episodes of the share are played."""
+        return all(behavior.is_complete(self._wanted) for behavior in self.episodes.values())
 
     def is_stuck(self) -> bool:
-        """Whether nothing but episodes without end is being played."""
-        return bool(self._running) and all(episode.cut_off for episode in self._running.values())
-
-    def is_complete(self, wanted: int) -> bool:
-        """Whether all episodes that count have ended, or enough of them never will."""
-        return len(self.returns) >= wanted or self.cut_off >= MAX_CUT_OFF
+        """Whether the build plays nothing but episodes without end, and must be reset."""
+        return all(behavior.is_stuck() for behavior in self.episodes.values())
 
     def forget_running(self) -> None:
-        """The scene was reset, or the build had to be started again: what was open has no end."""
-        self._begun -= sum(episode.counts and not episode.cut_off for episode in self._running.values())
-        self._running.clear()
+        """The build was reset or started again: its agents are others."""
+        self._memories.clear()
+        for behavior in self.episodes.values():
+            behavior.forget_running()
 
-    def _cut_off(self, episode: _Episode) -> None:
-        episode.cut_off = True
-        if episode.counts:
-            self.cut_off += 1
-            self._count(episode)
+    def take(self, answer: Answer, specs: Mapping[str, BehaviorSpec]) -> dict[str, Actions]:
+        """Record one answer of the build; the actions for the agents that wait, by fully qualified name.
 
-    def _count(self, episode: _Episode) -> None:
-        self.returns.append(episode.total)
-        self.lengths.append(episode.length)
+        Raises:
+            EvaluationError: a behavior without a policy, or a policy without its behavior.
+        """
+        if answer.restarted:
+            self.forget_running()
+        actions: dict[str, Actions] = {}
+        for qualified, step in answer.steps.items():
+            spec = specs[qualified]
+            name = _known(spec.behavior_name, self._policies)
+            self.episodes[name].record(step, self._wanted, spec.team_id)
+            for agent in step.terminals.agent_ids.tolist():
+                self._memories.get(qualified, {}).pop(agent, None)
+            if len(step.decisions):
+                actions[qualified] = self._decide(spec, step.decisions)
+        self._look_for_absent()
+        return actions
 
+    def _decide(self, spec: BehaviorSpec, decisions: DecisionBatch) -> Actions:
+        name, agents = spec.behavior_name, decisions.agent_ids.tolist()
+        policy, known = self._policies[name], self._memories.get(spec.name, {})
+        blank = np.zeros(policy.memory_size, np.float32)
+        memory = np.stack([known.get(agent, blank) for agent in agents])
+        if self._watch is not None:
+            before = [self.episodes[name].decisions_before(agent) for agent in agents]
+            self._watch(name, decisions, before, memory)
+        mask = None if decisions.action_mask is None else decisions.action_mask.astype(np.float32)
+        continuous, discrete, remembered = policy.step(decisions.observations, mask, self._deterministic, memory)
+        if policy.memory_size:
+            # Ids live as long as an episode, and agents may wait at different times: keep what is not of this batch.
+            self._memories.setdefault(spec.name, {}).update(zip(agents, remembered, strict=True))
+        if not self.episodes[name].is_complete(self._wanted):
+            use = self.action_use.setdefault(
+                name, ActionUse(spec.actions.discrete_branches, spec.actions.continuous_size)
+            )
+            use.add(continuous, discrete)
+        return Actions(continuous=continuous, discrete=discrete.astype(np.int32))
 
-def _rewards(batch: DecisionBatch | TerminalBatch) -> Iterable[tuple[int, float]]:
-    """Agent and reward; what its group earned is its own, too, as in training."""
-    return zip(batch.agent_ids.tolist(), (batch.rewards + batch.group_rewards).tolist(), strict=True)
+    def _look_for_absent(self) -> None:
+        begun = {name: behavior.begun for name, behavior in self.episodes.items()}
+        absent = [name for name, number in begun.items() if number == 0]
+        if absent and max(begun.values()) >= ABSENT_AFTER + 10 * self._wanted:
+            raise EvaluationError(
+                f"The artifact holds a policy of behavior {absent[0]}, of which the build has shown no agent in "
+                f"{max(begun.values()):,} episodes of other behaviors.",
+                "Train and evaluate on the same build, with the same arguments and environment parameters.",
+                code="BehaviorMissing",
+            )
 
 
 def play(
     builds: BuildGroup,
-    policies: Mapping[str, OnnxPolicy],
+    policies: Sequence[Mapping[str, Policy]],
     episodes: int,
     deterministic: bool,
-    watch: Callable[[str, DecisionBatch], None],
+    watch: Watch,
     stop_requested: Callable[[], bool],
-) -> dict[str, BehaviorEpisodes]:
+) -> list[Share]:
     """Play until the first `episodes` episodes of every policy's behavior have ended.
 
     Args:
-        builds: a group of one; it is reset first.
-        policies: by behavior name, without team.
-        episodes: for each behavior; the teams of one behavior count together.
+        builds: the builds, which are reset first.
+        policies: one mapping a build, by behavior name, without team.
+        episodes: for each behavior, of all builds together; the teams of one behavior count together.
         deterministic: the likeliest actions, or sampled ones.
-        watch: shown every batch before it is decided.
-        stop_requested: asked in every step.
+        watch: shown every batch of the first build before it is decided.
+        stop_requested: asked whenever a build has answered.
+
+    Returns:
+        What each build played, in the order of the builds.
 
     Raises:
-        EvaluationError: a behavior without a policy, or a stop.
-        UnityEnvironmentError: the build failed.
+        EvaluationError: a behavior without a policy, a policy without its behavior, or a stop.
+        UnityEnvironmentError: a build failed.
     """
-    found = {name: BehaviorEpisodes() for name in policies}
-    (answer,) = builds.reset()
+    number = len(builds)
+    shares = [
+        Share(own, episodes // number + (index < episodes % number), deterministic, watch if index == 0 else None)
+        for index, own in enumerate(policies)
+    ]
+    answers = dict(enumerate(builds.reset()))
     while True:
-        if answer.restarted:
-            _forget_running(found)
-        actions: dict[str, Actions] = {}
-        for qualified, step in answer.steps.items():
-            name = _known(builds.specs[qualified].behavior_name, policies)
-            found[name].record(step, episodes)
-            if len(step.decisions.agent_ids):
-                watch(name, step.decisions)
-                actions[qualified] = _act(policies[name], step.decisions, deterministic)
-        if all(behavior.is_complete(episodes) for behavior in found.values()):
-            return found
+        for index, answer in answers.items():
+            share = shares[index]
+            actions = share.take(answer, builds.specs)
+            if share.is_complete():
+                continue
+            if share.is_stuck():
+                share.forget_running()
+                builds.send_reset(index)
+            else:
+                builds.send_step(index, actions)
+        if all(share.is_complete() for share in shares):
+            return shares
         if stop_requested():
             raise EvaluationError("The evaluation was stopped.", "Start it again.", code="Stopped")
-        if all(behavior.is_stuck() for behavior in found.values()):
-            _forget_running(found)
-            (answer,) = builds.reset()
-        else:
-            (answer,) = builds.step([actions])
+        answers = dict(builds.receive())
 
 
-def _forget_running(found: Mapping[str, BehaviorEpisodes]) -> None:
-    for behavior in found.values():
-        behavior.forget_running()
-
-
-def _known(name: str, policies: Mapping[str, OnnxPolicy]) -> str:
+def _known(name: str, policies: Mapping[str, Policy]) -> str:
     if name not in policies:
         raise EvaluationError(
             f"The build has agents of behavior {name}, for which the artifact holds no policy.",
             "Train and evaluate on the same build.",
         )
     return name
-
-
-def _act(policy: OnnxPolicy, decisions: DecisionBatch, deterministic: bool) -> Actions:
-    mask = None if decisions.action_mask is None else decisions.action_mask.astype(np.float32)
-    continuous, discrete = policy.act(decisions.observations, mask, deterministic)
-    return Actions(continuous=continuous, discrete=discrete.astype(np.int32))

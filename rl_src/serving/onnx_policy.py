@@ -1,11 +1,12 @@
 """A policy in the ONNX format that Unity loads (Inference Engine, formerly Sentis).
 
-Inputs: `obs_0`…`obs_n` [batch, *shape] in sensor order, `action_masks` [batch, sum of branches] with 1 = allowed.
+Inputs: `obs_0`…`obs_n` [batch, *shape] in sensor order, `action_masks` [batch, sum of branches] with 1 = allowed,
+`recurrent_in` [batch, 1, memory] where the policy has a memory; zeros at an episode's start.
 Outputs: `continuous_actions` and `deterministic_continuous_actions` [batch, C] in Unity's range, `discrete_actions` and
-`deterministic_discrete_actions` [batch, branches], `version_number`, `memory_size`.
+`deterministic_discrete_actions` [batch, branches], `recurrent_out`, `version_number`, `memory_size`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,7 @@ class OnnxPolicy:
         self._sensors = [f"obs_{index}" for index in range(sum(name.startswith("obs_") for name in inputs))]
         if not self._sensors or not set(self._sensors) <= set(inputs):
             raise InvalidArtifactError(f"the model's inputs are {', '.join(inputs)}; obs_0, obs_1, … are needed")
-        if "recurrent_in" in inputs:
-            raise InvalidArtifactError("the model has a memory (recurrent_in), which is not served yet")
+        self.memory_size = self._memory_size(inputs)
         self.sensor_names = tuple(sensor_names) or tuple(self._sensors)
         self.observation_shapes = tuple(tuple(inputs[name].shape[1:]) for name in self._sensors)
         self._wants_masks = "action_masks" in inputs
@@ -64,6 +64,7 @@ class OnnxPolicy:
         observations: Sequence[NDArray[np.generic]],
         action_masks: Floats | None = None,
         deterministic: bool = True,
+        memory: Floats | None = None,
     ) -> tuple[Floats, NDArray[np.int64]]:
         """Actions for a batch.
 
@@ -71,9 +72,35 @@ class OnnxPolicy:
             observations: one [N, *shape] for each sensor, in order.
             action_masks: [N, sum of branches], 1 = allowed; None allows all.
             deterministic: the likeliest actions, or sampled ones.
+            memory: [N, memory_size], see `step`.
 
         Returns:
             continuous [N, C] float32 and discrete [N, branches] int64.
+
+        Raises:
+            InvalidRequestError: a shape does not fit, or a value is no finite number.
+        """
+        continuous, discrete, _ = self.step(observations, action_masks, deterministic, memory)
+        return continuous, discrete
+
+    def step(
+        self,
+        observations: Sequence[NDArray[np.generic]],
+        action_masks: Floats | None = None,
+        deterministic: bool = True,
+        memory: Floats | None = None,
+    ) -> tuple[Floats, NDArray[np.int64], Floats]:
+        """Actions for a batch, and what the policy remembers of it.
+
+        Args:
+            observations: see `act`.
+            action_masks: see `act`.
+            deterministic: see `act`.
+            memory: [N, memory_size], what this returned at each agent's decision before; zeros, or None for all, at an
+                episode's start.
+
+        Returns:
+            continuous [N, C] float32, discrete [N, branches] int64 and the new memory [N, memory_size] float32.
 
         Raises:
             InvalidRequestError: a shape does not fit, or a value is no finite number.
@@ -82,12 +109,20 @@ class OnnxPolicy:
         count = len(feed[self._sensors[0]])
         if self._wants_masks:
             feed["action_masks"] = self._masks(action_masks, count)
+        remembered = self._memory(memory, count)
         prefix = "deterministic_" if deterministic else ""
         names = [f"{prefix}{kind}_actions" for kind, size in self._kinds() if size]
+        if self.memory_size:
+            feed["recurrent_in"] = remembered[:, None, :]
+            names.append("recurrent_out")
         results = dict(zip(names, self._session.run(names, feed), strict=True))
         continuous = results.get(f"{prefix}continuous_actions", np.zeros((count, 0), np.float32))
         discrete = results.get(f"{prefix}discrete_actions", np.zeros((count, 0), np.int64))
-        return np.asarray(continuous, np.float32), np.asarray(discrete).astype(np.int64).reshape(count, -1)
+        return (
+            np.asarray(continuous, np.float32),
+            np.asarray(discrete).astype(np.int64).reshape(count, -1),
+            np.asarray(results.get("recurrent_out", remembered), np.float32).reshape(count, self.memory_size),
+        )
 
     def answers(self) -> bool:
         """Whether the model gives finite actions for observations of zeros; what `/ping` asks."""
@@ -128,6 +163,27 @@ class OnnxPolicy:
             start += branch_size
         return masks
 
+    def _memory(self, memory: Floats | None, count: int) -> Floats:
+        if memory is None:
+            return np.zeros((count, self.memory_size), np.float32)
+        array = np.asarray(memory, np.float32)
+        if array.shape != (count, self.memory_size):
+            raise InvalidRequestError(f"memory has shape {list(array.shape)}; [{count}, {self.memory_size}] is right")
+        if not np.isfinite(array).all():
+            raise InvalidRequestError("memory holds a value that is no finite float32 number")
+        return np.ascontiguousarray(array)
+
+    def _memory_size(self, inputs: Mapping[str, onnxruntime.NodeArg]) -> int:
+        """Of `recurrent_in`; 0 without."""
+        if "recurrent_in" not in inputs:
+            return 0
+        if "recurrent_out" not in self._outputs:
+            raise InvalidArtifactError("the model has the input recurrent_in, but no output recurrent_out")
+        size = inputs["recurrent_in"].shape[-1]
+        if not isinstance(size, int) or size < 1:
+            raise InvalidArtifactError(f"recurrent_in has the shape {inputs['recurrent_in'].shape}: its size is open")
+        return size
+
     def _kinds(self) -> tuple[tuple[str, int], tuple[str, int]]:
         return ("continuous", self.continuous_size), ("discrete", len(self.discrete_branches))
 
@@ -139,6 +195,8 @@ class OnnxPolicy:
         if self._wants_masks:
             width = next(node.shape[1] for node in self._session.get_inputs() if node.name == "action_masks")
             feed["action_masks"] = np.ones((1, width), np.float32)
+        if self.memory_size:
+            feed["recurrent_in"] = np.zeros((1, 1, self.memory_size), np.float32)
         return np.asarray(self._session.run([name], feed)[0])
 
     def _branches(self) -> tuple[int, ...]:

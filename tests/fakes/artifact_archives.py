@@ -12,7 +12,7 @@ from pipeline.contracts.evaluation import (
     EvaluationReport,
     ParityPair,
     ParityRecord,
-    ReturnStatistics,
+    PlayedEpisodes,
 )
 from pipeline.contracts.policy import (
     ActionSpec,
@@ -71,7 +71,7 @@ def training_files(run_id: str, policy: str = "basic") -> dict[str, bytes]:
 
 def report(run_id: str, mean_return: float, half_interval: float = 0.01) -> EvaluationReport:
     low, high = mean_return - half_interval, mean_return + half_interval
-    statistics = ReturnStatistics(
+    statistics = PlayedEpisodes(
         episodes=100,
         mean_return=mean_return,
         std_return=half_interval,
@@ -94,7 +94,8 @@ def report(run_id: str, mean_return: float, half_interval: float = 0.01) -> Eval
 
 def evaluation_files(run_id: str, mean_return: float) -> dict[str, bytes]:
     documents = {"evaluation_report.json": report(run_id, mean_return), "parity.json": PARITY}
-    return with_manifest(run_id, {name: one.model_dump_json().encode() for name, one in documents.items()})
+    files = {name: one.model_dump_json().encode() for name, one in documents.items()}
+    return with_manifest(run_id, files | {"evaluation_report.html": b"<!DOCTYPE html><title>Evaluation</title>"})
 
 
 def invocation_answer(request: Mapping[str, Any], version: str) -> bytes:

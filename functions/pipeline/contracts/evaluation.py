@@ -21,12 +21,70 @@ class ReturnStatistics(Contract):
     cut_off_episodes: int = Field(default=0, ge=0, description="episodes that did not end by themselves")
 
 
+class SuccessRate(Contract):
+    """Share of the episodes whose return is at least `threshold`. The interval is Wilson's 95 % score interval."""
+
+    threshold: float
+    rate: float = Field(ge=0, le=1)
+    ci95_low: float = Field(ge=0, le=1)
+    ci95_high: float = Field(ge=0, le=1)
+
+
+class Histogram(Contract):
+    """`counts[i]` episodes lie from `edges[i]` to `edges[i + 1]`; the last bin holds its upper edge, too."""
+
+    edges: tuple[float, ...] = Field(min_length=2, max_length=21)
+    counts: tuple[int, ...] = Field(min_length=1, max_length=20)
+
+
+class ActionUse(Contract):
+    """What was done, as shares of all decisions; at most 32 branches of 128 choices, and 32 continuous actions."""
+
+    decisions: int = Field(ge=0)
+    discrete: tuple[tuple[float, ...], ...] = Field(default=(), description="for each branch the share of each choice")
+    continuous: tuple[tuple[float, ...], ...] = Field(
+        default=(), description="for each action the shares of 20 bins of equal width over [-1, 1]"
+    )
+
+
+class TeamResult(Contract):
+    """One team of a behavior. Won, drawn or lost by the sign of an episode's last reward, group reward included."""
+
+    team: int
+    episodes: int = Field(ge=1)
+    mean_return: float
+    won: int = Field(ge=0)
+    drawn: int = Field(ge=0)
+    lost: int = Field(ge=0)
+
+
+class PlayedEpisodes(ReturnStatistics):
+    """Everything that is told of one behavior's episodes, deterministic or sampled."""
+
+    truncated_episodes: int = Field(default=0, ge=0, description="ended by the game's Max Step or an interruption")
+    max_length: int = Field(default=0, ge=0)
+    success: SuccessRate | None = Field(default=None, description="None: no return is known that counts as success")
+    return_histogram: Histogram | None = None
+    length_histogram: Histogram | None = None
+    action_use: ActionUse | None = None
+    teams: tuple[TeamResult, ...] = Field(default=(), description="empty unless the behavior plays on several teams")
+
+
 class BehaviorEvaluation(Contract):
     """One behavior, played with the deterministic outputs and with the sampled ones."""
 
     behavior: str
-    deterministic: ReturnStatistics
-    stochastic: ReturnStatistics | None = None
+    deterministic: PlayedEpisodes
+    stochastic: PlayedEpisodes | None = None
+
+
+class EvaluationWarning(Contract):
+    """What makes the figures doubtful, or the policy."""
+
+    behavior: str
+    code: str
+    cause: str
+    remedy: str
 
 
 class EvaluationReport(Contract):
@@ -35,10 +93,13 @@ class EvaluationReport(Contract):
     format_version: Literal[1] = 1
     run_id: RunId
     seed: int
+    num_builds: int = Field(default=1, ge=1, description="played side by side; the figures repeat for the same number")
+    builds_restarted: int = Field(default=0, ge=0)
     behaviors: tuple[BehaviorEvaluation, ...] = Field(min_length=1)
     mean_return: float = Field(description="mean of the behaviors' deterministic mean returns")
     ci95_low: float
     ci95_high: float
+    warnings: tuple[EvaluationWarning, ...] = ()
     wall_time_seconds: float = Field(ge=0)
 
 
@@ -48,8 +109,10 @@ class ParityPair(Contract):
     behavior: str
     observations: tuple[list[object], ...] = Field(description="one nested list for each sensor: [N, *shape]")
     action_masks: list[list[float]] | None = Field(default=None, description="[N, sum of branches], 1 = allowed")
+    memory: list[list[float]] | None = Field(default=None, description="[N, memory_size] before; None without memory")
     continuous: list[list[float]] = Field(description="[N, continuous_size]")
     discrete: list[list[int]] = Field(description="[N, number of branches]")
+    memory_out: list[list[float]] | None = Field(default=None, description="[N, memory_size] after")
 
 
 class ParityRecord(Contract):

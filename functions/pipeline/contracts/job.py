@@ -42,6 +42,9 @@ class Network(Contract):
     hidden_sizes: tuple[int, ...] | None = Field(default=None, min_length=1, max_length=8)
     activation: Literal["tanh", "relu", "silu"] | None = None
     normalize_observations: bool | None = None
+    goal_conditioning: Literal["film", "none"] | None = Field(
+        default=None, description="film: goal signals scale and shift every hidden layer; left out, where there are any"
+    )
 
 
 class StopRule(Contract):
@@ -115,6 +118,7 @@ class EvaluationJobConfig(Contract):
     episodes: int = Field(default=100, ge=1, le=100_000, description="episodes for each behavior")
     environment: Environment = Environment()
     seed: int = Field(default=1_000_003, ge=0, lt=2**31, description="not the training's seed")
+    success_return: float | None = Field(default=None, description="least return of an episode that is a success")
 
 
 def to_hyperparameters(config: Contract) -> dict[str, str]:

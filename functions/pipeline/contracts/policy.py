@@ -11,7 +11,8 @@ An artifact holds no pickles. The training job's `model.tar.gz`:
     policies/<behavior>.onnx  Unity's format
     checkpoint/...            weights (safetensors) and JSON, to continue training from
 
-The serving artifact (`policies/<policy>/<version>/model.tar.gz`) holds manifest.json, policy_spec.json and policies/.
+The serving artifact (`policies/<policy>/<version>/model.tar.gz`) holds manifest.json, policies/, policy_spec.json, and
+config.json, training_summary.json and progress.jsonl for the evaluation's report.
 """
 
 import math

@@ -38,6 +38,9 @@ class Evaluation(Contract):
     episodes: int = Field(default=100, ge=1, le=100_000)
     seed: int = Field(default=1_000_003, ge=0, lt=2**31)
     min_mean_return: float | None = Field(default=None, description="gate; left out: any return may be deployed")
+    success_return: float | None = Field(
+        default=None, description="least return of an episode that is a success; left out: what stop.mean_return says"
+    )
 
 
 class EndpointRequest(Contract):

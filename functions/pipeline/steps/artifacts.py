@@ -15,6 +15,8 @@ from pipeline.steps import archives
 from pipeline.steps.records import entered
 
 _SPEC = "policy_spec.json"
+_SERVED = {_SPEC, "config.json", "training_summary.json", "progress.jsonl"}
+"""What the serving artifact holds beside the models: the spec, and what the evaluation's report tells of training."""
 _REMEDY = "Start the run again; if it lasts, look into the training job's log."
 _CONTENT_TYPES = {".json": "application/json", ".png": "image/png", ".jsonl": "application/x-ndjson"}
 
@@ -63,7 +65,7 @@ def _check_spec(run: RunReference, folder: Path, manifest: ArtifactManifest, key
 
 
 def _pack_serving(run: RunReference, folder: Path, manifest: ArtifactManifest, objects: ObjectStore) -> str:
-    served = {name: file for name, file in manifest.files.items() if name == _SPEC or name.startswith("policies/")}
+    served = {name: file for name, file in manifest.files.items() if name in _SERVED or name.startswith("policies/")}
     (folder / "manifest.json").write_text(
         ArtifactManifest(run_id=manifest.run_id, files=served).model_dump_json(indent=2), encoding="utf-8"
     )

@@ -81,6 +81,7 @@ def start_evaluation(
     config = EvaluationJobConfig(
         episodes=options.evaluation.episodes,
         seed=options.evaluation.seed,
+        success_return=options.evaluation.success_return,
         environment=options.environment.model_copy(update={"executable": build.executable}),
     )
     request = JobRequest(

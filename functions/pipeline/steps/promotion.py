@@ -20,7 +20,7 @@ from pipeline.steps.records import entered, now
 _MAX_RESULTS_BYTES = 256 * 1024**2
 """DecidePromotion has the 512 MB of disk that every function has."""
 
-_REPORT, _PARITY = "evaluation_report.json", "parity.json"
+_REPORT, _PARITY, _PAGE = "evaluation_report.json", "parity.json", "evaluation_report.html"
 
 
 def decide_promotion(
@@ -35,7 +35,9 @@ def decide_promotion(
     record = runs.update(run.run_id, lambda known: entered(known, state))
     report_key = names.run_key(run.run_id, f"evaluation/{_REPORT}")
     parity_key = names.run_key(run.run_id, f"evaluation/{_PARITY}")
-    report = _keep_results(evaluation, objects, report_key, parity_key)
+    page_key = names.run_key(run.run_id, f"evaluation/{_PAGE}")
+    report, has_page = _keep_results(evaluation, objects, report_key, parity_key, page_key)
+    artifacts = {_REPORT: report_key} | ({_PAGE: page_key} if has_page else {})
     # The lease comes before the comparison: what is in service must not change between the two.
     policies.acquire_lease(run.policy, run.run_id, int(now().timestamp()))
     decision = decide(record.options, report, _in_service(run, objects, policies))
@@ -50,13 +52,16 @@ def decide_promotion(
     runs.update(
         run.run_id,
         lambda known: entered(
-            known, state, evaluation=summary, promotion=decision, artifacts=known.artifacts | {_REPORT: report_key}
+            known, state, evaluation=summary, promotion=decision, artifacts=known.artifacts | artifacts
         ),
     )
     return Promotion(promote=decision.promote, report_key=report_key, parity_key=parity_key)
 
 
-def _keep_results(evaluation: JobPoll, objects: ObjectStore, report_key: str, parity_key: str) -> EvaluationReport:
+def _keep_results(
+    evaluation: JobPoll, objects: ObjectStore, report_key: str, parity_key: str, page_key: str
+) -> tuple[EvaluationReport, bool]:
+    """The report, and whether there is a page of it for people."""
     if evaluation.model_artifact_key is None:
         raise ArtifactInvalidError(f"The job {evaluation.job_name} ended without results.", "Start the run again.")
     with TemporaryDirectory() as directory:
@@ -68,9 +73,12 @@ def _keep_results(evaluation: JobPoll, objects: ObjectStore, report_key: str, pa
             parity = ParityRecord.model_validate_json((folder / _PARITY).read_bytes())
         except (OSError, ValidationError) as error:
             raise ArtifactInvalidError(f"The evaluation's results cannot be read: {error}") from error
+        has_page = (folder / _PAGE).is_file()
+        if has_page:
+            objects.upload(folder / _PAGE, page_key, "text/html; charset=utf-8")
     objects.write_document(report_key, report)
     objects.write_document(parity_key, parity)
-    return report
+    return report, has_page
 
 
 def _in_service(run: RunReference, objects: ObjectStore, policies: PoliciesTable) -> EvaluationReport | None:

@@ -13,10 +13,7 @@ import psutil
 import pytest
 
 from rl_src.envs.build import unpack_build
-from rl_src.envs.client import UnityClient
 from rl_src.envs.errors import NonFiniteRewardError
-from rl_src.envs.group import BuildGroup, RestartPolicy
-from rl_src.evaluation.rollouts import play
 from rl_src.training.config import EnvironmentSettings, StopRule, TrainingConfig
 from rl_src.training.trainer import train
 from sample_builds.packer import pack
@@ -115,29 +112,6 @@ def test_a_crash_in_the_middle_costs_no_training(tmp_path, num_builds):
     assert (tmp_path / "once").exists(), "the build crashed"
     assert result.stop_reason == "env_steps"
     assert 1_000 <= result.env_steps < 1_000 + num_builds  # the last step may be of several agents
-    assert left_over(executable) == []
-
-
-class Rightwards:
-    """A policy that always goes right: seven decisions an episode of Basic, a return of 0.93."""
-
-    def act(self, observations, mask, deterministic):
-        rows = len(observations[0])
-        return np.zeros((rows, 0), np.float32), np.full((rows, 1), 2)
-
-
-def test_an_evaluation_goes_on_after_a_crash_and_counts_whole_episodes_only(tmp_path):
-    executable = build(tmp_path, "Faulty")
-    arguments = ("--fault", "crash", "--after", "24", "--once", str(tmp_path / "once"))
-
-    def start(_index, _generation):
-        return UnityClient(executable, arguments=arguments)
-
-    with BuildGroup(start, 1, RestartPolicy(first_pause_seconds=0.0)) as builds:
-        found = play(builds, {"Basic": Rightwards()}, 10, True, lambda *_: None, lambda: False)
-        assert builds.restarts == 1
-    assert found["Basic"].returns == pytest.approx([0.93] * 10)
-    assert found["Basic"].lengths == [7] * 10
     assert left_over(executable) == []
 
 

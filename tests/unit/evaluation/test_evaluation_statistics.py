@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rl_src.envs.batches import BehaviorStep, DecisionBatch, TerminalBatch
-from rl_src.evaluation.rollouts import BehaviorEpisodes
+from rl_src.evaluation.episodes import BehaviorEpisodes
 from rl_src.evaluation.statistics import describe
 
 
