@@ -12,6 +12,7 @@ from rl_src.training.errors import InvalidTrainingConfigError
 from rl_src.training.past_selves import SelfPlaySettings
 
 Activation = Literal["tanh", "relu", "silu"]
+GoalConditioning = Literal["film", "none"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Network:
     hidden_sizes: tuple[int, ...] | None = None
     activation: Activation | None = None
     normalize_observations: bool | None = None
+    goal_conditioning: GoalConditioning | None = None
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,7 @@ class ResolvedNetwork:
     hidden_sizes: tuple[int, ...]
     activation: Activation
     normalize_observations: bool
+    goal_conditioning: GoalConditioning = "none"
 
 
 @dataclass(frozen=True)

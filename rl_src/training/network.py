@@ -67,23 +67,55 @@ class ImageEncoder(nn.Module):
         return encoded
 
 
+class GoalConditioning(nn.Module):
+    """Scales and shifts a layer's features by the goal (FiLM, arXiv:1709.07871).
+
+    What a goal asks for is often the opposite of what another one does with the same picture: a product, which dense
+    layers are slow to learn from a goal that is only concatenated.
+    """
+
+    def __init__(self, goal_size: int, size: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(goal_size, 2 * size)
+        nn.init.normal_(self.layer.weight, 0.0, 0.5)  # goals differ from the beginning
+        nn.init.zeros_(self.layer.bias)
+
+    def forward(self, features: torch.Tensor, goal: torch.Tensor) -> torch.Tensor:
+        """[N, size], [N, goal_size] -> [N, size]."""
+        scale, shift = self.layer(goal).chunk(2, dim=1)
+        conditioned: torch.Tensor = features * (1.0 + scale) + shift
+        return conditioned
+
+
 class Body(nn.Module):
-    """Observations to features: images through convolutions, all else flattened and concatenated, then dense layers."""
+    """Observations to features: images through convolutions, all else flattened and concatenated, then dense layers.
+
+    With goal conditioning, goal signals act on every dense layer instead.
+    """
 
     def __init__(self, observations: Sequence[ObservationSpec], network: ResolvedNetwork) -> None:
         super().__init__()
         activation = _ACTIVATIONS[network.activation]
+        conditioned = network.goal_conditioning == "film" and not all(item.is_goal for item in observations)
+        self.goals = [i for i, item in enumerate(observations) if conditioned and item.is_goal and not item.is_image]
         encoders = {
             str(i): ImageEncoder(item.shape, activation) for i, item in enumerate(observations) if item.is_image
         }
         self.images = nn.ModuleDict(encoders)
-        size = sum(math.prod(item.shape) for item in observations if not item.is_image)
+        size = sum(
+            math.prod(item.shape) for i, item in enumerate(observations) if not item.is_image and i not in self.goals
+        )
         size += sum(encoder.size for encoder in encoders.values())
+        goal_size = sum(math.prod(observations[i].shape) for i in self.goals)
         layers: list[nn.Module] = []
+        conditioning: list[nn.Module] = []
         for width in network.hidden_sizes:
             layers += [_linear(size, width, math.sqrt(2)), activation()]
+            if self.goals:
+                conditioning.append(GoalConditioning(goal_size, width))
             size = width
         self.layers = nn.Sequential(*layers)
+        self.conditioning = nn.ModuleList(conditioning)
         self.size = size
 
     def forward(self, observations: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -91,8 +123,15 @@ class Body(nn.Module):
         parts = [
             self.images[str(i)](value) if str(i) in self.images else value.flatten(1)
             for i, value in enumerate(observations)
+            if i not in self.goals
         ]
-        features: torch.Tensor = self.layers(parts[0] if len(parts) == 1 else torch.cat(parts, dim=1))
+        features = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+        if not self.goals:
+            encoded: torch.Tensor = self.layers(features)
+            return encoded
+        goal = torch.cat([observations[i].flatten(1) for i in self.goals], dim=1)
+        for number, condition in enumerate(self.conditioning):
+            features = condition(self.layers[2 * number + 1](self.layers[2 * number](features)), goal)
         return features
 
 

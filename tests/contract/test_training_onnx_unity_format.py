@@ -23,6 +23,7 @@ ACTIONS = {
     "hybrid": ActionSpec(2, (3, 2)),
 }
 VECTOR = (ObservationSpec("position", (6,)),)
+GOAL = (ObservationSpec("rays", (5, 4)), ObservationSpec("goal", (2,), is_goal=True))
 MIXED = (ObservationSpec("camera", (3, 40, 36)), ObservationSpec("rays", (5, 4)), ObservationSpec("speed", (2,)))
 
 
@@ -31,7 +32,7 @@ def network(
 ) -> PolicyNetwork:
     """A policy with opinions: the initial one is close to uniform."""
     torch.manual_seed(0)
-    policy = PolicyNetwork(observations, actions, ResolvedNetwork((16, 16), "tanh", True))
+    policy = PolicyNetwork(observations, actions, ResolvedNetwork((16, 16), "tanh", True, "film"))
     with torch.no_grad():
         policy.actor.head.weight.mul_(spread / 0.01)
         if policy.actor.log_std is not None:
@@ -56,7 +57,7 @@ def session(policy: PolicyNetwork, path: Path) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
 
-@pytest.mark.parametrize("observations", [VECTOR, MIXED], ids=["vector", "mixed"])
+@pytest.mark.parametrize("observations", [VECTOR, MIXED, GOAL], ids=["vector", "mixed", "goal"])
 @pytest.mark.parametrize("kind", ACTIONS)
 def test_names_types_shapes_and_constants(tmp_path, kind, observations):
     actions = ACTIONS[kind]
@@ -106,7 +107,7 @@ def test_batch_axis_is_dynamic_opset_in_range_and_the_file_stands_alone(tmp_path
     assert {item.type.tensor_type.shape.dim[0].dim_param for item in batched} == {"batch"}
 
 
-@pytest.mark.parametrize(("kind", "observations"), list(itertools.product(ACTIONS, [VECTOR, MIXED])))
+@pytest.mark.parametrize(("kind", "observations"), list(itertools.product(ACTIONS, [VECTOR, MIXED, GOAL])))
 def test_deterministic_outputs_are_torchs(tmp_path, kind, observations):
     policy = network(ACTIONS[kind], observations)
     run = session(policy, tmp_path / "policy.onnx")

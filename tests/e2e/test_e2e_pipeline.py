@@ -67,7 +67,7 @@ def test_what_the_run_leaves_can_be_fetched(cloud, first):
     assert {body.status_code for body in bodies.values()} == {200}
     by_suffix = {name.rpartition(".")[2]: bodies[name].content for name in bodies}
     assert by_suffix["png"].startswith(b"\x89PNG")
-    reports = [json.loads(body.content) for name, body in bodies.items() if "evaluation_report" in name]
+    reports = [json.loads(body.content) for name, body in bodies.items() if name == "evaluation_report.json"]
     assert [report["run_id"] for report in reports] == [first["run_id"]]
     assert [name for name in artifacts if name.endswith(".onnx")], "a file that Unity loads"
 

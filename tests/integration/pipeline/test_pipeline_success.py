@@ -49,7 +49,8 @@ def test_every_artifact_of_the_record_can_be_read_and_what_is_served_is_whole(
     stack: PipelineStack, basic: bytes
 ) -> None:
     _, record = stack.run(stack.put("builds/Basic.zip", basic))
-    assert {"Basic.onnx", "learning_curve.png", "evaluation_report.json", "model.tar.gz"} <= set(record.artifacts)
+    assert {"Basic.onnx", "learning_curve.png", "model.tar.gz"} <= set(record.artifacts)
+    assert {"evaluation_report.json", "evaluation_report.html"} <= set(record.artifacts)
     for key in record.artifacts.values():
         assert stack.read(key)
     served = stack.sagemaker.served_model(f"{PREFIX}-basic")["PrimaryContainer"]["ModelDataUrl"]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.contracts.evaluation import BehaviorEvaluation, EvaluationReport, ReturnStatistics
+from pipeline.contracts.evaluation import BehaviorEvaluation, EvaluationReport, PlayedEpisodes
 from pipeline.contracts.request import EndpointRequest, Evaluation, RunOptions
 from pipeline.rules.promotion import decide
 
@@ -13,7 +13,7 @@ RETURNS = st.floats(-1e6, 1e6)
 
 def report(mean: float, half_interval: float = 0.0) -> EvaluationReport:
     low, high = mean - half_interval, mean + half_interval
-    statistics = ReturnStatistics(
+    statistics = PlayedEpisodes(
         episodes=10,
         mean_return=mean,
         std_return=0,

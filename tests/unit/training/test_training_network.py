@@ -78,3 +78,34 @@ def test_first_targets_set_the_scale_at_once():
     critic.update_scale(targets)
     torch.testing.assert_close(critic.normalize(targets), torch.tensor([-1.0, 1.0]))
     assert math.isclose(float(critic.deviation), 100.0, rel_tol=1e-4)
+
+
+FILM = ResolvedNetwork((16, 16), "relu", False, "film")
+GOAL = ObservationSpec("goal", (2,), is_goal=True)
+
+
+def test_the_same_picture_can_mean_the_opposite_under_another_goal():
+    """The product of what is seen and what is wanted, from eight examples."""
+    torch.manual_seed(0)
+    policy = PolicyNetwork([ObservationSpec("seen", (1,)), GOAL], ActionSpec(1, ()), FILM)
+    seen = torch.tensor([-1.0, -0.5, 0.5, 1.0]).repeat(2)[:, None]
+    goals = torch.eye(2).repeat_interleave(4, dim=0)
+    wanted = seen[:, 0] * torch.tensor([1.0] * 4 + [-1.0] * 4)
+    optimizer = torch.optim.Adam(policy.parameters(), lr=0.01)
+    for _ in range(300):
+        error = (policy.distribution_inputs([seen, goals])[:, 0] - wanted).square().mean()
+        optimizer.zero_grad()
+        error.backward()
+        optimizer.step()
+    assert float(error.detach()) < 0.01
+
+
+def test_goal_sensors_may_be_all_that_there_is_or_stand_anywhere():
+    only = PolicyNetwork([GOAL], ActionSpec(0, (3,)), FILM)
+    assert only.distribution_inputs([torch.eye(2)]).shape == (2, 3)
+    seen = [ObservationSpec("image", (3, 8, 8)), GOAL, ObservationSpec("rays", (5,)), GOAL]
+    policy = PolicyNetwork(seen, ActionSpec(0, (3,)), FILM)
+    observations = [torch.randn(4, *item.shape) for item in seen]
+    assert policy.distribution_inputs(observations).shape == (4, 3)
+    changed = [*observations[:3], observations[3] + 1.0]
+    assert not torch.allclose(policy.distribution_inputs(observations), policy.distribution_inputs(changed))
