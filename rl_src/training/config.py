@@ -13,13 +13,21 @@ from rl_src.training.past_selves import SelfPlaySettings
 
 Activation = Literal["tanh", "relu", "silu"]
 GoalConditioning = Literal["film", "none"]
+ImageEncoderName = Literal["simple", "nature_cnn", "resnet", "match3"]
+Schedule = Literal["linear", "constant"]
 
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """PPO's hyperparameters by RLlib's names; counts are agent decisions."""
+    """PPO's hyperparameters by RLlib's names; counts are agent decisions.
+
+    Schedules: "linear" falls to a tenth of the value at the limit on env_steps, where there is one.
+    """
 
     lr: float | None = None
+    lr_schedule: Schedule | None = None
+    entropy_schedule: Schedule | None = None
+    clip_schedule: Schedule | None = None
     gamma: float | None = None
     lambda_: float | None = None
     clip_param: float | None = None
@@ -32,13 +40,43 @@ class Hyperparameters:
 
 
 @dataclass(frozen=True)
+class Memory:
+    """An LSTM behind the hidden layers. `size`: its units; `sequence_length`: decisions learned through at once."""
+
+    size: int = 128
+    sequence_length: int = 64
+
+
+@dataclass(frozen=True)
 class Network:
-    """The hidden layers of policy and value function, which share none."""
+    """The hidden layers of policy and value function, which share none but a memory and what lies before it."""
 
     hidden_sizes: tuple[int, ...] | None = None
     activation: Activation | None = None
     normalize_observations: bool | None = None
     goal_conditioning: GoalConditioning | None = None
+    image_encoder: ImageEncoderName | None = None
+    memory: Memory | None = None
+
+
+@dataclass(frozen=True)
+class CuriositySettings:
+    """An intrinsic reward for what is new: ICM (arXiv:1705.05363) or RND (arXiv:1810.12894)."""
+
+    kind: Literal["icm", "rnd"] = "rnd"
+    strength: float = 0.01
+    lr: float = 3e-4
+    hidden_sizes: tuple[int, ...] = (128,)
+
+
+@dataclass(frozen=True)
+class CloningSettings:
+    """A warm start from recordings. `demo`: a .demo file or a folder of them, in the build; `steps`: until it ends."""
+
+    demo: str
+    strength: float = 0.5
+    steps: int = 50_000
+    batch_size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +104,8 @@ class BehaviorSettings:
     network: Network = Network()
     stop: StopRule | None = None
     self_play: SelfPlaySettings | None = None
+    curiosity: CuriositySettings | None = None
+    behavioral_cloning: CloningSettings | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +135,8 @@ class TrainingConfig:
     network: Network = Network()
     stop: StopRule | None = None
     self_play: SelfPlaySettings | None = None
+    curiosity: CuriositySettings | None = None
+    behavioral_cloning: CloningSettings | None = None
     behaviors: Mapping[str, BehaviorSettings] = field(default_factory=dict)
     environment: EnvironmentSettings = EnvironmentSettings()
     seed: int = 0
@@ -117,6 +159,8 @@ class TrainingConfig:
             "network": Network,
             "stop": StopRule,
             "self_play": SelfPlaySettings,
+            "curiosity": CuriositySettings,
+            "behavioral_cloning": CloningSettings,
             "environment": EnvironmentSettings,
         }
         values: dict[str, Any] = {}
@@ -125,7 +169,7 @@ class TrainingConfig:
                 values[name] = _read(parts[name], name, value)
             elif name == "behaviors":
                 values[name] = {behavior: _read_behavior(behavior, own, parts) for behavior, own in value.items()}
-            elif name in {"algorithm", "seed", "stop", "self_play"}:
+            elif name in {"algorithm", "seed", *parts}:
                 values[name] = value
             else:
                 raise InvalidTrainingConfigError(f"unknown setting {name!r}.")
@@ -137,6 +181,9 @@ class ResolvedHyperparameters:
     """`Hyperparameters` with nothing left open."""
 
     lr: float
+    lr_schedule: Schedule
+    entropy_schedule: Schedule
+    clip_schedule: Schedule
     gamma: float
     lambda_: float
     clip_param: float
@@ -156,6 +203,8 @@ class ResolvedNetwork:
     activation: Activation
     normalize_observations: bool
     goal_conditioning: GoalConditioning = "none"
+    image_encoder: ImageEncoderName = "simple"
+    memory: Memory | None = None
 
 
 @dataclass(frozen=True)
@@ -169,6 +218,8 @@ class ResolvedBehavior:
     network: ResolvedNetwork
     stop: StopRule
     self_play: SelfPlaySettings | None
+    curiosity: CuriositySettings | None
+    behavioral_cloning: CloningSettings | None
     seed: int
 
 
@@ -208,6 +259,8 @@ def _read(kind: Any, name: str, document: Mapping[str, Any]) -> Any:
     for key in ("hidden_sizes", "arguments"):
         if values.get(key) is not None:
             values[key] = tuple(values[key])
+    if values.get("memory") is not None:
+        values["memory"] = _read(Memory, f"{name}.memory", values["memory"])
     if "parameters" in values:
         values["parameters"] = read_parameters(values["parameters"])
     return kind(**values)

@@ -108,11 +108,18 @@ def resolve(config: TrainingConfig, behavior: BehaviorSpec, agents: int) -> Reso
         preset=name if preset else None,
         algorithm=config.algorithm,
         hyperparameters=resolved,
-        network=ResolvedNetwork(**{item.name: getattr(network, item.name) for item in fields(ResolvedNetwork)}),
+        network=_resolved_network(network),
         stop=_stop_rule(own.stop or config.stop, preset),
         self_play=self_play_of(config, name),
+        curiosity=own.curiosity or config.curiosity,
+        behavioral_cloning=own.behavioral_cloning or config.behavioral_cloning,
         seed=config.seed,
     )
+
+
+def _resolved_network(network: Network) -> ResolvedNetwork:
+    chosen = {item.name: getattr(network, item.name) for item in fields(ResolvedNetwork)}
+    return ResolvedNetwork(**{name: value for name, value in chosen.items() if value is not None})
 
 
 def self_play_of(config: TrainingConfig, behavior: str) -> SelfPlaySettings | None:
@@ -136,6 +143,9 @@ def _derived_hyperparameters(behavior: BehaviorSpec, agents: int) -> Hyperparame
     batch = _power_of_two(max(2048 if continuous else 1024, 64 * agents), limit=16_384)
     return Hyperparameters(
         lr=3e-4,
+        lr_schedule="linear",
+        entropy_schedule="constant",
+        clip_schedule="constant",
         gamma=0.99,
         lambda_=0.95,
         clip_param=0.2,
@@ -156,6 +166,7 @@ def _derived_network(behavior: BehaviorSpec) -> Network:
         hidden_sizes=(width, width),
         activation="relu" if images else "tanh" if size <= 64 else "silu",
         goal_conditioning="film" if any(item.is_goal for item in behavior.observations) else "none",
+        image_encoder="simple" if images else None,
         # Positions and velocities come in the scene's units; a one-hot or an image needs no scaling.
         normalize_observations=behavior.actions.continuous_size > 0,
     )

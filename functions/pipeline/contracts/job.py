@@ -20,11 +20,24 @@ from pipeline.contracts.validation import InvalidDocumentError, Model, read_docu
 MAX_VALUE_CHARACTERS = 256
 """What SageMaker is known to take as one value."""
 
+Schedule = Literal["linear", "constant"]
+"""Linear: falls in a straight line to a tenth at the limit on env_steps; constant without one."""
+
+
+class Memory(Contract):
+    """An LSTM behind the hidden layers."""
+
+    size: int = Field(default=128, ge=4, le=2048, description="units; half of ML-Agents' memory_size")
+    sequence_length: int = Field(default=64, ge=2, le=1024, description="decisions that are learned through at once")
+
 
 class Hyperparameters(Contract):
     """PPO's hyperparameters by RLlib's names. A field left out is chosen by preset or from the build's specs."""
 
     lr: float | None = Field(default=None, gt=0, le=1)
+    lr_schedule: Schedule | None = None
+    entropy_schedule: Schedule | None = None
+    clip_schedule: Schedule | None = None
     gamma: float | None = Field(default=None, ge=0, le=1)
     lambda_: float | None = Field(default=None, ge=0, le=1, description="lambda of generalised advantage estimation")
     clip_param: float | None = Field(default=None, gt=0, lt=1)
@@ -45,6 +58,28 @@ class Network(Contract):
     goal_conditioning: Literal["film", "none"] | None = Field(
         default=None, description="film: goal signals scale and shift every hidden layer; left out, where there are any"
     )
+    image_encoder: Literal["simple", "nature_cnn", "resnet", "match3"] | None = Field(
+        default=None, description="by ML-Agents' vis_encode_type; left out, by the size of the image"
+    )
+    memory: Memory | None = Field(default=None, description="left out: the policy remembers nothing")
+
+
+class Curiosity(Contract):
+    """An intrinsic reward for what is new: ICM (arXiv:1705.05363) or RND (arXiv:1810.12894)."""
+
+    kind: Literal["icm", "rnd"] = "rnd"
+    strength: float = Field(default=0.01, gt=0)
+    lr: float = Field(default=3e-4, gt=0, le=1)
+    hidden_sizes: tuple[int, ...] = Field(default=(128,), min_length=1, max_length=8)
+
+
+class BehavioralCloning(Contract):
+    """A warm start from ML-Agents recordings, whose weight falls in a straight line to nothing."""
+
+    demo: str = Field(min_length=1, description="a .demo file, or a folder of them, in the build's zip")
+    strength: float = Field(default=0.5, gt=0, le=1)
+    steps: int = Field(default=50_000, ge=1, description="agent decisions until it ends")
+    batch_size: int | None = Field(default=None, ge=1, description="left out: the minibatch's size")
 
 
 class StopRule(Contract):
@@ -80,6 +115,8 @@ class BehaviorSettings(Contract):
     network: Network = Network()
     stop: StopRule | None = None
     self_play: SelfPlay | None = None
+    curiosity: Curiosity | None = None
+    behavioral_cloning: BehavioralCloning | None = None
 
 
 class Environment(Contract):
@@ -107,6 +144,8 @@ class TrainingJobConfig(Contract):
     network: Network = Network()
     stop: StopRule | None = Field(default=None, description="left out: the default rule of the preset")
     self_play: SelfPlay | None = Field(default=None, description="left out: all teams learn, unless a preset says so")
+    curiosity: Curiosity | None = None
+    behavioral_cloning: BehavioralCloning | None = None
     behaviors: dict[str, BehaviorSettings] = Field(default_factory=dict, description="by behavior name, without team")
     environment: Environment = Environment()
     seed: int = Field(default=0, ge=0, lt=2**31)

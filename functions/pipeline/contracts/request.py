@@ -5,15 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from pipeline.contracts.base import Contract, PolicyName
-from pipeline.contracts.job import (
-    BehaviorSettings,
-    Environment,
-    Hyperparameters,
-    Network,
-    SelfPlay,
-    StopRule,
-    TrainingJobConfig,
-)
+from pipeline.contracts.job import TrainingJobConfig
 
 
 class BuildSource(Contract):
@@ -54,17 +46,9 @@ class EndpointRequest(Contract):
     instance_count: int = Field(default=1, ge=1, le=10)
 
 
-class RunOptions(Contract):
+class RunOptions(TrainingJobConfig):
     """Every choice of a run but its policy and build. What `gamedojo.json` inside a zip may say."""
 
-    algorithm: Literal["PPO"] = "PPO"
-    hyperparameters: Hyperparameters = Hyperparameters()
-    network: Network = Network()
-    stop: StopRule | None = None
-    self_play: SelfPlay | None = None
-    behaviors: dict[str, BehaviorSettings] = Field(default_factory=dict)
-    environment: Environment = Environment()
-    seed: int = Field(default=0, ge=0, lt=2**31)
     instances: Instances = Instances()
     evaluation: Evaluation = Evaluation()
     endpoint: EndpointRequest = EndpointRequest()
