@@ -1,0 +1,209 @@
+"""Intrinsic rewards for what is new: what ICM (`icm`) and RND (`rnd`) have in common.
+
+The build's reward stays the main thing; a policy that never meets it goes where predictions are still bad.
+"""
+
+from collections.abc import Iterable, Sequence
+from copy import copy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from ray.rllib.env.single_agent_episode import SingleAgentEpisode
+from ray.rllib.env.utils.infinite_lookback_buffer import InfiniteLookbackBuffer
+from torch import nn
+
+from rl_src.envs.specs import BehaviorSpec
+from rl_src.training.checkpoint import Arrays
+from rl_src.training.config import CuriositySettings, ResolvedNetwork
+from rl_src.training.errors import InvalidCheckpointError, TrainingDivergedError
+from rl_src.training.icm import ICM
+from rl_src.training.network import RunningMoments
+from rl_src.training.optimizer import FlatAdam
+from rl_src.training.rnd import RND
+
+FloatArray = NDArray[np.float32]
+
+REWARD_LIMIT = 5.0
+"""In units of the running deviation: one odd observation must not outweigh a whole batch."""
+
+MINIBATCH = 256
+"""Transitions of one gradient step."""
+
+
+@dataclass(frozen=True)
+class Transitions:
+    """N transitions among M observations, none of which is kept twice.
+
+    Attributes:
+        observations: [M, *shape] for each sensor.
+        before: [N] rows of the observations that were acted on.
+        after: [N] rows of those that came next.
+        actions: [N, A], packed as in `action_distribution`.
+    """
+
+    observations: tuple[torch.Tensor, ...]
+    before: torch.Tensor
+    after: torch.Tensor
+    actions: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.actions)
+
+    @classmethod
+    def of(cls, episodes: Sequence[SingleAgentEpisode]) -> "Transitions":
+        """All transitions of stretches of L actions and L + 1 observations, in order."""
+        lengths = [len(episode) for episode in episodes]
+        # Each stretch before this one has one observation more than actions.
+        before = np.arange(sum(lengths)) + np.repeat(np.arange(len(lengths)), lengths)
+        sensors = zip(*(episode.observations.data for episode in episodes), strict=True)
+        return cls(
+            observations=tuple(torch.from_numpy(np.concatenate(values)) for values in sensors),
+            before=torch.from_numpy(before),
+            after=torch.from_numpy(before + 1),
+            actions=torch.from_numpy(np.concatenate([episode.actions.data for episode in episodes])),
+        )
+
+
+class Curiosity:
+    """One behavior's intrinsic rewards, in plain torch on the CPU.
+
+    Deterministic by its seed, and torch's global generator is left as it was: a run without it gets the same numbers.
+    """
+
+    def __init__(self, settings: CuriositySettings, behavior: BehaviorSpec, seed: int) -> None:
+        self._strength = settings.strength
+        network = ResolvedNetwork(settings.hidden_sizes, "relu", normalize_observations=True)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            self.model = (
+                ICM(behavior.observations, behavior.actions, network)
+                if settings.kind == "icm"
+                else RND(behavior.observations, network)
+            )
+        vectors = [i for i, item in enumerate(behavior.observations) if not item.is_image]
+        sizes = {i: int(np.prod(behavior.observations[i].shape)) for i in vectors}
+        self._moments = nn.ModuleDict({str(i): RunningMoments(size) for i, size in sizes.items()})
+        self._scale = RunningMoments(1)
+        self._optimizer = FlatAdam([item for item in self.model.parameters() if item.requires_grad], settings.lr)
+        self._shuffling = torch.Generator().manual_seed(seed)
+
+    @torch.no_grad()
+    def intrinsic_rewards(self, transitions: Transitions) -> FloatArray:
+        """Reward of each transition: [N]. Once for each batch: it is counted in the running statistics.
+
+        The unit is the root mean square of all rewards so far. So `strength` is about what a decision earns at first,
+        and less the better everything is known. Its deviation from the mean would be no unit where all is equally new.
+        """
+        self._count_observations(transitions)
+        surprise = self._surprise(transitions)
+        self._scale.update(surprise.square().unsqueeze(1))
+        deviation = self._scale.mean.clamp(min=1e-12).sqrt()
+        rewards = (surprise / deviation).clamp(max=REWARD_LIMIT) * self._strength
+        return np.asarray(rewards.numpy(), dtype=np.float32)
+
+    def update(self, transitions: Transitions) -> dict[str, float]:
+        """Learn from the batch once; returns the mean losses.
+
+        Raises:
+            TrainingDivergedError: a loss is not finite; the weights are those before the step.
+        """
+        observations = self.normalized(transitions.observations)
+        order = torch.randperm(len(transitions), generator=self._shuffling)
+        parts = torch.tensor_split(order, _minibatches(len(order)))
+        totals: dict[str, float] = {}
+        for rows in parts:
+            losses = self.model.losses(*_take(observations, transitions, rows))
+            self._step(losses)
+            for name, value in losses.items():
+                totals[name] = totals.get(name, 0.0) + value.item() / len(parts)
+        return totals
+
+    def state(self) -> Arrays:
+        """Weights, running statistics, optimizer and random state, by name."""
+        optimizer = self._optimizer.state_dict()
+        return {
+            **{name: value.numpy().copy() for name, value in self._parts().state_dict().items()},
+            "optimizer.mean": optimizer["mean"].numpy(),
+            "optimizer.square": optimizer["square"].numpy(),
+            "optimizer.step": np.array([optimizer["step"]]),
+            "shuffling": self._shuffling.get_state().numpy(),
+        }
+
+    def set_state(self, arrays: Arrays) -> None:
+        """The inverse of `state`; the learning rate stays what the settings say.
+
+        Raises:
+            InvalidCheckpointError: names or shapes are of another module.
+        """
+        try:
+            tensors = {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}
+            self._shuffling.set_state(tensors.pop("shuffling"))
+            optimizer = {name: tensors.pop(f"optimizer.{name}") for name in ("mean", "square", "step")}
+            self._optimizer.load_state_dict({**self._optimizer.state_dict(), **optimizer})
+            self._parts().load_state_dict(tensors)
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise InvalidCheckpointError(f"the checkpoint's curiosity does not fit: {error!r}.") from error
+
+    def _parts(self) -> nn.ModuleDict:
+        return nn.ModuleDict({"model": self.model, "moments": self._moments, "scale": self._scale})
+
+    def _step(self, losses: dict[str, torch.Tensor]) -> None:
+        loss = torch.stack(list(losses.values())).sum()
+        if not torch.isfinite(loss):
+            raise TrainingDivergedError(f"curiosity's loss ({loss.item():g}) is not finite.")
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step()
+
+    def _surprise(self, transitions: Transitions) -> torch.Tensor:
+        """[N], in parts: pictures through convolutions take memory."""
+        observations = self.normalized(transitions.observations)
+        rows = torch.arange(len(transitions))
+        parts = [
+            self.model.surprise(*_take(observations, transitions, own))
+            for own in torch.tensor_split(rows, _minibatches(len(rows)))
+        ]
+        return torch.cat(parts)
+
+    def _count_observations(self, transitions: Transitions) -> None:
+        for name, moments in self._moments.items():
+            assert isinstance(moments, RunningMoments)
+            moments.update(transitions.observations[int(name)].flatten(1))
+
+    def normalized(self, observations: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Observations as the model sees them; images pass as they are."""
+        return [
+            self._moments[str(i)](value.flatten(1)) if str(i) in self._moments else value
+            for i, value in enumerate(observations)
+        ]
+
+
+def with_rewards(episodes: Iterable[SingleAgentEpisode], added: FloatArray) -> list[SingleAgentEpisode]:
+    """The same episodes with further rewards, [N] over all of them; the given ones are left as they are."""
+    changed, start = [], 0
+    for episode in episodes:
+        own = copy(episode)
+        end = start + len(episode)
+        own.rewards = InfiniteLookbackBuffer(np.asarray(episode.rewards.data) + added[start:end])
+        changed.append(own)
+        start = end
+    return changed
+
+
+def _minibatches(count: int) -> int:
+    """How many; equal parts rather than a small rest, as in the learner."""
+    return max(1, count // MINIBATCH)
+
+
+def _take(
+    observations: Sequence[torch.Tensor], transitions: Transitions, rows: torch.Tensor
+) -> tuple[list[torch.Tensor], list[torch.Tensor], torch.Tensor]:
+    """Observations before and after, and actions, of some transitions."""
+    before, after = transitions.before[rows], transitions.after[rows]
+    return (
+        [value[before] for value in observations],
+        [value[after] for value in observations],
+        transitions.actions[rows],
+    )
