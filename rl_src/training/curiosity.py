@@ -28,8 +28,11 @@ FloatArray = NDArray[np.float32]
 REWARD_LIMIT = 5.0
 """In units of the running deviation: one odd observation must not outweigh a whole batch."""
 
-MINIBATCH = 256
-"""Transitions of one gradient step."""
+GAMMA_LIMIT = 0.999
+"""Without discount, what comes after an episode would have no end."""
+
+INTRINSIC_REWARD = "intrinsic_reward"
+"""Statistic: what a decision of the batch earned on average, strength included."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +73,29 @@ class Curiosity:
     """One behavior's intrinsic rewards, in plain torch on the CPU.
 
     Deterministic by its seed, and torch's global generator is left as it was: a run without it gets the same numbers.
+
+    Args:
+        settings: kind, strength, learning rate and hidden layers.
+        behavior: its specs.
+        seed: of the weights and of the order of minibatches.
+        gamma: the policy's discount.
+        num_epochs: how often a batch is learned from.
+        minibatch_size: transitions of a gradient step.
     """
 
-    def __init__(self, settings: CuriositySettings, behavior: BehaviorSpec, seed: int) -> None:
+    def __init__(
+        self,
+        settings: CuriositySettings,
+        behavior: BehaviorSpec,
+        seed: int,
+        *,
+        gamma: float = 0.99,
+        num_epochs: int = 3,
+        minibatch_size: int = 64,
+    ) -> None:
         self._strength = settings.strength
+        self._gamma = gamma
+        self._num_epochs, self._minibatch_size = num_epochs, minibatch_size
         network = ResolvedNetwork(settings.hidden_sizes, "relu", normalize_observations=True)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
@@ -88,6 +110,20 @@ class Curiosity:
         self._scale = RunningMoments(1)
         self._optimizer = FlatAdam([item for item in self.model.parameters() if item.requires_grad], settings.lr)
         self._shuffling = torch.Generator().manual_seed(seed)
+
+    def learn(self, episodes: Sequence[SingleAgentEpisode]) -> tuple[list[SingleAgentEpisode], dict[str, float]]:
+        """Reward a batch, and learn from it.
+
+        Returns:
+            Copies of the episodes with the intrinsic rewards added, and the batch's `statistic_names`.
+
+        Raises:
+            TrainingDivergedError: a loss is not finite.
+        """
+        transitions = Transitions.of(episodes)
+        rewards = self.intrinsic_rewards(transitions)
+        statistics = {INTRINSIC_REWARD: float(rewards.mean()), **self.update(transitions)}
+        return with_rewards(episodes, beyond_the_end(episodes, rewards, self._gamma)), statistics
 
     @torch.no_grad()
     def intrinsic_rewards(self, transitions: Transitions) -> FloatArray:
@@ -104,20 +140,21 @@ class Curiosity:
         return np.asarray(rewards.numpy(), dtype=np.float32)
 
     def update(self, transitions: Transitions) -> dict[str, float]:
-        """Learn from the batch once; returns the mean losses.
+        """Learn from the batch, `num_epochs` times over; returns the mean losses.
 
         Raises:
             TrainingDivergedError: a loss is not finite; the weights are those before the step.
         """
         observations = self.normalized(transitions.observations)
-        order = torch.randperm(len(transitions), generator=self._shuffling)
-        parts = torch.tensor_split(order, _minibatches(len(order)))
+        parts = self._parts_of(len(transitions))
         totals: dict[str, float] = {}
-        for rows in parts:
-            losses = self.model.losses(*_take(observations, transitions, rows))
-            self._step(losses)
-            for name, value in losses.items():
-                totals[name] = totals.get(name, 0.0) + value.item() / len(parts)
+        for _ in range(self._num_epochs):
+            order = torch.randperm(len(transitions), generator=self._shuffling)
+            for rows in torch.tensor_split(order, parts):
+                losses = self.model.losses(*_take(observations, transitions, rows))
+                self._step(losses)
+                for name, value in losses.items():
+                    totals[name] = totals.get(name, 0.0) + value.item() / (parts * self._num_epochs)
         return totals
 
     def state(self) -> Arrays:
@@ -149,6 +186,10 @@ class Curiosity:
     def _parts(self) -> nn.ModuleDict:
         return nn.ModuleDict({"model": self.model, "moments": self._moments, "scale": self._scale})
 
+    def _parts_of(self, count: int) -> int:
+        """How many minibatches; of equal size rather than with a small rest, as in the learner."""
+        return max(1, count // self._minibatch_size)
+
     def _step(self, losses: dict[str, torch.Tensor]) -> None:
         loss = torch.stack(list(losses.values())).sum()
         if not torch.isfinite(loss):
@@ -163,7 +204,7 @@ class Curiosity:
         rows = torch.arange(len(transitions))
         parts = [
             self.model.surprise(*_take(observations, transitions, own))
-            for own in torch.tensor_split(rows, _minibatches(len(rows)))
+            for own in torch.tensor_split(rows, self._parts_of(len(rows)))
         ]
         return torch.cat(parts)
 
@@ -180,6 +221,30 @@ class Curiosity:
         ]
 
 
+def statistic_names(settings: CuriositySettings | None) -> tuple[str, ...]:
+    """What a progress line tells of curiosity."""
+    if settings is None:
+        return ()
+    own = (INTRINSIC_REWARD, "curiosity_loss")
+    return (*own, "curiosity_inverse_loss") if settings.kind == "icm" else own
+
+
+def beyond_the_end(episodes: Sequence[SingleAgentEpisode], rewards: FloatArray, gamma: float) -> FloatArray:
+    """Intrinsic rewards of a batch, [N], such that they neither reward nor punish that an episode ends.
+
+    RND's paper (section 2.3) and ML-Agents (`curiosity_reward_provider.py`, `_ignore_done`) give curiosity a value
+    function of its own, for which episodes do not end: otherwise the longest life earns most, and a goal that ends it
+    is avoided. Here, with one value function, a termination earns what the next episode promises: the batch's mean
+    reward r from there on, gamma * r / (1 - gamma).
+    """
+    gamma = min(gamma, GAMMA_LIMIT)
+    added = rewards.copy()
+    ends = np.cumsum([len(episode) for episode in episodes]) - 1
+    terminated = np.array([episode.is_terminated for episode in episodes])
+    added[ends[terminated]] += gamma / (1.0 - gamma) * rewards.mean()
+    return added
+
+
 def with_rewards(episodes: Iterable[SingleAgentEpisode], added: FloatArray) -> list[SingleAgentEpisode]:
     """The same episodes with further rewards, [N] over all of them; the given ones are left as they are."""
     changed, start = [], 0
@@ -190,11 +255,6 @@ def with_rewards(episodes: Iterable[SingleAgentEpisode], added: FloatArray) -> l
         changed.append(own)
         start = end
     return changed
-
-
-def _minibatches(count: int) -> int:
-    """How many; equal parts rather than a small rest, as in the learner."""
-    return max(1, count // MINIBATCH)
 
 
 def _take(

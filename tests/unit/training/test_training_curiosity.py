@@ -9,7 +9,14 @@ from ray.rllib.env.utils.infinite_lookback_buffer import InfiniteLookbackBuffer
 
 from rl_src.envs.specs import ActionSpec, BehaviorSpec, ObservationSpec
 from rl_src.training.config import CuriositySettings
-from rl_src.training.curiosity import REWARD_LIMIT, Curiosity, Transitions, with_rewards
+from rl_src.training.curiosity import (
+    REWARD_LIMIT,
+    Curiosity,
+    Transitions,
+    beyond_the_end,
+    statistic_names,
+    with_rewards,
+)
 from rl_src.training.errors import InvalidCheckpointError, TrainingDivergedError
 from rl_src.training.icm import ICM, encode_actions
 
@@ -19,7 +26,8 @@ CORRIDOR = BehaviorSpec("Corridor", (ObservationSpec("place", (PLACES,)),), Acti
 
 
 def curiosity(kind, behavior=CORRIDOR, *, seed=0, **settings) -> Curiosity:
-    return Curiosity(CuriositySettings(kind=kind, **{"strength": 1.0, "lr": 3e-3, **settings}), behavior, seed)
+    own = CuriositySettings(kind=kind, **{"strength": 1.0, "lr": 3e-3, **settings})
+    return Curiosity(own, behavior, seed, num_epochs=1, minibatch_size=256)
 
 
 def transitions(observations, following, actions) -> Transitions:
@@ -42,10 +50,10 @@ def walks(places, seed=0, count=512) -> Transitions:
     return transitions([eye[place]], [eye[following]], torch.from_numpy(action)[:, None])
 
 
-def some_episodes() -> list[SingleAgentEpisode]:
+def some_episodes(*terminated: bool) -> list[SingleAgentEpisode]:
     """Stretches of 3 and 2 decisions; what is observed counts on from 0."""
     episodes, seen = [], 0
-    for length in (3, 2):
+    for length, ended in zip((3, 2), terminated or (True, True), strict=True):
         observations = np.arange(seen, seen + length + 1, dtype=np.float32)[:, None]
         seen += length + 1
         episodes.append(
@@ -54,7 +62,7 @@ def some_episodes() -> list[SingleAgentEpisode]:
                 actions=InfiniteLookbackBuffer(observations[:-1] * 100),
                 rewards=InfiniteLookbackBuffer(np.ones(length, dtype=np.float32)),
                 extra_model_outputs={Columns.ACTION_LOGP: np.zeros(length, dtype=np.float32)},
-                terminated=True,
+                terminated=ended,
                 len_lookback_buffer=0,
             )
         )
@@ -79,6 +87,40 @@ def test_rewards_are_added_to_a_copy():
     assert [len(episode) for episode in changed] == [3, 2]
     assert all(episode.is_terminated for episode in changed)
     assert [episode.get_return() for episode in changed] == [9, 11]
+
+
+def discounted(rewards, gamma: float) -> float:
+    return float(np.polynomial.polynomial.polyval(gamma, rewards))
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.9, 0.99])
+def test_an_end_neither_gains_nor_loses_curiosity_s_rewards(gamma):
+    """Where all is equally new, an episode that terminates is worth as much as one that never does."""
+    added = beyond_the_end(some_episodes(True, False), np.full(5, 0.3, dtype=np.float32), gamma)
+    assert discounted(added[:3], gamma) == pytest.approx(0.3 / (1 - gamma), rel=1e-5)
+    assert added[3:].tolist() == pytest.approx([0.3, 0.3])  # goes on: its last observation is valued
+
+
+def test_an_end_is_worth_the_batch_s_mean_and_bounded_without_discount():
+    rewards = np.array([1, 2, 3, 4, 5], dtype=np.float32)
+    assert beyond_the_end(some_episodes(True, True), rewards, 0.5).tolist() == [1, 2, 6, 4, 8]
+    assert np.isfinite(beyond_the_end(some_episodes(True, True), rewards, 1.0)).all()
+    assert rewards.tolist() == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_learning_from_episodes_rewards_copies_and_tells_of_it(kind):
+    behavior = BehaviorSpec("Two", (ObservationSpec("a", (1,)), ObservationSpec("b", (1,))), ActionSpec(1, ()))
+    settings = CuriositySettings(kind=kind, strength=0.5, hidden_sizes=(8,))
+    own, same = Curiosity(settings, behavior, 0, gamma=0.0), Curiosity(settings, behavior, 0)
+    episodes = some_episodes()
+    changed, statistics = own.learn(episodes)
+    earned = same.intrinsic_rewards(Transitions.of(episodes))
+    np.testing.assert_allclose(np.concatenate([item.rewards.data for item in changed]), 1 + earned, rtol=1e-6)
+    assert all((item.rewards.data == 1).all() for item in episodes)
+    assert tuple(statistics) == statistic_names(settings)
+    assert statistics["intrinsic_reward"] == pytest.approx(earned.mean())
+    assert own.intrinsic_rewards(Transitions.of(episodes)).tolist() != earned.tolist()  # it has learned
 
 
 @pytest.mark.parametrize("kind", KINDS)
