@@ -1,0 +1,253 @@
+"""One behavior of an ML-Agents trainer file, in the form of a request.
+
+What the file leaves out has ML-Agents' own default here, not ours: the same file should train alike
+(`mlagents/trainers/settings.py` and `trainers/ppo/optimizer_torch.py`, 1.1.0).
+"""
+
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+from pipeline.rules.foreign_settings import Findings, Section, Setting, Settings
+
+SUPPORTED: Final[Mapping[str, str]] = {"ppo": "PPO"}
+"""`trainer_type` to the request's `algorithm`; each needs a reader of its hyperparameters in `_HYPERPARAMETERS`."""
+
+_UNSUPPORTED: Final[Mapping[str, str]] = {
+    "sac": "SAC is not supported yet, and PPO in its place would learn otherwise; to train with PPO all the same, "
+    "write trainer_type: ppo with PPO's hyperparameters",
+    "poca": "MA-POCA is not supported yet, and PPO in its place would pass over group rewards; if the agents are "
+    "rewarded one by one, write trainer_type: ppo",
+}
+
+_SCHEDULES = {"linear": "linear", "constant": "constant"}
+_ENCODERS = {name: name for name in ("simple", "nature_cnn", "resnet", "match3")}
+_CONDITIONING = {"hyper": "film", "none": "none"}
+
+_WITHOUT_COUNTERPART: Final[Mapping[str, str]] = {
+    "summary_freq": "progress is told after every update",
+    "checkpoint_interval": "checkpoints are written by time, at the end and at the best evaluation",
+    "keep_checkpoints": "the latest and the best checkpoint are kept",
+    "even_checkpoints": "checkpoints are written by time, at the end and at the best evaluation",
+    "threaded": "sampling and learning always overlap, by one update",
+    "time_horizon": "an agent's stretch of experience is as long as the batch allows, not cut at a horizon",
+    "framework": "PyTorch is the only one",
+}
+
+
+def read_behavior(document: Mapping[Any, Any], path: str, findings: Findings) -> Settings:
+    """The settings of `BehaviorSettings` (and `algorithm`), each with the setting of the file that it comes from.
+
+    Args:
+        document: what stands below the behavior's name, merged over the file's default settings.
+        path: where it stands.
+        findings: takes problems and notes.
+    """
+    section = Section(document, path, findings)
+    for name, note in _WITHOUT_COUNTERPART.items():
+        section.note(name, note)
+    if section.has("init_path"):
+        section.refuse("init_path", "training cannot begin from ML-Agents' own checkpoints; remove the setting")
+    limit = section.whole("max_steps", 500_000)
+    settings: Settings = {"stop": Setting({"env_steps": limit}, section.path("max_steps"))}
+    algorithm = _algorithm(section)
+    hyperparameters = section.section("hyperparameters") or Section({}, section.path("hyperparameters"), findings)
+    if algorithm:
+        settings |= _HYPERPARAMETERS[algorithm](hyperparameters)
+        settings["algorithm"] = Setting(algorithm, section.path("trainer_type"))
+    settings |= _network(section, settings)
+    settings |= _reward_signals(section)
+    settings |= _self_play(section.section("self_play"))
+    settings |= _behavioral_cloning(section.section("behavioral_cloning"), limit)
+    section.close()
+    return settings
+
+
+def _algorithm(section: Section) -> str | None:
+    name = section.value("trainer_type") or "ppo"
+    if name in SUPPORTED:
+        return SUPPORTED[name]
+    other = f"{name!r} is a trainer of your own, which does not run here; write trainer_type: ppo"
+    section.refuse("trainer_type", _UNSUPPORTED.get(str(name), other))
+    return None
+
+
+def _ppo(section: Section) -> Settings:
+    batch, buffer = section.whole("batch_size", 1024), section.whole("buffer_size", 10_240)
+    if buffer < batch:
+        section.refuse("buffer_size", f"{buffer} is less than batch_size ({batch}); make it a multiple of batch_size")
+    # A schedule that is not given follows the learning rate's, where that is given (`check_hyperparam_schedules`).
+    follows = section.value("learning_rate_schedule")
+    default = follows if follows in _SCHEDULES else "linear"
+    section.note("shared_critic", "policy and value function have networks of their own")
+    values: dict[str, tuple[str, Any]] = {
+        "minibatch_size": ("batch_size", batch),
+        "train_batch_size": ("buffer_size", buffer),
+        "lr": ("learning_rate", section.number("learning_rate", 3.0e-4)),
+        "lr_schedule": ("learning_rate_schedule", section.choice("learning_rate_schedule", _SCHEDULES, "linear")),
+        "entropy_coeff": ("beta", section.number("beta", 5.0e-3)),
+        "entropy_schedule": ("beta_schedule", section.choice("beta_schedule", _SCHEDULES, default)),
+        "clip_param": ("epsilon", section.number("epsilon", 0.2)),
+        "clip_schedule": ("epsilon_schedule", section.choice("epsilon_schedule", _SCHEDULES, default)),
+        "lambda_": ("lambd", section.number("lambd", 0.95)),
+        "num_epochs": ("num_epoch", section.whole("num_epoch", 3)),
+    }
+    section.close()
+    settings = {f"hyperparameters.{ours}": Setting(value, section.path(name)) for ours, (name, value) in values.items()}
+    # The weight of the value loss is a constant of ML-Agents' PPO loss.
+    return settings | {"hyperparameters.vf_loss_coeff": Setting(0.5, section.path(""))}
+
+
+_HYPERPARAMETERS: Final = {"PPO": _ppo}
+
+
+def _network(behavior: Section, settings: Settings) -> Settings:
+    section = behavior.section("network_settings") or Section({}, behavior.path("network_settings"), behavior.findings)
+    if section.value("deterministic") is True:
+        section.refuse("deterministic", "an agent that does not explore does not learn; remove the setting")
+    if section.has("deterministic"):
+        section.flag("deterministic", False)
+    sizes = [section.whole("hidden_units", 128)] * section.whole("num_layers", 2)
+    found = {
+        "network.hidden_sizes": Setting(sizes, section.path("num_layers")),
+        "network.activation": Setting("silu", section.path("")),
+        "network.normalize_observations": Setting(section.flag("normalize", False), section.path("normalize")),
+        "network.image_encoder": Setting(_encoder(section), section.path("vis_encode_type")),
+    }
+    if section.has("goal_conditioning_type"):
+        conditioning = section.choice("goal_conditioning_type", _CONDITIONING, "hyper")
+        found["network.goal_conditioning"] = Setting(conditioning, section.path("goal_conditioning_type"))
+        if conditioning == "film":
+            section.note("goal_conditioning_type", "goals scale and shift the layers (FiLM), without a hypernetwork")
+    found |= _memory(section.section("memory"), settings)
+    section.close()
+    return found
+
+
+def _encoder(section: Section) -> str:
+    if section.value("vis_encode_type") == "fully_connected":
+        section.refuse("vis_encode_type", "images are read by convolutions only; write vis_encode_type: simple")
+        return "simple"
+    return section.choice("vis_encode_type", _ENCODERS, "simple")
+
+
+def _memory(section: Section | None, settings: Settings) -> Settings:
+    if section is None:
+        return {}
+    # ML-Agents counts the LSTM's hidden and cell state together (`torch_entities/layers.py`, class LSTM).
+    both, length = section.whole("memory_size", 128), section.whole("sequence_length", 64)
+    if both % 2:
+        section.refuse(
+            "memory_size", f"must be even, not {both}: one half of it is the hidden state, one the cell state"
+        )
+    batch = settings.get("hyperparameters.minibatch_size")
+    if batch is not None and length > batch.value:
+        section.refuse("sequence_length", f"{length} is more than batch_size ({batch.value})")
+    section.close()
+    return {
+        "network.memory.size": Setting(both // 2, section.path("memory_size")),
+        "network.memory.sequence_length": Setting(length, section.path("sequence_length")),
+    }
+
+
+def _reward_signals(behavior: Section) -> Settings:
+    section = behavior.section("reward_signals")
+    gamma = Setting(0.99, behavior.path("reward_signals"))
+    if section is None:
+        return {"hyperparameters.gamma": gamma}
+    if section.has("gail"):
+        section.refuse("gail", "GAIL is not supported; remove it, and give the recording to behavioral_cloning")
+    settings: Settings = {}
+    strength = 1.0
+    extrinsic = section.section("extrinsic")
+    if extrinsic is None:
+        section.refuse("", "without the signal extrinsic the game's own reward would not count; add extrinsic")
+    else:
+        gamma = Setting(extrinsic.number("gamma", 0.99), extrinsic.path("gamma"))
+        strength = _extrinsic_strength(extrinsic)
+    settings["hyperparameters.gamma"] = gamma
+    return settings | _curiosity(section, strength, gamma.value)
+
+
+def _extrinsic_strength(section: Section) -> float:
+    strength = section.number("strength", 1.0)
+    section.note("network_settings", "the game's reward comes from the game; no network is made for it")
+    if strength <= 0:
+        section.refuse("strength", "must be above 0, or the game's own reward would not count")
+        strength = 1.0
+    elif strength != 1:
+        section.note("strength", "returns are told as the game gives them; a curiosity's strength was divided by it")
+    section.close()
+    return strength
+
+
+def _curiosity(signals: Section, extrinsic_strength: float, gamma: float) -> Settings:
+    """Intrinsic reward; its strength is in relation to the game's reward, which we do not scale."""
+    kinds = [
+        (name, kind, lr) for name, kind, lr in (("curiosity", "icm", 3e-4), ("rnd", "rnd", 1e-4)) if signals.has(name)
+    ]
+    signals.close()
+    if len(kinds) > 1:
+        signals.refuse("rnd", "one kind of curiosity at a time; remove curiosity or rnd")
+    if not kinds or (section := signals.section(kinds[0][0])) is None:
+        return {}
+    _, kind, lr = kinds[0]
+    strength = section.number("strength", 1.0) / extrinsic_strength
+    if section.number("gamma", 0.99) != gamma:
+        section.note("gamma", f"all rewards are discounted alike, by extrinsic.gamma ({gamma:g})")
+    rate = section.number("learning_rate", lr)
+    units = section.whole("encoding_size", 128)
+    network = section.section("network_settings") or Section({}, section.path("network_settings"), signals.findings)
+    sizes = [network.whole("hidden_units", units)] * network.whole("num_layers", 2)
+    for name in ("normalize", "vis_encode_type", "memory", "goal_conditioning_type", "deterministic"):
+        network.note(name, "curiosity's network has no such setting")
+    network.close()
+    section.close()
+    if strength == 0:
+        section.note("strength", "0: no curiosity")
+        return {}
+    return {
+        "curiosity.kind": Setting(kind, signals.path(kinds[0][0])),
+        "curiosity.strength": Setting(strength, section.path("strength")),
+        "curiosity.lr": Setting(rate, section.path("learning_rate")),
+        "curiosity.hidden_sizes": Setting(sizes, network.path("num_layers")),
+    }
+
+
+def _self_play(section: Section | None) -> Settings:
+    if section is None:
+        return {}
+    save_steps = section.whole("save_steps", 20_000)
+    values = {
+        "save_steps": save_steps,
+        "team_change": section.whole("team_change", 5 * save_steps),
+        "swap_steps": section.whole("swap_steps", 2_000),
+        "window": section.whole("window", 10),
+        "play_against_latest_model_ratio": section.number("play_against_latest_model_ratio", 0.5),
+        "initial_elo": section.number("initial_elo", 1200.0),
+    }
+    section.close()
+    return {f"self_play.{name}": Setting(value, section.path(name)) for name, value in values.items()}
+
+
+def _behavioral_cloning(section: Section | None, limit: int) -> Settings:
+    if section is None:
+        return {}
+    path = section.value("demo_path")
+    if not isinstance(path, str) or not path.strip():
+        section.refuse("demo_path", "is missing; name the recording, a .demo file or a folder of them in the zip")
+        path = "missing"
+    steps = section.whole("steps", 0)
+    if steps == 0:
+        section.note("steps", "0: imitation goes on to the end (max_steps), and its weight falls as it goes")
+    section.note("num_epoch", "every update imitates as often as it learns from the batch")
+    section.note("samples_per_update", "every update imitates as often as it learns from the batch")
+    settings = {
+        "behavioral_cloning.demo": Setting(PurePosixPath(path.replace("\\", "/")).name, section.path("demo_path")),
+        "behavioral_cloning.strength": Setting(section.number("strength", 1.0), section.path("strength")),
+        "behavioral_cloning.steps": Setting(steps or limit, section.path("steps")),
+    }
+    if section.has("batch_size"):
+        settings["behavioral_cloning.batch_size"] = Setting(section.whole("batch_size", 1), section.path("batch_size"))
+    section.close()
+    return settings
