@@ -128,10 +128,15 @@ class Section:
             return None
         return Section(found, self.path(name), self.findings)
 
-    def note(self, name: str, note: str) -> None:
-        """Say this of the setting, if the document has it."""
-        if self.has(name):
+    def note(self, name: str, note: str, unless: object = None) -> None:
+        """Say this of the setting, if the document has it with another value than `unless`."""
+        if self.has(name) and self.value(name) != unless:
             self.findings.notes.append(SettingNote(setting=self.path(name), note=note))
+
+    def note_each(self, notes: Mapping[str, tuple[object, str]]) -> None:
+        """Notes by setting: the value that needs none, and the words."""
+        for name, (unless, note) in notes.items():
+            self.note(name, note, unless)
 
     def refuse(self, name: str, message: str) -> None:
         """The setting, or the section itself ("")."""

@@ -79,7 +79,7 @@ def _ppo(section: Section) -> Settings:
     # A schedule that is not given follows the learning rate's, where that is given (`check_hyperparam_schedules`).
     follows = section.value("learning_rate_schedule")
     default = follows if follows in _SCHEDULES else "linear"
-    section.note("shared_critic", "policy and value function have networks of their own")
+    section.note("shared_critic", "policy and value function have networks of their own", unless=False)
     values: dict[str, tuple[str, Any]] = {
         "minibatch_size": ("batch_size", batch),
         "train_batch_size": ("buffer_size", buffer),

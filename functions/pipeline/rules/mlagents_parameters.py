@@ -55,7 +55,9 @@ def _value(parent: Section, name: str) -> Any:
 
 
 def _sampler(kind: str, section: Section) -> Any:
-    section.note("seed", "each sampled parameter draws with a seed of its own, made from the run's")
+    section.has("seed")
+    if kind != "constant":
+        section.note("seed", "each sampled parameter draws with a seed of its own, made from the run's", unless=-1)
     numbers: dict[str, Any] = {name: section.number(name, value) for name, value in _NUMBERS[kind].items()}
     if kind == "multirangeuniform":
         numbers["intervals"] = _intervals(section)

@@ -15,27 +15,31 @@ from pipeline.rules.foreign_settings import Findings, Section, Setting, Settings
 from pipeline.rules.mlagents_behavior import read_behavior
 from pipeline.rules.mlagents_parameters import read_parameters
 
+_RESTARTS = "a build that ends is started again by our own rule"
 _ENVIRONMENT_NOTES = {
-    "env_path": "the build is the zip's",
-    "base_port": "ports are chosen as they are free",
-    "num_areas": "the build is asked for the training areas of its scene; num_envs plays copies of the build",
-    "max_lifetime_restarts": "a build that ends is started again by our own rule",
-    "restarts_rate_limit_n": "a build that ends is started again by our own rule",
-    "restarts_rate_limit_period_s": "a build that ends is started again by our own rule",
+    "env_path": (None, "the build is the zip's"),
+    "base_port": (None, "ports are chosen as they are free"),
+    "num_areas": (1, "the build is asked for the areas of its scene; num_envs plays several copies of it"),
+    "max_lifetime_restarts": (None, _RESTARTS),
+    "restarts_rate_limit_n": (None, _RESTARTS),
+    "restarts_rate_limit_period_s": (None, _RESTARTS),
 }
+"""By name: the value that changes nothing, and what to say of any other."""
+
+# What the build is told in their place: `EngineConfigurationChannel.configure` in rl_src/envs/side_channels.py.
 _ENGINE_NOTES = {
-    "width": "the window has the build's own size",
-    "height": "the window has the build's own size",
-    "quality_level": "the build's own quality level is kept",
-    "target_frame_rate": "the build runs as fast as it can",
-    "capture_frame_rate": "the build keeps its own capture frame rate",
-    "no_graphics_monitor": "a build without cameras runs without graphics",
+    "width": (80, "the build's window has 80 x 80 pixels; camera sensors have their own size"),
+    "height": (80, "the build's window has 80 x 80 pixels; camera sensors have their own size"),
+    "quality_level": (1, "the build is told quality level 1"),
+    "target_frame_rate": (-1, "the build is told to run as fast as it can (-1)"),
+    "capture_frame_rate": (60, "the build is told a capture frame rate of 60"),
+    "no_graphics_monitor": (False, "a build without camera sensors runs without graphics"),
 }
 _CHECKPOINT_NOTES = {
-    "run_id": "a run's name is made from the policy and its build",
-    "force": "a run never overwrites another",
-    "train_model": "every run trains",
-    "results_dir": "artifacts lie below the run's own prefix in the bucket",
+    "run_id": (None, "a run's name is made from the policy and its build"),
+    "force": (False, "a run never overwrites another"),
+    "train_model": (False, "every run trains"),
+    "results_dir": (None, "artifacts lie below the run's own prefix in the bucket"),
 }
 _CHECKPOINT_REFUSALS = {
     "initialize_from": "training cannot begin from ML-Agents' own checkpoints; remove the setting",
@@ -68,7 +72,7 @@ def read_trainer_file(document: Mapping[Any, Any]) -> tuple[dict[str, Any], list
     options |= _seed(root.section("env_settings"))
     _checkpoints(root.section("checkpoint_settings"))
     _torch(root.section("torch_settings"))
-    root.note("debug", "the log is always detailed")
+    root.note("debug", "the log is always detailed", unless=False)
     root.close()
     if findings.problems:
         raise InvalidDocumentError(findings.problems)
@@ -149,8 +153,7 @@ def _merged(base: Mapping[Any, Any], over: Mapping[Any, Any]) -> dict[Any, Any]:
 def _environment(section: Section | None) -> Settings:
     if section is None:
         return {}
-    for name, note in _ENVIRONMENT_NOTES.items():
-        section.note(name, note)
+    section.note_each(_ENVIRONMENT_NOTES)
     settings: Settings = {}
     if section.has("env_args"):
         found = section.value("env_args")
@@ -184,8 +187,7 @@ def _seed(section: Section | None) -> dict[str, Any]:
 def _engine(section: Section | None) -> Settings:
     if section is None:
         return {}
-    for name, note in _ENGINE_NOTES.items():
-        section.note(name, note)
+    section.note_each(_ENGINE_NOTES)
     settings: Settings = {}
     if section.has("time_scale"):
         settings["time_scale"] = Setting(section.number("time_scale", 20.0), section.path("time_scale"))
@@ -198,8 +200,7 @@ def _engine(section: Section | None) -> Settings:
 def _checkpoints(section: Section | None) -> None:
     if section is None:
         return
-    for name, note in _CHECKPOINT_NOTES.items():
-        section.note(name, note)
+    section.note_each(_CHECKPOINT_NOTES)
     for name, message in _CHECKPOINT_REFUSALS.items():
         if section.value(name) not in (None, False):
             section.refuse(name, message)

@@ -77,13 +77,13 @@ def test_as_ml_agents_saves_a_configuration():
         """
         gravity:
           curriculum:
-          - value: {sampler_type: constant, sampler_parameters: {seed: 5, value: 9.81}}
+          - value: {sampler_type: constant, sampler_parameters: {seed: -1, value: 9.81}}
             name: gravity
             completion_criteria: null
         """
     )
     assert parameters == {"gravity": 9.81}
-    assert len(notes) == 1
+    assert notes == set()
 
 
 @pytest.mark.parametrize(
@@ -116,3 +116,8 @@ def test_a_lesson_without_an_end_before_another_is_refused():
 def test_a_range_turned_round_is_refused():
     found = problems("a: {sampler_type: uniform, sampler_parameters: {min_value: 2, max_value: 1}}")
     assert "min_value" in " ".join(found.values())
+
+
+def test_a_samplers_own_seed_is_told():
+    _, notes = read("a: {sampler_type: gaussian, sampler_parameters: {seed: 4}}")
+    assert notes == {"environment_parameters.a.sampler_parameters.seed"}

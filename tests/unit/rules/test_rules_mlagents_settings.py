@@ -217,7 +217,6 @@ def test_engine_and_environment_settings():
         "env_settings.env_path",
         "env_settings.base_port",
         "engine_settings.width",
-        "engine_settings.capture_frame_rate",
     }
 
 
