@@ -149,6 +149,7 @@ class PPO:
 def ppo_config(config: ResolvedBehavior) -> PPOConfig:
     """RLlib's PPO on the new API stack, with our learner and connector."""
     settings = config.hyperparameters
+    memory = config.network.memory
     limit = config.stop.env_steps
     lr: Any = settings.lr if limit is None else [[0, settings.lr], [limit, settings.lr * FINAL_LR_FRACTION]]
     return (
@@ -160,7 +161,10 @@ def ppo_config(config: ResolvedBehavior) -> PPOConfig:
             learner_config_dict={"seed": behavior_seed(config)},
             learner_class=UnityPPOLearner,
             learner_connector=lambda *_: EpisodesToTrainBatch(
-                module_id=DEFAULT_MODULE_ID, gamma=settings.gamma, lambda_=settings.lambda_
+                module_id=DEFAULT_MODULE_ID,
+                gamma=settings.gamma,
+                lambda_=settings.lambda_,
+                sequence_length=memory.sequence_length if memory else 1,
             ),
             add_default_connectors_to_learner_pipeline=False,
         )

@@ -18,9 +18,14 @@ from rl_src.training.action_distribution import log_probabilities_and_entropy
 from rl_src.training.errors import TrainingDivergedError
 from rl_src.training.network import PolicyNetwork
 from rl_src.training.optimizer import FlatAdam
-from rl_src.training.rl_module import ACTION_MASK, network_of
+from rl_src.training.rl_module import ACTION_MASK, MEMORY, network_of
+from rl_src.training.sequences import PADDING
+from rl_src.training.train_batch import SEQUENCES
 
 Batch = dict[str, Any]
+
+DECIDED = "decided"
+"""Column of a minibatch of sequences, [S, T]: where there is a decision."""
 
 PROXIMAL_LOGP, IMPORTANCE = "proximal_logp", "importance"
 """Columns of the batch, [N] each."""
@@ -94,9 +99,10 @@ class UnityPPOLearner(PPOTorchLearner):
         batch = {**batch, **self._proximal(network, batch)}
         # Equal parts rather than a small rest, whose gradient would be the noisiest and count the same.
         parts = max(1, rows // (minibatch_size or rows))
+        items = len(batch[SEQUENCES]) if SEQUENCES in batch else rows
         totals = torch.zeros(5)
         for _ in range(num_epochs):
-            order = torch.randperm(rows, generator=self.shuffling)
+            order = torch.randperm(items, generator=self.shuffling)
             for indices in torch.tensor_split(order, parts):
                 totals += self._step(module_id, network, _take(batch, indices))
         network.update_moments(batch[Columns.OBS])
@@ -131,20 +137,17 @@ class UnityPPOLearner(PPOTorchLearner):
         step is kept near the present policy, not near that older one. On Basic (6 seeds), whose updates are large,
         PPO's own ratio needed 8,500 decisions, this 6,000, and learning without the lag 5,300.
         """
-        logp, _ = log_probabilities_and_entropy(
-            network.masked_inputs(network.normalized(batch[Columns.OBS]), batch.get(ACTION_MASK)),
-            batch[Columns.ACTIONS],
-            network.action_spec,
-        )
+        if SEQUENCES in batch:
+            batch = _take(batch, torch.arange(len(batch[SEQUENCES])))
+        inputs, _ = _evaluate(network, batch)
+        logp, _ = log_probabilities_and_entropy(inputs, batch[Columns.ACTIONS], network.action_spec)
         return {PROXIMAL_LOGP: logp, IMPORTANCE: (logp - batch[Columns.ACTION_LOGP]).exp().clamp(max=MAX_IMPORTANCE)}
 
     def _loss(self, network: PolicyNetwork, batch: Batch) -> tuple[torch.Tensor, list[torch.Tensor]]:
         config = self.config
         assert isinstance(config, PPOConfig)
-        observations = network.normalized(batch[Columns.OBS])
-        logp, entropies = log_probabilities_and_entropy(
-            network.masked_inputs(observations, batch.get(ACTION_MASK)), batch[Columns.ACTIONS], network.action_spec
-        )
+        inputs, values = _evaluate(network, batch)
+        logp, entropies = log_probabilities_and_entropy(inputs, batch[Columns.ACTIONS], network.action_spec)
         log_ratio = logp - batch[PROXIMAL_LOGP]
         ratio = log_ratio.exp()
         advantages = batch[Postprocessing.ADVANTAGES] * batch[IMPORTANCE]
@@ -152,7 +155,7 @@ class UnityPPOLearner(PPOTorchLearner):
         policy_loss = -torch.min(advantages * ratio, advantages * clipped).mean()  # eq. 7
         assert network.critic is not None
         targets = network.critic.normalize(batch[Postprocessing.VALUE_TARGETS])
-        vf_loss = (network.critic(observations) - targets).square().mean()
+        vf_loss = (values - targets).square().mean()
         entropy = entropies.mean()
         loss = policy_loss + config.vf_loss_coeff * vf_loss - config.entropy_coeff * entropy
         with torch.no_grad():
@@ -160,7 +163,22 @@ class UnityPPOLearner(PPOTorchLearner):
         return loss, [policy_loss.detach(), vf_loss.detach(), entropy.detach(), kl]
 
 
-def _take(batch: Batch, rows: torch.Tensor) -> Batch:
+def _take(batch: Batch, chosen: torch.Tensor) -> Batch:
+    """Some decisions, or some sequences: then with DECIDED [S, T], and in MEMORY what was known before each's first."""
+    if SEQUENCES not in batch:
+        return _rows(batch, chosen)
+    sequences = batch[SEQUENCES][chosen]
+    decided = sequences != PADDING
+    decisions = {name: value for name, value in batch.items() if name not in (SEQUENCES, MEMORY)}
+    taken = _rows(decisions, sequences[decided])
+    return {**taken, DECIDED: decided, MEMORY: batch[MEMORY][sequences[:, 0]]}
+
+
+def _evaluate(network: PolicyNetwork, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    return network.evaluate(batch[Columns.OBS], batch.get(ACTION_MASK), batch.get(MEMORY), batch.get(DECIDED))
+
+
+def _rows(batch: Batch, rows: torch.Tensor) -> Batch:
     return {
         name: tuple(item[rows] for item in value) if isinstance(value, tuple) else value[rows]
         for name, value in batch.items()

@@ -2,18 +2,19 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import nn
 
 from rl_src.envs.specs import ActionSpec, ObservationSpec
 from rl_src.training.action_distribution import mask_logits
-from rl_src.training.config import Activation, ResolvedNetwork
+from rl_src.training.config import ResolvedNetwork
+from rl_src.training.encoders import ACTIVATIONS, EntityEncoder, ImageEncoder, entities_present, linear
+from rl_src.training.memory import LstmTrunk
 
 NORMALIZED_LIMIT = 5.0
 """Normalised observations are clipped here, as ML-Agents does (`torch_entities/encoders.py`)."""
-
-_ACTIVATIONS: dict[Activation, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "silu": nn.SiLU}
 
 
 class RunningMoments(nn.Module):
@@ -28,8 +29,13 @@ class RunningMoments(nn.Module):
         self.register_buffer("variance", torch.ones(size))
         self.register_buffer("count", torch.zeros(1, dtype=torch.float64))
 
+    def update_some(self, values: torch.Tensor) -> None:
+        """`update`, of a batch that may be empty."""
+        if len(values):
+            self.update(values)
+
     def update(self, values: torch.Tensor) -> None:
-        """Add a batch: [N, size]."""
+        """Add a batch: [N, size], N >= 1."""
         count, added = float(self.count), len(values)
         total = count + added
         batch_mean = values.mean(dim=0)
@@ -44,27 +50,6 @@ class RunningMoments(nn.Module):
         """Standardise and clip: [N, size] -> [N, size]."""
         standard = (values - self.mean) / torch.sqrt(self.variance + 1e-8)
         return standard.clamp(-NORMALIZED_LIMIT, NORMALIZED_LIMIT)
-
-
-class ImageEncoder(nn.Module):
-    """Two convolutions as in ML-Agents' "simple" encoder; small images get small kernels. CHW in, [N, size] out."""
-
-    def __init__(self, shape: tuple[int, ...], activation: type[nn.Module]) -> None:
-        super().__init__()
-        channels, height, width = shape
-        first, second = ((8, 4), (4, 2)) if min(height, width) >= 36 else ((3, 1), (3, 1))
-        layers: list[nn.Module] = []
-        for out, (side, stride) in ((16, first), (32, second)):
-            kernel = min(side, height, width)
-            layers += [nn.Conv2d(channels, out, kernel, stride), activation()]
-            channels, height, width = out, (height - kernel) // stride + 1, (width - kernel) // stride + 1
-        self.layers = nn.Sequential(*layers, nn.Flatten())
-        self.size = channels * height * width
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """[N, C, H, W] -> [N, size]."""
-        encoded: torch.Tensor = self.layers(image)
-        return encoded
 
 
 class GoalConditioning(nn.Module):
@@ -88,29 +73,33 @@ class GoalConditioning(nn.Module):
 
 
 class Body(nn.Module):
-    """Observations to features: images through convolutions, all else flattened and concatenated, then dense layers.
+    """Observations to features: pictures and sets of entities are encoded, all else flattened; then dense layers.
 
-    With goal conditioning, goal signals act on every dense layer instead.
+    With goal conditioning, goal signals act on every dense layer instead of being seen beside the rest.
     """
 
     def __init__(self, observations: Sequence[ObservationSpec], network: ResolvedNetwork) -> None:
         super().__init__()
-        activation = _ACTIVATIONS[network.activation]
+        activation = ACTIVATIONS[network.activation]
         conditioned = network.goal_conditioning == "film" and not all(item.is_goal for item in observations)
-        self.goals = [i for i, item in enumerate(observations) if conditioned and item.is_goal and not item.is_image]
-        encoders = {
-            str(i): ImageEncoder(item.shape, activation) for i, item in enumerate(observations) if item.is_image
-        }
-        self.images = nn.ModuleDict(encoders)
-        size = sum(
-            math.prod(item.shape) for i, item in enumerate(observations) if not item.is_image and i not in self.goals
+        self.goals = [i for i, item in enumerate(observations) if conditioned and item.is_goal and len(item.shape) == 1]
+        images = {i: item.shape for i, item in enumerate(observations) if item.is_image}
+        self.images = nn.ModuleDict(
+            {str(i): ImageEncoder(shape, network.image_encoder, activation) for i, shape in images.items()}
         )
-        size += sum(encoder.size for encoder in encoders.values())
+        entities = {i: item.shape for i, item in enumerate(observations) if item.is_variable_length}
+        width = max(network.hidden_sizes, default=64)
+        self.entities = nn.ModuleDict(
+            {str(i): EntityEncoder(shape[1], width, activation) for i, shape in entities.items()}
+        )
+        plain = {*range(len(observations))} - {*self.goals, *images, *entities}
+        size = sum(math.prod(observations[i].shape) for i in plain)
+        size += sum(_size_of(encoder) for encoder in (*self.images.values(), *self.entities.values()))
         goal_size = sum(math.prod(observations[i].shape) for i in self.goals)
         layers: list[nn.Module] = []
         conditioning: list[nn.Module] = []
         for width in network.hidden_sizes:
-            layers += [_linear(size, width, math.sqrt(2)), activation()]
+            layers += [linear(size, width, math.sqrt(2)), activation()]
             if self.goals:
                 conditioning.append(GoalConditioning(goal_size, width))
             size = width
@@ -120,11 +109,7 @@ class Body(nn.Module):
 
     def forward(self, observations: Sequence[torch.Tensor]) -> torch.Tensor:
         """One [N, *shape] tensor for each sensor -> [N, size]."""
-        parts = [
-            self.images[str(i)](value) if str(i) in self.images else value.flatten(1)
-            for i, value in enumerate(observations)
-            if i not in self.goals
-        ]
+        parts = [self._encoded(str(i), value) for i, value in enumerate(observations) if i not in self.goals]
         features = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
         if not self.goals:
             encoded: torch.Tensor = self.layers(features)
@@ -133,6 +118,16 @@ class Body(nn.Module):
         for number, condition in enumerate(self.conditioning):
             features = condition(self.layers[2 * number + 1](self.layers[2 * number](features)), goal)
         return features
+
+    def _encoded(self, sensor: str, value: torch.Tensor) -> torch.Tensor:
+        """Of one sensor, [N, its part]."""
+        if sensor in self.images:
+            encoded: torch.Tensor = self.images[sensor](value)
+        elif sensor in self.entities:
+            encoded = self.entities[sensor](value, entities_present(value))
+        else:
+            encoded = value.flatten(1)
+        return encoded
 
 
 class Actor(nn.Module):
@@ -143,7 +138,7 @@ class Actor(nn.Module):
         self.continuous_size = actions.continuous_size
         self.body = Body(observations, network)
         # A small last layer: the first policy is close to uniform, so that exploration does not depend on the seed.
-        self.head = _linear(self.body.size, actions.continuous_size + sum(actions.discrete_branches), 0.01)
+        self.head = linear(self.body.size, actions.continuous_size + sum(actions.discrete_branches), 0.01)
         self.log_std = nn.Parameter(torch.zeros(actions.continuous_size)) if actions.continuous_size else None
 
     def forward(self, observations: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -166,7 +161,7 @@ class Critic(nn.Module):
     def __init__(self, observations: Sequence[ObservationSpec], network: ResolvedNetwork) -> None:
         super().__init__()
         self.body = Body(observations, network)
-        self.head = _linear(self.body.size, 1, 1.0)
+        self.head = linear(self.body.size, 1, 1.0)
         self.mean: torch.Tensor
         self.deviation: torch.Tensor
         self.updates: torch.Tensor
@@ -204,7 +199,11 @@ class Critic(nn.Module):
 
 
 class PolicyNetwork(nn.Module):
-    """Actor, and critic where it is needed, behind shared observation normalisation."""
+    """Actor, and critic where it is needed, behind shared observation normalisation, and memory where there is one.
+
+    Observations are one tensor for each sensor, [N, *shape], as the build sends them. A memory is [N, memory_size],
+    zeros at an episode's start; without one, `memory_size` is 0.
+    """
 
     def __init__(
         self,
@@ -218,31 +217,67 @@ class PolicyNetwork(nn.Module):
         self.action_spec = actions
         self.moments = nn.ModuleDict(
             {
-                str(i): RunningMoments(math.prod(item.shape))
+                str(i): RunningMoments(item.shape[-1] if item.is_variable_length else math.prod(item.shape))
                 for i, item in enumerate(observations)
                 if network.normalize_observations and not item.is_image
             }
         )
+        self.trunk: LstmTrunk | None = None
+        if network.memory is not None:
+            body = Body(observations, network)
+            self.trunk = LstmTrunk(body, body.size, network.memory.size)
+            # What actor and critic see is the memory's output alone, and no layers lie between.
+            observations = [ObservationSpec("memory", (self.trunk.size,))]
+            network = replace(network, hidden_sizes=())
         self.actor = Actor(observations, actions, network)
         self.critic = Critic(observations, network) if with_critic else None
+
+    @property
+    def memory_size(self) -> int:
+        """M: numbers remembered of each agent."""
+        return self.trunk.memory_size if self.trunk else 0
+
+    def step(
+        self, observations: Sequence[torch.Tensor], memory: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Distribution inputs [N, 2C + sum(branches)], unmasked, and the memory afterwards [N, M]."""
+        seen, memory = self._seen(observations, memory)
+        inputs: torch.Tensor = self.actor(seen)
+        return inputs, memory
+
+    def distribution_inputs(self, observations: Sequence[torch.Tensor]) -> torch.Tensor:
+        """`step` for agents that remember nothing."""
+        return self.step(observations)[0]
+
+    def values(self, observations: Sequence[torch.Tensor], memory: torch.Tensor | None = None) -> torch.Tensor:
+        """State values in the reward's units: [N]."""
+        assert self.critic is not None, "an inference-only network has no value function"
+        return self.critic.values(self._seen(observations, memory)[0])
+
+    def evaluate(
+        self,
+        observations: Sequence[torch.Tensor],
+        masks: torch.Tensor | None,
+        memory: torch.Tensor | None = None,
+        decided: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """For the learner: distribution inputs, forbidden actions ruled out, and normalised values, of N decisions.
+
+        With memory, they are those of S sequences of up to T (`LstmTrunk.unroll`): memory [S, M], decided [S, T].
+        """
+        assert self.critic is not None, "an inference-only network has no value function"
+        seen = self.normalized(observations)
+        if self.trunk is not None:
+            assert memory is not None
+            assert decided is not None
+            seen = [self.trunk.unroll(seen, memory, decided)]
+        return mask_logits(self.actor(seen), masks, self.action_spec), self.critic(seen)
 
     def normalized(self, observations: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """Observations as the networks see them; images pass as they are."""
         if not self.moments:
             return list(observations)
-        return [
-            self.moments[str(i)](value.flatten(1)) if str(i) in self.moments else value
-            for i, value in enumerate(observations)
-        ]
-
-    def distribution_inputs(self, observations: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Raw observations -> [N, 2C + sum(branches)], unmasked."""
-        inputs: torch.Tensor = self.actor(self.normalized(observations))
-        return inputs
-
-    def masked_inputs(self, normalized: Sequence[torch.Tensor], masks: torch.Tensor | None) -> torch.Tensor:
-        """Observations after `normalized` -> distribution inputs, forbidden actions ruled out."""
-        return mask_logits(self.actor(normalized), masks, self.action_spec)
+        return [self._standard(i, value) for i, value in enumerate(observations)]
 
     @torch.no_grad()
     def update_moments(self, observations: Sequence[torch.Tensor]) -> None:
@@ -251,11 +286,34 @@ class PolicyNetwork(nn.Module):
             if str(i) in self.moments:
                 moments = self.moments[str(i)]
                 assert isinstance(moments, RunningMoments)
-                moments.update(value.flatten(1))
+                if self.observation_specs[i].is_variable_length:
+                    moments.update_some(value[entities_present(value) > 0.5])
+                else:
+                    moments.update(value.flatten(1))
+
+    def _seen(
+        self, observations: Sequence[torch.Tensor], memory: torch.Tensor | None
+    ) -> tuple[list[torch.Tensor], torch.Tensor | None]:
+        """What actor and critic see, and the memory afterwards."""
+        normalized = self.normalized(observations)
+        if self.trunk is None:
+            return normalized, None
+        if memory is None:
+            memory = observations[0].new_zeros(len(observations[0]), self.memory_size)
+        features, memory = self.trunk.step(normalized, memory)
+        return [features], memory
+
+    def _standard(self, sensor: int, value: torch.Tensor) -> torch.Tensor:
+        if str(sensor) not in self.moments:
+            return value
+        if not self.observation_specs[sensor].is_variable_length:
+            standard: torch.Tensor = self.moments[str(sensor)](value.flatten(1))
+            return standard
+        # Rows of zeros are no entities, and must stay zeros.
+        scaled: torch.Tensor = self.moments[str(sensor)](value)
+        return scaled * entities_present(value).unsqueeze(2)
 
 
-def _linear(inputs: int, outputs: int, gain: float) -> nn.Linear:
-    layer = nn.Linear(inputs, outputs)
-    nn.init.orthogonal_(layer.weight, gain)
-    nn.init.zeros_(layer.bias)
-    return layer
+def _size_of(encoder: nn.Module) -> int:
+    assert isinstance(encoder, ImageEncoder | EntityEncoder)
+    return encoder.size

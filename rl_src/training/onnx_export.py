@@ -41,22 +41,29 @@ class UnityPolicy(nn.Module):
         self.continuous_size = spec.continuous_size
         self.branches = tuple(spec.discrete_branches)
         self.version_number = _constant([MODEL_VERSION])
-        self.memory_size = _constant([0.0])
+        self.memory_size = _constant([float(network.memory_size)])
         self.continuous_shape = _constant([float(self.continuous_size)])
         self.discrete_shape = _constant([[float(width) for width in self.branches]])
 
     def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """obs_0, …, obs_n[, action_masks] -> the outputs of `output_names`, in their order."""
-        sensors = len(self.network.observation_specs)
-        masks = inputs[sensors] if self.branches else None
-        raw = self.network.distribution_inputs(list(inputs[:sensors]))
-        raw = mask_logits(raw, masks, self.network.action_spec)
+        """obs_0, …, obs_n[, action_masks][, recurrent_in] -> the outputs of `output_names`, in their order."""
+        raw, memory = self.distribution(*inputs)
         outputs: list[torch.Tensor] = [self.version_number, self.memory_size]
+        if memory is not None:
+            outputs.append(memory.unsqueeze(1))
         if self.continuous_size:
             outputs += self._continuous(raw)
         if self.branches:
             outputs += self._discrete(raw)
         return tuple(outputs)
+
+    def distribution(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Masked distribution inputs, and the memory afterwards."""
+        sensors = len(self.network.observation_specs)
+        masks = inputs[sensors] if self.branches else None
+        memory = inputs[-1].squeeze(1) if self.network.memory_size else None
+        raw, memory = self.network.step(list(inputs[:sensors]), memory)
+        return mask_logits(raw, masks, self.network.action_spec), memory
 
     def _continuous(self, raw: torch.Tensor) -> list[torch.Tensor]:
         size = self.continuous_size
@@ -77,6 +84,8 @@ class UnityPolicy(nn.Module):
 def output_names(network: PolicyNetwork) -> list[str]:
     """The graph's outputs, in order."""
     names = ["version_number", "memory_size"]
+    if network.memory_size:
+        names.append("recurrent_out")
     if network.action_spec.continuous_size:
         names += ["continuous_actions", "continuous_action_output_shape", "deterministic_continuous_actions"]
     if network.action_spec.discrete_branches:
@@ -104,7 +113,7 @@ def export_onnx(network: PolicyNetwork, path: Path) -> None:
 def _export(policy: UnityPolicy, path: Path) -> None:
     names = input_names(policy.network)
     outputs = output_names(policy.network)
-    dynamic = [*names, *(name for name in outputs if name.endswith("_actions"))]
+    dynamic = [*names, *(name for name in outputs if name.endswith(("_actions", "recurrent_out")))]
     logger = logging.getLogger(_EXPORTER_LOGGER)
     level = logger.level
     with warnings.catch_warnings():
@@ -129,7 +138,8 @@ def _export(policy: UnityPolicy, path: Path) -> None:
 def input_names(network: PolicyNetwork) -> list[str]:
     """The graph's inputs, in order."""
     names = [f"obs_{i}" for i in range(len(network.observation_specs))]
-    return [*names, "action_masks"] if network.action_spec.discrete_branches else names
+    names += ["action_masks"] if network.action_spec.discrete_branches else []
+    return [*names, "recurrent_in"] if network.memory_size else names
 
 
 def _check(policy: UnityPolicy, path: Path) -> None:
@@ -164,10 +174,8 @@ def _difference(
         return float("inf")
     if name != "deterministic_discrete_actions":
         return float(np.abs(ours.astype(np.float64) - theirs.astype(np.float64)).max(initial=0.0))
-    sensors = len(policy.network.observation_specs)
     with torch.no_grad():
-        raw = policy.network.distribution_inputs([torch.from_numpy(value) for value in inputs[:sensors]])
-        logits = mask_logits(raw, torch.from_numpy(inputs[sensors]), policy.network.action_spec).numpy()
+        logits = policy.distribution(*(torch.from_numpy(value) for value in inputs))[0].numpy()
     worst, start = 0.0, 2 * policy.continuous_size
     for branch, width in enumerate(policy.branches):
         part = logits[:, start : start + width]
@@ -186,6 +194,8 @@ def _random_inputs(network: PolicyNetwork, rows: int) -> list[NDArray[np.float32
         masks[:, np.cumsum((0, *branches[:-1]))] = 1.0  # Unity never forbids all actions of a branch
         masks[: rows // 2] = 1.0
         inputs.append(masks)
+    if network.memory_size:
+        inputs.append(rng.uniform(-1, 1, (rows, 1, network.memory_size)).astype(np.float32))
     return inputs
 
 

@@ -14,6 +14,9 @@ from rl_src.training.network import PolicyNetwork
 ACTION_MASK = "action_mask"
 """Batch column: float32 [N, sum(branches)], 1 = allowed."""
 
+MEMORY = "memory"
+"""Batch column: float32 [N, M], before each decision."""
+
 
 class ActorCriticModule(TorchRLModule, InferenceOnlyAPI, ValueFunctionAPI):
     """Policy and value function of one behavior.
@@ -30,15 +33,13 @@ class ActorCriticModule(TorchRLModule, InferenceOnlyAPI, ValueFunctionAPI):
         )
 
     def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        inputs = self.network.distribution_inputs(batch[Columns.OBS])
+        inputs, _ = self.network.step(batch[Columns.OBS], batch.get(MEMORY))
         masked = mask_logits(inputs, batch.get(ACTION_MASK), self.network.action_spec)
         return {Columns.ACTION_DIST_INPUTS: masked}
 
     def compute_values(self, batch: dict[str, Any], embeddings: Any = None) -> torch.Tensor:
         """State values in the reward's units: [N]."""
-        critic = self.network.critic
-        assert critic is not None, "an inference-only module has no value function"
-        return critic.values(self.network.normalized(batch[Columns.OBS]))
+        return self.network.values(batch[Columns.OBS], batch.get(MEMORY))
 
     def get_non_inference_attributes(self) -> list[str]:
         """What env runners do without."""

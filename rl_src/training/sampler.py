@@ -22,7 +22,7 @@ from rl_src.training.action_distribution import (
     to_unity_range,
 )
 from rl_src.training.network import PolicyNetwork
-from rl_src.training.rl_module import ACTION_MASK
+from rl_src.training.rl_module import ACTION_MASK, MEMORY
 from rl_src.training.trajectories import FinishedEpisode, FloatArray, IntArray, Trajectory, TrajectoryCollector
 
 SCENE_KEY_SHIFT = 32
@@ -47,6 +47,34 @@ class EpisodeResult:
     final_reward: float
 
 
+class AgentMemories:
+    """What each agent remembers, by its key; zeros at first. `size`: M."""
+
+    def __init__(self, size: int) -> None:
+        self._blank = np.zeros(size, dtype=np.float32)
+        self._known: dict[int, FloatArray] = {}
+
+    def of(self, keys: IntArray) -> FloatArray:
+        """[N] -> [N, M]."""
+        return np.stack([self._known.get(key, self._blank) for key in keys.tolist()])
+
+    def keep(self, keys: IntArray, memories: FloatArray) -> None:
+        """[N], [N, M]."""
+        self._known.update(zip(keys.tolist(), memories, strict=True))
+
+    def forget(self, keys: IntArray) -> None:
+        """Episodes have ended."""
+        if self._known:
+            for key in keys.tolist():
+                self._known.pop(key, None)
+
+    def forget_scene(self, scene: int | None) -> None:
+        """Of all agents of one scene, or all."""
+        mine = [key for key in self._known if scene is None or key >> SCENE_KEY_SHIFT == scene]
+        for key in mine:
+            del self._known[key]
+
+
 class BehaviorSampler:
     """Plays one behavior with `network`, which others may give new weights between two steps.
 
@@ -69,6 +97,7 @@ class BehaviorSampler:
         self._actions = behavior.actions
         self._rng = np.random.default_rng(list(seed))
         self._collector = TrajectoryCollector()
+        self._memories = AgentMemories(network.memory_size)
         self._waiting: list[Waiting] = []
 
     @property
@@ -92,21 +121,27 @@ class BehaviorSampler:
             return []
         keys, observations = _joined_agents(waiting)
         masks = _joined_masks([item.decisions for item in waiting])
+        before = torch.from_numpy(self._memories.of(keys)) if network.memory_size else None
         with torch.inference_mode():
-            raw = network.distribution_inputs([torch.from_numpy(value) for value in observations])
+            raw, after = network.step([torch.from_numpy(value) for value in observations], before)
             if masks is not None:
                 raw = mask_logits(raw, torch.from_numpy(masks), self._actions)
         inputs: FloatArray = raw.numpy()
         actions = sample_actions(inputs, self._actions, self._rng)
+        memories = None
+        if before is not None and after is not None:
+            self._memories.keep(keys, after.numpy())
+            memories = torch.stack([before, after], dim=1).numpy()
         if collects:
             self.decided += len(keys)
-            self._collector.record(keys, observations, actions, inputs, masks)
+            self._collector.record(keys, observations, actions, inputs, masks, memories)
         borders = np.cumsum([len(item.decisions) for item in waiting])[:-1]
         return [(item, self._as_unity(own)) for item, own in zip(waiting, np.split(actions, borders), strict=True)]
 
     def receive(self, index: int, scene: int, name: str, step: BehaviorStep) -> None:
         """What became of the agents of one scene and team, and who waits now."""
         ends, waits = step.terminals, step.decisions
+        self._memories.forget(scene_keys(scene, ends.agent_ids))
         if len(ends) and name not in self.opponents:
             self._results += [EpisodeResult(name, float(value)) for value in _rewards(ends)[~ends.truncated]]
             keys = scene_keys(scene, ends.agent_ids)
@@ -131,6 +166,7 @@ class BehaviorSampler:
         """Open episodes (of one scene, or all) have no end, and what was collected of them is left out."""
         mine = [key for key in self._collector.open_keys() if scene is None or key >> SCENE_KEY_SHIFT == scene]
         self._collector.abandon(mine)
+        self._memories.forget_scene(scene)
         self._waiting = [item for item in self._waiting if scene is not None and item.scene != scene]
 
     def stop_collecting(self) -> None:
@@ -186,6 +222,8 @@ def _as_episode(trajectory: Trajectory, logp: FloatArray) -> SingleAgentEpisode:
     outputs = {Columns.ACTION_LOGP: logp}
     if trajectory.masks is not None:
         outputs[ACTION_MASK] = trajectory.masks
+    if trajectory.memories is not None:
+        outputs[MEMORY] = trajectory.memories  # one more than decisions: that of the last observation
     return SingleAgentEpisode(
         id_=f"{trajectory.key:x}",
         observations=InfiniteLookbackBuffer(trajectory.observations),  # type: ignore[arg-type]

@@ -16,9 +16,13 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from ray.rllib.evaluation.postprocessing import Postprocessing
 
-from rl_src.training.rl_module import ACTION_MASK
+from rl_src.training.rl_module import ACTION_MASK, MEMORY
+from rl_src.training.sequences import sequence_rows
 
 FloatArray = NDArray[np.float32]
+
+SEQUENCES = "sequences"
+"""Batch column of policies with memory: which rows follow each other."""
 
 
 def generalized_advantages(
@@ -45,14 +49,16 @@ class EpisodesToTrainBatch(ConnectorV2):
     """Fills the module's batch with tensors, one row a decision.
 
     Columns: OBS (a tuple, one tensor for each sensor), ACTIONS, ACTION_LOGP, ADVANTAGES (standardised over the batch),
-    VALUE_TARGETS (in the reward's units), VF_PREDS, and ACTION_MASK where the build sends masks.
+    VALUE_TARGETS (in the reward's units), VF_PREDS, and ACTION_MASK where the build sends masks. With a memory also
+    MEMORY, and SEQUENCES: [S, `sequence_length`] row numbers, see `sequences`.
     """
 
-    def __init__(self, *, module_id: str, gamma: float, lambda_: float) -> None:
+    def __init__(self, *, module_id: str, gamma: float, lambda_: float, sequence_length: int = 1) -> None:
         super().__init__()
         self._module_id = module_id
         self._gamma = gamma
         self._lambda = lambda_
+        self._sequence_length = sequence_length
 
     def __call__(  # type: ignore[override]
         self, *, rl_module: Any, batch: dict[str, Any], episodes: list[SingleAgentEpisode], **kwargs: Any
@@ -65,8 +71,11 @@ class EpisodesToTrainBatch(ConnectorV2):
             torch.from_numpy(np.concatenate(values)).to(device)
             for values in zip(*(episode.observations.data for episode in episodes), strict=True)
         ]
+        seen: dict[str, Any] = {Columns.OBS: observations}
+        if episodes and MEMORY in episodes[0].extra_model_outputs:
+            seen[MEMORY] = torch.from_numpy(np.concatenate([_output(item, MEMORY) for item in episodes])).to(device)
         with torch.no_grad():
-            values = module.compute_values({Columns.OBS: observations}).cpu().numpy()
+            values = module.compute_values(seen).cpu().numpy()
         decided = _decided_rows(lengths)
         advantages = self._advantages(episodes, values, lengths)
         rows = torch.from_numpy(decided)
@@ -82,6 +91,9 @@ class EpisodesToTrainBatch(ConnectorV2):
             columns[ACTION_MASK] = masks
         filled: dict[str, Any] = {name: torch.from_numpy(value).to(device) for name, value in columns.items()}
         filled[Columns.OBS] = tuple(value[rows] for value in observations)
+        if MEMORY in seen:
+            filled[MEMORY] = seen[MEMORY][rows]
+            filled[SEQUENCES] = torch.from_numpy(sequence_rows(lengths, self._sequence_length))
         batch[self._module_id] = filled
         return batch
 

@@ -168,9 +168,9 @@ def test_a_mask_overrules_the_likeliest_action(tmp_path):
 class DriftingNetwork(PolicyNetwork):
     """Answers otherwise for many rows than for one: what tracing freezes wrongly."""
 
-    def distribution_inputs(self, observations):
-        inputs = super().distribution_inputs(observations)
-        return inputs * 2 if len(observations[0]) > 1 else inputs
+    def step(self, observations, memory=None):
+        inputs, memory = super().step(observations, memory)
+        return inputs * 2 if len(observations[0]) > 1 else inputs, memory
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -61,7 +61,7 @@ def write_controller(path: Path, weights: np.ndarray) -> None:
 def write_chance_policy(
     path: Path, shapes: Sequence[tuple[int, ...]], continuous: int, branches: Sequence[int]
 ) -> None:
-    """Sampled: any allowed choice, any continuous action. Deterministic: the first allowed choice, and 0."""
+    """Sampled: any allowed choice, any continuous action. Deterministic: the last allowed choice, and 0."""
     constants = _said(0, continuous=continuous, branches=branches)
     nodes: list[onnx.NodeProto] = []
     outputs: dict[str, tuple[int, list[object]]] = {}
@@ -95,7 +95,7 @@ def _chances(branches: Sequence[int]) -> tuple[list[onnx.NodeProto], Mapping[str
     for prefix, source in (("deterministic_", "allowed"), ("", "tickets")):
         chosen = [f"{source}_choice_{index}" for index in range(len(branches))]
         nodes += [
-            helper.make_node("ArgMax", [f"{source}_{index}"], [name], axis=1, keepdims=1)
+            helper.make_node("ArgMax", [f"{source}_{index}"], [name], axis=1, keepdims=1, select_last_index=1)
             for index, name in enumerate(chosen)
         ]
         nodes.append(helper.make_node("Concat", chosen, [f"{prefix}discrete_actions"], axis=1))

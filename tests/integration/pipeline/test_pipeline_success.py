@@ -58,7 +58,8 @@ def test_every_artifact_of_the_record_can_be_read_and_what_is_served_is_whole(
     with tarfile.open(fileobj=io.BytesIO(body)) as archive:
         manifest = ArtifactManifest.model_validate_json(archive.extractfile("manifest.json").read())  # type: ignore[union-attr]
         assert set(archive.getnames()) == {*manifest.files, "manifest.json"}
-    assert set(manifest.files) == {"policy_spec.json", "policies/Basic.onnx"}
+    told = {"config.json", "training_summary.json", "progress.jsonl"}
+    assert set(manifest.files) == {"policy_spec.json", "policies/Basic.onnx", *told}
     assert manifest.run_id == record.run_id
 
 

@@ -1,0 +1,65 @@
+"""What a policy remembers: an LSTM behind the layers that observations go through.
+
+Actor and critic share it, so that an agent has one memory. Its two states travel as one vector, as in ML-Agents'
+models: [hidden, cell], zeros at an episode's start.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import nn
+
+Features = Callable[[Sequence[torch.Tensor]], torch.Tensor]
+
+
+class LstmTrunk(nn.Module):
+    """Observations and memory to features and memory.
+
+    Args:
+        body: observations to features, [N, *shape] for each sensor -> [N, `body_size`].
+        body_size: its features.
+        size: H, the LSTM's units.
+    """
+
+    def __init__(self, body: nn.Module, body_size: int, size: int) -> None:
+        super().__init__()
+        self.body = body
+        self.lstm = nn.LSTM(body_size, size, batch_first=True)
+        self.size = size
+        self.memory_size = 2 * size
+        for name, values in self.lstm.named_parameters():
+            if name.startswith("weight"):
+                for gate in values.chunk(4):
+                    nn.init.orthogonal_(gate)
+            else:
+                nn.init.zeros_(values)
+        # Gates are input, forget, cell, output: a memory that is kept at first is easier to learn to use.
+        forget = dict(self.lstm.named_parameters())["bias_ih_l0"].chunk(4)[1]
+        nn.init.ones_(forget)
+
+    def step(self, observations: Sequence[torch.Tensor], memory: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """One decision: [N, *shape] for each sensor, memory [N, 2H] -> features [N, H], memory [N, 2H]."""
+        features, (hidden, cell) = self.lstm(self.body(observations).unsqueeze(1), self._states(memory))
+        return features.squeeze(1), torch.cat([hidden.squeeze(0), cell.squeeze(0)], dim=1)
+
+    def unroll(self, observations: Sequence[torch.Tensor], memory: torch.Tensor, decided: torch.Tensor) -> torch.Tensor:
+        """Sequences of decisions, from the memory before each one's first.
+
+        Args:
+            observations: [N, *shape] for each sensor, the sequences' decisions one after the other.
+            memory: [S, 2H].
+            decided: bool [S, T], N of them true: where a sequence has a decision. What is false lies at its end.
+
+        Returns:
+            Features [N, H].
+        """
+        encoded = self.body(observations)
+        padded = encoded.new_zeros(*decided.shape, encoded.shape[1])
+        padded[decided] = encoded
+        features, _ = self.lstm(padded, self._states(memory))
+        chosen: torch.Tensor = features[decided]
+        return chosen
+
+    def _states(self, memory: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        hidden, cell = memory.unsqueeze(0).chunk(2, dim=2)
+        return hidden.contiguous(), cell.contiguous()
