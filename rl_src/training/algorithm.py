@@ -27,6 +27,7 @@ from rl_src.envs.specs import BehaviorSpec
 from rl_src.training.best import Weights
 from rl_src.training.checkpoint import Arrays
 from rl_src.training.config import ResolvedBehavior
+from rl_src.training.curiosity import Curiosity
 from rl_src.training.env_runner import action_space, observation_space
 from rl_src.training.errors import InvalidCheckpointError
 from rl_src.training.learner import UnityPPOLearner
@@ -41,6 +42,9 @@ FINAL_LR_FRACTION = 0.1
 PRODUCTS_WORTH_THREADS = 30_000_000
 """Multiplications in a minibatch's forward pass from which more than one thread is used: an estimate, not measured."""
 
+_CURIOSITY = "curiosity."
+"""Before the names of its arrays in a checkpoint."""
+
 
 class PPO:
     """The policy of one behavior and its learner, in this process. Close it.
@@ -53,6 +57,7 @@ class PPO:
         # It warns of its own deprecations, whatever it is given.
         logging.getLogger("ray._common.deprecation").setLevel(logging.ERROR)
         self._config = config
+        self._curiosity = _curiosity(config, behavior)
         self._threads = torch_threads(config, behavior)
         torch.set_num_threads(self._threads)
         seed_everything(behavior_seed(config))
@@ -76,8 +81,14 @@ class PPO:
         return network_of(self.learner.module[DEFAULT_MODULE_ID])
 
     def learn(self, episodes: list[SingleAgentEpisode], env_steps: int) -> dict[str, float]:
-        """Update once; `env_steps` (so far) sets the learning rate. Returns the update's mean statistics."""
+        """Update once; `env_steps` (so far) sets the learning rate. Returns the update's mean statistics.
+
+        Curiosity's rewards are added to copies: the episodes, and the returns that are reported, stay the build's.
+        """
         torch.set_num_threads(self._threads)  # of the thread that calls: OpenMP keeps a number for each
+        explored: dict[str, float] = {}
+        if self._curiosity is not None:
+            episodes, explored = self._curiosity.learn(episodes)
         settings = self._config.hyperparameters
         results = self._learner_group.update(
             episodes=list(episodes),
@@ -87,7 +98,7 @@ class PPO:
         )
         statistics = results[0][DEFAULT_MODULE_ID]
         names = ("policy_loss", "vf_loss", "entropy", "kl", "grad_norm", "explained_variance")
-        return {name: float(statistics[name].peek()) for name in names}
+        return {**{name: float(statistics[name].peek()) for name in names}, **explored}
 
     def synchronize(self) -> None:
         """Act with what has been learned."""
@@ -112,18 +123,23 @@ class PPO:
         self.synchronize()
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
-        """Optimizer and random state: plain values as JSON takes them, and arrays."""
+        """Optimizer, random state and curiosity: plain values as JSON takes them, and arrays."""
         optimizer = self._optimizer.state_dict()
         arrays = {name: optimizer.pop(name).numpy() for name in ("mean", "square")}
         arrays["shuffling"] = self.learner.shuffling.get_state().numpy()
+        if self._curiosity is not None:
+            arrays |= {f"{_CURIOSITY}{name}": value for name, value in self._curiosity.state().items()}
         return {"optimizer": optimizer}, arrays
 
     def set_state(self, state: Mapping[str, Any], arrays: Arrays) -> None:
         """The inverse of `state`.
 
         Raises:
-            InvalidCheckpointError: it is of another optimizer.
+            InvalidCheckpointError: it is of another optimizer or curiosity.
         """
+        if self._curiosity is not None:
+            own = {name: value for name, value in arrays.items() if name.startswith(_CURIOSITY)}
+            self._curiosity.set_state({name.removeprefix(_CURIOSITY): value for name, value in own.items()})
         try:
             self.learner.shuffling.set_state(torch.from_numpy(arrays["shuffling"]))
             moments = {name: torch.from_numpy(arrays[name]) for name in ("mean", "square")}
@@ -211,6 +227,21 @@ def torch_threads(config: ResolvedBehavior, behavior: BehaviorSpec) -> int:
 def behavior_seed(config: ResolvedBehavior) -> int:
     """Another one for each behavior, which does not depend on the order in which behaviors appear."""
     return (config.seed + zlib.crc32(config.behavior.encode())) % 2**31
+
+
+def _curiosity(config: ResolvedBehavior, behavior: BehaviorSpec) -> Curiosity | None:
+    """With as many gradient steps as the policy takes, as in ML-Agents (`trainers/trainer/on_policy_trainer.py`)."""
+    if config.curiosity is None:
+        return None
+    settings = config.hyperparameters
+    return Curiosity(
+        config.curiosity,
+        behavior,
+        behavior_seed(config),
+        gamma=settings.gamma,
+        num_epochs=settings.num_epochs,
+        minibatch_size=settings.minibatch_size,
+    )
 
 
 def seed_everything(seed: int) -> None:

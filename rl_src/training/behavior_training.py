@@ -14,7 +14,7 @@ either side takes. PPO's ratio accounts for the lag: it compares with the probab
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
@@ -24,6 +24,7 @@ from rl_src.training.algorithm import PPO, behavior_seed
 from rl_src.training.best import Best, BestPolicy, Weights
 from rl_src.training.checkpoint import BehaviorCheckpoint
 from rl_src.training.config import ResolvedBehavior
+from rl_src.training.curiosity import statistic_names
 from rl_src.training.network import PolicyNetwork
 from rl_src.training.patience import PatienceRule, PatienceSettings
 from rl_src.training.progress import RecentEpisodes
@@ -41,7 +42,7 @@ class _Update:
 
     line: dict[str, Any]
     result: "Future[tuple[dict[str, float], float]] | None"
-    statistics: dict[str, float | None] = field(default_factory=lambda: dict.fromkeys(STATISTICS))
+    statistics: dict[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,8 @@ class BehaviorTraining:
         # A handful of decisions, as at a limit or a stop, would make a wild update.
         learns = learns and steps >= self.config.hyperparameters.minibatch_size
         result = self._executor.submit(self._learn, episodes, self.env_steps) if learns else None
-        self._update = _Update(line, result)
+        names = (*STATISTICS, *statistic_names(self.config.curiosity))
+        self._update = _Update(line, result, dict.fromkeys(names))
         self._batch_began = time.monotonic()
         self._judge_limits()
         return Turn(lines, [item.episode_return for item in finished])
