@@ -222,9 +222,7 @@ def _as_episode(trajectory: Trajectory, logp: FloatArray) -> SingleAgentEpisode:
     outputs = {Columns.ACTION_LOGP: logp}
     if trajectory.masks is not None:
         outputs[ACTION_MASK] = trajectory.masks
-    if trajectory.memories is not None:
-        outputs[MEMORY] = trajectory.memories  # one more than decisions: that of the last observation
-    return SingleAgentEpisode(
+    episode = SingleAgentEpisode(
         id_=f"{trajectory.key:x}",
         observations=InfiniteLookbackBuffer(trajectory.observations),  # type: ignore[arg-type]
         actions=InfiniteLookbackBuffer(trajectory.actions),
@@ -235,6 +233,10 @@ def _as_episode(trajectory: Trajectory, logp: FloatArray) -> SingleAgentEpisode:
         t_started=trajectory.started_at,
         len_lookback_buffer=0,
     )
+    if trajectory.memories is not None:
+        # Not an output of the model: those are one a decision, and the last observation's memory is needed too.
+        episode.custom_data[MEMORY] = trajectory.memories
+    return episode
 
 
 def _joined(values: Sequence[Any]) -> Any:

@@ -72,8 +72,8 @@ class EpisodesToTrainBatch(ConnectorV2):
             for values in zip(*(episode.observations.data for episode in episodes), strict=True)
         ]
         seen: dict[str, Any] = {Columns.OBS: observations}
-        if episodes and MEMORY in episodes[0].extra_model_outputs:
-            seen[MEMORY] = torch.from_numpy(np.concatenate([_output(item, MEMORY) for item in episodes])).to(device)
+        if MEMORY in episodes[0].custom_data:
+            seen[MEMORY] = torch.from_numpy(np.concatenate([item.custom_data[MEMORY] for item in episodes])).to(device)
         with torch.no_grad():
             values = module.compute_values(seen).cpu().numpy()
         decided = _decided_rows(lengths)

@@ -342,3 +342,23 @@ class DuelScene:
 
     def close(self) -> None:
         self.closed = True
+
+
+class RecallScene(FakeScene):
+    """What is shown first must be done last: +1 for that choice after three blank observations, -1 for the other."""
+
+    behavior = BehaviorSpec("Recall?team=0", (ObservationSpec("shown", (3,)),), ActionSpec(0, (2,)))
+    blanks = 3
+
+    def begin(self) -> tuple[int, int]:
+        return int(self.rng.integers(2)), 0
+
+    def observe(self, state: tuple[int, int]) -> np.ndarray:
+        shown, step = state
+        return np.array([step == 0 and shown == 0, step == 0 and shown == 1, step == self.blanks], dtype=np.float32)
+
+    def advance(self, state: Any, continuous: np.ndarray, discrete: np.ndarray) -> tuple[Any, float, str]:
+        shown, step = state
+        if step < self.blanks:
+            return (shown, step + 1), 0.0, ""
+        return state, 1.0 if discrete[0] == shown else -1.0, "terminated"
