@@ -3,6 +3,7 @@
 The build's reward stays the main thing; a policy that never meets it goes where predictions are still bad.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -14,9 +15,10 @@ from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from ray.rllib.env.utils.infinite_lookback_buffer import InfiniteLookbackBuffer
 from torch import nn
 
-from rl_src.envs.specs import BehaviorSpec
+from rl_src.envs.specs import BehaviorSpec, ObservationSpec
 from rl_src.training.checkpoint import Arrays
 from rl_src.training.config import CuriositySettings, ResolvedNetwork
+from rl_src.training.encoders import entities_present
 from rl_src.training.errors import InvalidCheckpointError, TrainingDivergedError
 from rl_src.training.icm import ICM
 from rl_src.training.network import RunningMoments
@@ -104,9 +106,7 @@ class Curiosity:
                 if settings.kind == "icm"
                 else RND(behavior.observations, network)
             )
-        vectors = [i for i, item in enumerate(behavior.observations) if not item.is_image]
-        sizes = {i: int(np.prod(behavior.observations[i].shape)) for i in vectors}
-        self._moments = nn.ModuleDict({str(i): RunningMoments(size) for i, size in sizes.items()})
+        self._moments = _Moments(behavior.observations)
         self._scale = RunningMoments(1)
         self._optimizer = FlatAdam([item for item in self.model.parameters() if item.requires_grad], settings.lr)
         self._shuffling = torch.Generator().manual_seed(seed)
@@ -132,7 +132,7 @@ class Curiosity:
         The unit is the root mean square of all rewards so far. So `strength` is about what a decision earns at first,
         and less the better everything is known. Its deviation from the mean would be no unit where all is equally new.
         """
-        self._count_observations(transitions)
+        self._moments.observe(transitions.observations)
         surprise = self._surprise(transitions)
         self._scale.update(surprise.square().unsqueeze(1))
         deviation = self._scale.mean.clamp(min=1e-12).sqrt()
@@ -190,6 +190,11 @@ class Curiosity:
         """How many minibatches; of equal size rather than with a small rest, as in the learner."""
         return max(1, count // self._minibatch_size)
 
+    def normalized(self, observations: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Observations as the model sees them; pictures pass as they are."""
+        normalized: list[torch.Tensor] = self._moments(observations)
+        return normalized
+
     def _step(self, losses: dict[str, torch.Tensor]) -> None:
         loss = torch.stack(list(losses.values())).sum()
         if not torch.isfinite(loss):
@@ -208,17 +213,38 @@ class Curiosity:
         ]
         return torch.cat(parts)
 
-    def _count_observations(self, transitions: Transitions) -> None:
-        for name, moments in self._moments.items():
-            assert isinstance(moments, RunningMoments)
-            moments.update(transitions.observations[int(name)].flatten(1))
 
-    def normalized(self, observations: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """Observations as the model sees them; images pass as they are."""
-        return [
-            self._moments[str(i)](value.flatten(1)) if str(i) in self._moments else value
-            for i, value in enumerate(observations)
-        ]
+class _Moments(nn.ModuleDict):
+    """Running statistics of every sensor that is no picture, by its index; each entity of a set counts as one value."""
+
+    def __init__(self, observations: Sequence[ObservationSpec]) -> None:
+        vectors = {str(i): item for i, item in enumerate(observations) if not item.is_image}
+        sizes = {i: item.shape[-1] if item.is_variable_length else math.prod(item.shape) for i, item in vectors.items()}
+        super().__init__({i: RunningMoments(size) for i, size in sizes.items()})
+        self._sets = {int(i) for i, item in vectors.items() if item.is_variable_length}
+
+    def observe(self, observations: Sequence[torch.Tensor]) -> None:
+        """Add a batch: [N, *shape] for each sensor."""
+        for i, value in enumerate(observations):
+            if str(i) in self:
+                moments = self[str(i)]
+                assert isinstance(moments, RunningMoments)
+                if i in self._sets:
+                    moments.update_some(value[entities_present(value) > 0.5])
+                else:
+                    moments.update(value.flatten(1))
+
+    def forward(self, observations: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Standardise: the same tensors, those that are no sets and no pictures as [N, size]."""
+        return [self._standard(i, value) if str(i) in self else value for i, value in enumerate(observations)]
+
+    def _standard(self, sensor: int, value: torch.Tensor) -> torch.Tensor:
+        if sensor not in self._sets:
+            standard: torch.Tensor = self[str(sensor)](value.flatten(1))
+            return standard
+        # Rows of zeros are no entities, and must stay zeros.
+        scaled: torch.Tensor = self[str(sensor)](value)
+        return scaled * entities_present(value).unsqueeze(2)
 
 
 def statistic_names(settings: CuriositySettings | None) -> tuple[str, ...]:

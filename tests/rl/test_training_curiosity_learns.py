@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from rl_src.envs.specs import ActionSpec, BehaviorSpec, ObservationSpec
-from rl_src.training.config import CuriositySettings, Hyperparameters, StopRule, TrainingConfig
+from rl_src.training.config import CuriositySettings, Hyperparameters, Memory, Network, StopRule, TrainingConfig
 from rl_src.training.curiosity import statistic_names
 from rl_src.training.errors import InvalidCheckpointError
 from rl_src.training.result import TrainingResult
@@ -110,6 +110,15 @@ def test_a_seed_repeats_with_it(tmp_path, kind):
         train(place, lines, seed=seed, curiosity=curious(kind), hyperparameters=SMALL, stop=StopRule(env_steps=1000))
     assert numbers(runs[0]) == numbers(runs[1])
     assert numbers(runs[0]) != numbers(runs[2])
+
+
+def test_a_policy_with_memory_can_be_curious(tmp_path):
+    lines: list = []
+    network = Network(memory=Memory(size=8, sequence_length=8))
+    stop = StopRule(env_steps=500)
+    train(tmp_path, lines, curiosity=curious("icm"), network=network, hyperparameters=SMALL, stop=stop)
+    assert lines[0]["intrinsic_reward"] > 0
+    assert lines[0]["curiosity_inverse_loss"] > 0
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -7,7 +7,7 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from ray.rllib.env.utils.infinite_lookback_buffer import InfiniteLookbackBuffer
 
-from rl_src.envs.specs import ActionSpec, BehaviorSpec, ObservationSpec
+from rl_src.envs.specs import ActionSpec, BehaviorSpec, DimensionProperty, ObservationSpec
 from rl_src.training.config import CuriositySettings
 from rl_src.training.curiosity import (
     REWARD_LIMIT,
@@ -280,6 +280,25 @@ def test_an_observation_that_is_not_a_number_stops_the_training(kind):
     batch.observations[0][:] = torch.nan
     with pytest.raises(TrainingDivergedError, match="curiosity's loss"):
         own.update(batch)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sets_of_entities_count_only_those_that_are_there(kind):
+    entities = ObservationSpec("near", (3, 2), (DimensionProperty.VARIABLE_SIZE, DimensionProperty.NONE))
+    behavior = BehaviorSpec("Sets", (entities, ObservationSpec("own", (1,))), ActionSpec(0, (2,)))
+    generator = torch.Generator().manual_seed(0)
+    near = torch.randn(200, 3, 2, generator=generator) * 50 + 300
+    near[:, 2] = 0  # room for a third, which is never there
+    own = curiosity(kind, behavior)
+    batch = transitions([near, near[:, 0, :1]], [near.roll(1, 0), near[:, 0, :1].roll(1, 0)], torch.zeros(200, 1))
+    first = own.intrinsic_rewards(batch)
+    seen, _ = own.normalized(batch.observations)
+    np.testing.assert_allclose(seen[:, :2].reshape(-1, 2).mean(dim=0), [0, 0], atol=1e-3)
+    np.testing.assert_allclose(seen[:, :2].reshape(-1, 2).std(dim=0), [1, 1], rtol=0.01)
+    assert not seen[:, 2].any()
+    for _ in range(150):
+        own.update(batch)
+    assert own.intrinsic_rewards(batch).mean() < 0.5 * first.mean()
 
 
 def test_random_features_are_of_normalised_observations():
