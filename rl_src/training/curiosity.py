@@ -157,6 +157,11 @@ class Curiosity:
                     totals[name] = totals.get(name, 0.0) + value.item() / (parts * self._num_epochs)
         return totals
 
+    def normalized(self, observations: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Observations as the model sees them; pictures pass as they are."""
+        normalized: list[torch.Tensor] = self._moments(observations)
+        return normalized
+
     def state(self) -> Arrays:
         """Weights, running statistics, optimizer and random state, by name."""
         optimizer = self._optimizer.state_dict()
@@ -172,8 +177,10 @@ class Curiosity:
         """The inverse of `state`; the learning rate stays what the settings say.
 
         Raises:
-            InvalidCheckpointError: names or shapes are of another module.
+            InvalidCheckpointError: there is nothing of curiosity, or names or shapes are of another module.
         """
+        if not arrays:
+            raise InvalidCheckpointError("the checkpoint is of a training without curiosity.")
         try:
             tensors = {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}
             self._shuffling.set_state(tensors.pop("shuffling"))
@@ -189,11 +196,6 @@ class Curiosity:
     def _parts_of(self, count: int) -> int:
         """How many minibatches; of equal size rather than with a small rest, as in the learner."""
         return max(1, count // self._minibatch_size)
-
-    def normalized(self, observations: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """Observations as the model sees them; pictures pass as they are."""
-        normalized: list[torch.Tensor] = self._moments(observations)
-        return normalized
 
     def _step(self, losses: dict[str, torch.Tensor]) -> None:
         loss = torch.stack(list(losses.values())).sum()
