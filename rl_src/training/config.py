@@ -12,7 +12,7 @@ from rl_src.training.errors import InvalidTrainingConfigError
 from rl_src.training.past_selves import SelfPlaySettings
 
 Activation = Literal["tanh", "relu", "silu"]
-GoalConditioning = Literal["film", "none"]
+GoalConditioning = Literal["hyper", "none"]
 ImageEncoderName = Literal["simple", "nature_cnn", "resnet", "match3"]
 Schedule = Literal["linear", "constant"]
 

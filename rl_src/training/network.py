@@ -52,36 +52,37 @@ class RunningMoments(nn.Module):
         return standard.clamp(-NORMALIZED_LIMIT, NORMALIZED_LIMIT)
 
 
-class GoalConditioning(nn.Module):
-    """Scales and shifts a layer's features by the goal (FiLM, arXiv:1709.07871).
+class GoalLayer(nn.Module):
+    """A dense layer whose weights are a linear function of the goal, as a hypernetwork (arXiv:1609.09106) makes them.
 
     What a goal asks for is often the opposite of what another one does with the same picture: a product, which dense
-    layers are slow to learn from a goal that is only concatenated.
+    layers are slow to learn from a goal that is only seen beside it. With a one-hot goal, each has weights of its own.
     """
 
-    def __init__(self, goal_size: int, size: int) -> None:
+    def __init__(self, size: int, goal_size: int, out: int) -> None:
         super().__init__()
-        self.layer = nn.Linear(goal_size, 2 * size)
-        nn.init.normal_(self.layer.weight, 0.0, 0.5)  # goals differ from the beginning
-        nn.init.zeros_(self.layer.bias)
+        self.out = out
+        self.layers = linear(size, goal_size * out, math.sqrt(2))
+        for own in self.layers.weight.data.chunk(goal_size):
+            nn.init.orthogonal_(own, math.sqrt(2))
 
     def forward(self, features: torch.Tensor, goal: torch.Tensor) -> torch.Tensor:
-        """[N, size], [N, goal_size] -> [N, size]."""
-        scale, shift = self.layer(goal).chunk(2, dim=1)
-        conditioned: torch.Tensor = features * (1.0 + scale) + shift
-        return conditioned
+        """[N, size], [N, goal_size] -> [N, out]."""
+        each = self.layers(features).unflatten(1, (-1, self.out))
+        mixed: torch.Tensor = (each * goal.unsqueeze(2)).sum(dim=1)
+        return mixed
 
 
 class Body(nn.Module):
     """Observations to features: pictures and sets of entities are encoded, all else flattened; then dense layers.
 
-    With goal conditioning, goal signals act on every dense layer instead of being seen beside the rest.
+    With goal conditioning, goal signals make the last dense layer's weights instead of being seen beside the rest.
     """
 
     def __init__(self, observations: Sequence[ObservationSpec], network: ResolvedNetwork) -> None:
         super().__init__()
         activation = ACTIVATIONS[network.activation]
-        conditioned = network.goal_conditioning == "film" and not all(item.is_goal for item in observations)
+        conditioned = network.goal_conditioning == "hyper" and not all(item.is_goal for item in observations)
         self.goals = [i for i, item in enumerate(observations) if conditioned and item.is_goal and len(item.shape) == 1]
         images = {i: item.shape for i, item in enumerate(observations) if item.is_image}
         self.images = nn.ModuleDict(
@@ -97,27 +98,25 @@ class Body(nn.Module):
         size += sum(_size_of(encoder) for encoder in (*self.images.values(), *self.entities.values()))
         goal_size = sum(math.prod(observations[i].shape) for i in self.goals)
         layers: list[nn.Module] = []
-        conditioning: list[nn.Module] = []
-        for width in network.hidden_sizes:
+        widths = list(network.hidden_sizes)
+        last = widths.pop() if self.goals else 0
+        for width in widths:
             layers += [linear(size, width, math.sqrt(2)), activation()]
-            if self.goals:
-                conditioning.append(GoalConditioning(goal_size, width))
             size = width
         self.layers = nn.Sequential(*layers)
-        self.conditioning = nn.ModuleList(conditioning)
-        self.size = size
+        self.goal_layer = GoalLayer(size, goal_size, last) if self.goals else None
+        self.goal_activation = activation()
+        self.size = last if self.goals else size
 
     def forward(self, observations: Sequence[torch.Tensor]) -> torch.Tensor:
         """One [N, *shape] tensor for each sensor -> [N, size]."""
         parts = [self._encoded(str(i), value) for i, value in enumerate(observations) if i not in self.goals]
         features = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
-        if not self.goals:
-            encoded: torch.Tensor = self.layers(features)
-            return encoded
-        goal = torch.cat([observations[i].flatten(1) for i in self.goals], dim=1)
-        for number, condition in enumerate(self.conditioning):
-            features = condition(self.layers[2 * number + 1](self.layers[2 * number](features)), goal)
-        return features
+        encoded: torch.Tensor = self.layers(features)
+        if self.goal_layer is not None:
+            goal = torch.cat([observations[i].flatten(1) for i in self.goals], dim=1)
+            encoded = self.goal_activation(self.goal_layer(encoded, goal))
+        return encoded
 
     def _encoded(self, sensor: str, value: torch.Tensor) -> torch.Tensor:
         """Of one sensor, [N, its part]."""

@@ -58,7 +58,7 @@ PRESETS: dict[str, Preset] = {
     "GridWorld": Preset(
         # Larger batches than ML-Agents' 256 / 32: convolutions in small ones take most of the time.
         Hyperparameters(lr=1e-3, gamma=0.9, entropy_coeff=0.005, train_batch_size=2304, minibatch_size=256),
-        Network(hidden_sizes=(128,)),
+        Network(hidden_sizes=(128, 128)),
         StopRule(env_steps=500_000, mean_return=0.8),
     ),
     "PushBlock": Preset(
@@ -165,7 +165,7 @@ def _derived_network(behavior: BehaviorSpec) -> Network:
     return Network(
         hidden_sizes=(width, width),
         activation="relu" if images else "tanh" if size <= 64 else "silu",
-        goal_conditioning="film" if any(item.is_goal for item in behavior.observations) else "none",
+        goal_conditioning="hyper" if any(item.is_goal for item in behavior.observations) else "none",
         image_encoder="simple" if images else None,
         # Positions and velocities come in the scene's units; a one-hot or an image needs no scaling.
         normalize_observations=behavior.actions.continuous_size > 0,

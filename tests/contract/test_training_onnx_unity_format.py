@@ -32,7 +32,7 @@ def network(
 ) -> PolicyNetwork:
     """A policy with opinions: the initial one is close to uniform."""
     torch.manual_seed(0)
-    policy = PolicyNetwork(observations, actions, ResolvedNetwork((16, 16), "tanh", True, "film"))
+    policy = PolicyNetwork(observations, actions, ResolvedNetwork((16, 16), "tanh", True, "hyper"))
     with torch.no_grad():
         policy.actor.head.weight.mul_(spread / 0.01)
         if policy.actor.log_std is not None:

@@ -55,8 +55,8 @@ class Network(Contract):
     hidden_sizes: tuple[int, ...] | None = Field(default=None, min_length=1, max_length=8)
     activation: Literal["tanh", "relu", "silu"] | None = None
     normalize_observations: bool | None = None
-    goal_conditioning: Literal["film", "none"] | None = Field(
-        default=None, description="film: goal signals scale and shift every hidden layer; left out, where there are any"
+    goal_conditioning: Literal["hyper", "none"] | None = Field(
+        default=None, description="hyper: goal signals make the last hidden layer's weights, if there are any"
     )
     image_encoder: Literal["simple", "nature_cnn", "resnet", "match3"] | None = Field(
         default=None, description="by ML-Agents' vis_encode_type; left out, by the size of the image"

@@ -22,7 +22,7 @@ _UNSUPPORTED: Final[Mapping[str, str]] = {
 
 _SCHEDULES = {"linear": "linear", "constant": "constant"}
 _ENCODERS = {name: name for name in ("simple", "nature_cnn", "resnet", "match3")}
-_CONDITIONING = {"hyper": "film", "none": "none"}
+_CONDITIONING = {"hyper": "hyper", "none": "none"}
 
 _WITHOUT_COUNTERPART: Final[Mapping[str, str]] = {
     "summary_freq": "progress is told after every update",
@@ -117,8 +117,6 @@ def _network(behavior: Section, settings: Settings) -> Settings:
     if section.has("goal_conditioning_type"):
         conditioning = section.choice("goal_conditioning_type", _CONDITIONING, "hyper")
         found["network.goal_conditioning"] = Setting(conditioning, section.path("goal_conditioning_type"))
-        if conditioning == "film":
-            section.note("goal_conditioning_type", "goals scale and shift the layers (FiLM), without a hypernetwork")
     found |= _memory(section.section("memory"), settings)
     section.close()
     return found

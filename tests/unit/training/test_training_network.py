@@ -80,14 +80,14 @@ def test_first_targets_set_the_scale_at_once():
     assert math.isclose(float(critic.deviation), 100.0, rel_tol=1e-4)
 
 
-FILM = ResolvedNetwork((16, 16), "relu", False, "film")
+HYPER = ResolvedNetwork((16, 16), "relu", False, "hyper")
 GOAL = ObservationSpec("goal", (2,), is_goal=True)
 
 
 def test_the_same_picture_can_mean_the_opposite_under_another_goal():
     """The product of what is seen and what is wanted, from eight examples."""
     torch.manual_seed(0)
-    policy = PolicyNetwork([ObservationSpec("seen", (1,)), GOAL], ActionSpec(1, ()), FILM)
+    policy = PolicyNetwork([ObservationSpec("seen", (1,)), GOAL], ActionSpec(1, ()), HYPER)
     seen = torch.tensor([-1.0, -0.5, 0.5, 1.0]).repeat(2)[:, None]
     goals = torch.eye(2).repeat_interleave(4, dim=0)
     wanted = seen[:, 0] * torch.tensor([1.0] * 4 + [-1.0] * 4)
@@ -101,10 +101,10 @@ def test_the_same_picture_can_mean_the_opposite_under_another_goal():
 
 
 def test_goal_sensors_may_be_all_that_there_is_or_stand_anywhere():
-    only = PolicyNetwork([GOAL], ActionSpec(0, (3,)), FILM)
+    only = PolicyNetwork([GOAL], ActionSpec(0, (3,)), HYPER)
     assert only.distribution_inputs([torch.eye(2)]).shape == (2, 3)
     seen = [ObservationSpec("image", (3, 8, 8)), GOAL, ObservationSpec("rays", (5,)), GOAL]
-    policy = PolicyNetwork(seen, ActionSpec(0, (3,)), FILM)
+    policy = PolicyNetwork(seen, ActionSpec(0, (3,)), HYPER)
     observations = [torch.randn(4, *item.shape) for item in seen]
     assert policy.distribution_inputs(observations).shape == (4, 3)
     changed = [*observations[:3], observations[3] + 1.0]
