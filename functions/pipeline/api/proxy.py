@@ -22,6 +22,7 @@ from pipeline.contracts.problem import Problem
 from pipeline.contracts.validation import InvalidDocumentError, Model, read_document
 from pipeline.errors import PipelineError
 from pipeline.observability import logger, metrics, tracer
+from pipeline.rules.run_options import read_request
 
 CONTROL_ROUTES: dict[str, tuple[str, ...]] = {
     "/training-runs": ("GET", "POST"),
@@ -88,7 +89,7 @@ def read_body(app: APIGatewayRestResolver, model: type[Model]) -> Model:
         BodyTooLargeError: above `MAX_BODY_BYTES`.
         InvalidDocumentError: no JSON, or not of this contract.
     """
-    return read_document(model, body_of(app.current_event.raw_event, MAX_BODY_BYTES))
+    return read_request(model, body_of(app.current_event.raw_event, MAX_BODY_BYTES))
 
 
 def read_run_query(app: APIGatewayRestResolver) -> RunQuery:

@@ -13,11 +13,12 @@ from pipeline.aws.executions import Execution
 from pipeline.aws.objects import ObjectStore
 from pipeline.aws.runs_table import RunsTable
 from pipeline.contracts.api import AcceptedRun, ArtifactLinks
-from pipeline.contracts.request import BuildSource, RunOptions, TrainingRequest
+from pipeline.contracts.request import BuildSource, TrainingRequest
 from pipeline.contracts.run import Failure, RunRecord, RunStatus
 from pipeline.contracts.states import ApiEvent
 from pipeline.errors import BuildNotFoundError, NotYetConsistentError, RunNotFoundError
 from pipeline.rules import names
+from pipeline.rules.run_options import as_asked, settle
 from pipeline.settings import ControlReadSettings, ControlWriteSettings
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ ACCEPTED = "Accepted"
 """The state of a run whose execution has not yet reached AdmitRun's end."""
 
 _RUN_ID = re.compile(r"[a-z0-9](-?[a-z0-9]){0,49}")
-_REQUEST = "request.json"
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class Runs:
         run_id = names.run_id(
             policy, self.objects.bucket, build.key, head.version_id or head.etag, effective.model_dump_json()
         )
-        request_key = names.run_key(run_id, _REQUEST)
-        self.objects.write_document(request_key, effective)
+        request_key = names.request_key(run_id)
+        self.objects.write(request_key, as_asked(effective), "application/json")
         executions.start(self.stepfunctions, self.state_machine_arn, ApiEvent(run_id=run_id, request_key=request_key))
         path = f"/training-runs/{run_id}"
         links = {"self": path, "artifacts": f"{path}/artifacts", "policy": f"/policies/{policy}"}
@@ -95,7 +95,7 @@ class Runs:
 
     def _accepted(self, run_id: str) -> RunRecord:
         try:
-            text = self.objects.read(names.run_key(run_id, _REQUEST))
+            text = self.objects.read(names.request_key(run_id))
         except BuildNotFoundError as error:
             raise RunNotFoundError(f"There is no run {run_id!r}.") from error
         execution = executions.describe(self.stepfunctions, self.state_machine_arn, run_id)
@@ -121,6 +121,7 @@ def _policy_of(key: str) -> str:
 
 def _record(run_id: str, request: TrainingRequest, execution: Execution) -> RunRecord:
     running = execution.status == "RUNNING"
+    options, notes = settle(request)
     failure = Failure(
         code="NotAdmitted",
         state="AdmitRun",
@@ -138,6 +139,7 @@ def _record(run_id: str, request: TrainingRequest, execution: Execution) -> RunR
         execution_arn=execution.arn,
         source_key=request.build.key,
         build_key=names.run_key(run_id, "build.zip"),
-        options=RunOptions.model_validate({name: getattr(request, name) for name in RunOptions.model_fields}),
+        options=options,
+        notes=notes,
         failure=None if running else failure,
     )

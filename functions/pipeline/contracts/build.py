@@ -1,9 +1,18 @@
 """What inspection found in an uploaded zip."""
 
+from typing import Any
+
 from pydantic import Field
 
 from pipeline.contracts.base import Contract
 from pipeline.contracts.request import RunOptions
+
+
+class TrainerFile(Contract):
+    """An ML-Agents trainer file as it stands in the zip."""
+
+    path: str
+    document: dict[str, Any]
 
 
 class BuildManifest(Contract):
@@ -16,5 +25,7 @@ class BuildManifest(Contract):
     executable: str = Field(description="path inside the zip of the program to start")
     unity_version: str | None = None
     has_mlagents: bool | None = Field(default=None, description="None: the files do not tell (IL2CPP, own programs)")
-    options: RunOptions | None = Field(default=None, description="gamedojo.json at the zip's root")
+    options: RunOptions | None = Field(default=None, description="gamedojo.json, or .yaml, at the zip's root")
+    trainer_file: TrainerFile | None = Field(default=None, description="of ML-Agents, at the root or by the program")
+    recordings: tuple[str, ...] = Field(default=(), description="paths inside the zip of .demo files")
     notes: tuple[str, ...] = ()

@@ -1,6 +1,6 @@
-"""What a user asks for: the body of `POST /training-runs`, or `gamedojo.json` at the root of a zip."""
+"""What a user asks for: the body of `POST /training-runs`, or `gamedojo.json` (or .yaml) at the root of a zip."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -49,6 +49,10 @@ class EndpointRequest(Contract):
 class RunOptions(TrainingJobConfig):
     """Every choice of a run but its policy and build. What `gamedojo.json` inside a zip may say."""
 
+    mlagents: str | dict[str, Any] | None = Field(
+        default=None,
+        description="an ML-Agents trainer file, as its YAML text or as an object; what else is set here wins over it",
+    )
     instances: Instances = Instances()
     evaluation: Evaluation = Evaluation()
     endpoint: EndpointRequest = EndpointRequest()

@@ -6,6 +6,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from pipeline.contracts.base import Contract, PolicyName, RunId
+from pipeline.contracts.notes import SettingNote
 from pipeline.contracts.request import RunOptions
 
 
@@ -100,6 +101,7 @@ class RunRecord(Contract):
     source_key: str = Field(description="the uploaded object")
     build_key: str
     options: RunOptions
+    notes: tuple[SettingNote, ...] = Field(default=(), description="on settings of an ML-Agents trainer file")
     executable: str | None = None
     progress: Progress = Progress()
     training_job: JobRecord | None = None

@@ -5,20 +5,19 @@ x86-64 file or a script with a shebang (our samples, wrappers that users write).
 the same rules, as it unpacks.
 """
 
-import codecs
 import lzma
 import re
 import zlib
+from functools import partial
 from pathlib import PurePosixPath
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from pipeline.contracts.build import BuildManifest
-from pipeline.contracts.request import RunOptions
-from pipeline.contracts.validation import InvalidDocumentError, read_document
-from pipeline.errors import BuildRejectedError, InvalidRequestError
+from pipeline.errors import BuildRejectedError
+from pipeline.rules.recordings import SUFFIX as RECORDING_SUFFIX
 from pipeline.rules.zip_entries import Entries, read_entries
+from pipeline.rules.zip_options import read_options, read_trainer_file
 
-_MAX_OPTIONS_BYTES = 256 * 1024
 _PROGRAM_SUFFIXES = ("", ".x86_64", ".x86")
 _DATA_SUFFIX = "_Data"
 _MLAGENTS = "Unity.ML-Agents.dll"
@@ -46,11 +45,13 @@ def inspect(archive: ZipFile, key: str, size_bytes: int, named: str | None = Non
 
     Raises:
         BuildRejectedError: the zip cannot be trained on.
-        InvalidRequestError: gamedojo.json in it breaks its contract.
+        InvalidRequestError: gamedojo.json in it breaks its contract, or it holds two files that say what to do.
     """
     entries = read_entries(archive)
-    options = _options(archive, entries)
+    read = partial(_head, archive)
+    options = read_options(entries, read)
     program = _program(archive, entries, named or (options.environment.executable if options else None))
+    recordings = sorted(str(path) for path in entries.files if path.suffix == RECORDING_SUFFIX)
     names = {path.name for path in entries.files}
     il2cpp = "GameAssembly.so" in names
     return BuildManifest(
@@ -62,6 +63,8 @@ def inspect(archive: ZipFile, key: str, size_bytes: int, named: str | None = Non
         unity_version=_unity_version(archive, entries),
         has_mlagents=True if _MLAGENTS in names else None,
         options=options,
+        trainer_file=read_trainer_file(entries, program, read),
+        recordings=tuple(recordings),
         notes=("IL2CPP build: Unity documents training with the Mono scripting back end only.",) if il2cpp else (),
     )
 
@@ -136,30 +139,6 @@ def _head(archive: ZipFile, member: ZipInfo, size_bytes: int = 256) -> bytes:
         raise BuildRejectedError(
             f"{member.filename!r} in the zip cannot be read: {error}.", "Zip the build again and upload it whole."
         ) from error
-
-
-def _options(archive: ZipFile, entries: Entries) -> RunOptions | None:
-    for name in ("gamedojo.yaml", "gamedojo.yml"):
-        if _at_root(entries, name):
-            raise InvalidRequestError(f"{name} is not read yet.", "Write the same as JSON into gamedojo.json.")
-    member = _at_root(entries, "gamedojo.json")
-    if member is None:
-        return None
-    if member.file_size > _MAX_OPTIONS_BYTES:
-        raise InvalidRequestError(f"gamedojo.json has {member.file_size} bytes; at most {_MAX_OPTIONS_BYTES} are read.")
-    text = _head(archive, member, _MAX_OPTIONS_BYTES).removeprefix(codecs.BOM_UTF8)  # as Windows' editors write it
-    try:
-        return read_document(RunOptions, text)
-    except InvalidDocumentError as error:
-        raise InvalidRequestError(f"gamedojo.json in the zip: {error}") from error
-
-
-def _at_root(entries: Entries, name: str) -> ZipInfo | None:
-    """At the zip's root, or in its only folder: many zip the folder, not what is in it."""
-    if member := entries.files.get(PurePosixPath(name)):
-        return member
-    tops = {path.parts[0] for path in entries.files}
-    return entries.files.get(PurePosixPath(tops.pop(), name)) if len(tops) == 1 else None
 
 
 def _unity_version(archive: ZipFile, entries: Entries) -> str | None:

@@ -72,6 +72,11 @@ def version_name(prefix: str, policy: str, version: str, mode: str = "") -> str:
     return _fit(prefix, f"{policy}-{_digest(version + mode)}", "")
 
 
+def request_key(run: str) -> str:
+    """Where a POSTed request is stored; a dropped build has none."""
+    return run_key(run, "request.json")
+
+
 def run_key(run: str, path: str) -> str:
     """A key of one run."""
     return f"runs/{run}/{path}"

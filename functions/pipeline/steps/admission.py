@@ -8,12 +8,14 @@ from pydantic import TypeAdapter, ValidationError
 from pipeline.aws.objects import ObjectStore
 from pipeline.aws.runs_table import RunsTable
 from pipeline.contracts.base import Contract, RunId
+from pipeline.contracts.notes import SettingNote
 from pipeline.contracts.request import RunOptions, TrainingRequest
 from pipeline.contracts.run import HistoryEntry, RunRecord, RunStatus
 from pipeline.contracts.states import ApiEvent, RunReference
 from pipeline.contracts.validation import InvalidDocumentError, read_document
 from pipeline.errors import BuildNotFoundError, InvalidRequestError
 from pipeline.rules import names
+from pipeline.rules.run_options import settle
 from pipeline.steps.records import now
 
 
@@ -26,6 +28,7 @@ class Admission(Contract):
     version_id: str | None
     etag: str | None = None
     options: RunOptions | None = None
+    notes: tuple[SettingNote, ...] = ()
 
 
 def identify(document: dict[str, Any], objects: ObjectStore) -> Admission:
@@ -39,6 +42,7 @@ def identify(document: dict[str, Any], objects: ObjectStore) -> Admission:
     try:
         event = read_document(ApiEvent, {k: document[k] for k in ApiEvent.model_fields if k in document})
         request = read_document(TrainingRequest, objects.read(event.request_key))
+        options, notes = settle(request)
     except InvalidDocumentError as error:
         raise InvalidRequestError(str(error)) from error
     return Admission(
@@ -46,7 +50,8 @@ def identify(document: dict[str, Any], objects: ObjectStore) -> Admission:
         policy=request.policy or names.policy_from_upload(request.build.key),
         source_key=request.build.key,
         version_id=request.build.version_id,
-        options=RunOptions.model_validate({name: getattr(request, name) for name in RunOptions.model_fields}),
+        options=options,
+        notes=notes,
     )
 
 
@@ -93,6 +98,7 @@ def first_record(execution_arn: str, admission: Admission) -> RunRecord:
         source_key=admission.source_key,
         build_key=names.run_key(admission.run_id, "build.zip"),
         options=admission.options or RunOptions(),
+        notes=admission.notes,
         history=(HistoryEntry(state="AdmitRun", at=moment),),
     )
 

@@ -5,30 +5,34 @@ from zipfile import ZipFile
 from pipeline.aws.objects import ObjectStore
 from pipeline.aws.runs_table import RunsTable
 from pipeline.contracts.build import BuildManifest
-from pipeline.contracts.request import RunOptions
+from pipeline.contracts.request import RunOptions, TrainingRequest
 from pipeline.contracts.run import RunRecord
 from pipeline.contracts.states import InspectedBuild, RunReference
-from pipeline.errors import BuildRejectedError
+from pipeline.contracts.validation import read_document
+from pipeline.errors import BuildNotFoundError, BuildRejectedError
 from pipeline.rules import names
 from pipeline.rules.inspection import DAMAGED, inspect
+from pipeline.rules.run_options import settle_with_build
 from pipeline.steps.records import entered
 
 
 def inspect_build(run: RunReference, state: str, objects: ObjectStore, runs: RunsTable) -> InspectedBuild:
     """Write the manifest, and into the record what the run is told by the zip.
 
-    A POSTed request is taken as it is; gamedojo.json in the zip configures a dropped build.
+    gamedojo.json in the zip configures a dropped build; a POSTed request is taken without it. An ML-Agents trainer file
+    in the zip serves both where they have none of their own.
 
     Raises:
         BuildRejectedError: the build cannot be trained on.
-        InvalidRequestError: gamedojo.json in the zip breaks its contract.
+        InvalidRequestError: gamedojo.json or the trainer file in the zip cannot be taken, or a recording is missing.
     """
     record = runs.update(run.run_id, lambda known: entered(known, state))
     manifest = _read(run.build_key, record, objects)
     manifest_key = names.run_key(run.run_id, "manifest.json")
     objects.write_document(manifest_key, manifest)
-    options = manifest.options if manifest.options and _was_dropped(record) else record.options
-    runs.update(run.run_id, lambda known: entered(known, state, options=options, executable=manifest.executable))
+    options, notes = settle_with_build(_asked(record, manifest, objects), manifest)
+    found = {"options": options, "notes": notes or record.notes, "executable": manifest.executable}
+    runs.update(run.run_id, lambda known: entered(known, state, **found))
     objects.write_document(names.run_key(run.run_id, "options.json"), options)
     return InspectedBuild(manifest_key=manifest_key, executable=manifest.executable)
 
@@ -43,6 +47,16 @@ def _read(key: str, record: RunRecord, objects: ObjectStore) -> BuildManifest:
             f"{record.source_key} is no readable zip ({size_bytes} bytes): {error}.",
             "Zip the folder that Unity wrote and upload the zip whole.",
         ) from error
+
+
+def _asked(record: RunRecord, manifest: BuildManifest, objects: ObjectStore) -> RunOptions:
+    """What the request sets itself, as it was stored; of a dropped build, what the zip says."""
+    if _was_dropped(record):
+        return manifest.options or RunOptions()
+    try:
+        return read_document(TrainingRequest, objects.read(names.request_key(record.run_id)))
+    except BuildNotFoundError:
+        return record.options  # a dropped build's, in a second try
 
 
 def _was_dropped(record: RunRecord) -> bool:

@@ -69,7 +69,7 @@ WITHOUT_PROGRAM = zipped({"readme.txt": b"hello"})
         (zipped({"Game.exe": b"MZ", "Game_Data/x": b""}), "BuildRejected", ["Windows build (Game.exe)", "Linux"]),
         (zipped({"gamedojo.json": b'{"sead": 1}'}), "InvalidRequest", ["gamedojo.json", "sead", "did you mean 'seed'"]),
         (zipped({"gamedojo.json": b"{"}), "InvalidRequest", ["gamedojo.json", "not JSON"]),
-        (zipped({"gamedojo.yaml": b"seed: 1"}), "InvalidRequest", ["gamedojo.yaml", "gamedojo.json"]),
+        (zipped({"gamedojo.yaml": b"sead: 1"}), "InvalidRequest", ["gamedojo.yaml", "sead", "did you mean 'seed'"]),
     ],
     ids=["text", "empty", "no program", "cut off", "Windows", "unknown field", "no JSON", "YAML"],
 )

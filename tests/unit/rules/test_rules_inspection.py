@@ -253,9 +253,30 @@ def test_options_that_break_their_contract(text, words):
 
 
 @pytest.mark.parametrize("name", ["gamedojo.yaml", "gamedojo.yml"])
-def test_options_in_another_language_are_not_passed_over_in_silence(name):
-    with pytest.raises(InvalidRequestError, match=r"Write the same as JSON into gamedojo\.json"):
-        look(build(more=[(name, b"seed: 1")]))
+def test_options_as_yaml(name):
+    text = b"\xef\xbb\xbfseed: 5\nhyperparameters: {lr: 1e-3}  # ours"
+    options = look(build(more=[(name, text)])).options
+    assert options == RunOptions.model_validate({"hyperparameters": {"lr": 0.001}, "seed": 5})
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"sead: 5", "did you mean 'seed'?"),
+        (b"seed: [", "line 1"),
+        (b"a: &a [*a]", "lies in"),
+        (b"[1]", "gamedojo.yaml in the zip"),
+    ],
+)
+def test_options_as_yaml_that_break_their_contract(text, words):
+    with pytest.raises(InvalidRequestError, match=r"gamedojo\.yaml") as caught:
+        look(build(more=[("gamedojo.yaml", text)]))
+    assert words in caught.value.cause
+
+
+def test_options_in_two_files_are_refused():
+    with pytest.raises(InvalidRequestError, match=r"gamedojo\.json and gamedojo\.yml"):
+        look(build(more=[("gamedojo.json", b"{}"), ("gamedojo.yml", b"")]))
 
 
 @pytest.mark.parametrize(
