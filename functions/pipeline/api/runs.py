@@ -52,11 +52,10 @@ class Runs:
         # What is stored says everything: a build replaced in the meantime must not change what this run trains on.
         build = BuildSource(key=request.build.key, version_id=head.version_id)
         effective = request.model_copy(update={"policy": policy, "build": build})
-        run_id = names.run_id(
-            policy, self.objects.bucket, build.key, head.version_id or head.etag, effective.model_dump_json()
-        )
+        text = as_asked(effective)
+        run_id = names.run_id(policy, self.objects.bucket, build.key, head.version_id or head.etag, text.decode())
         request_key = names.request_key(run_id)
-        self.objects.write(request_key, as_asked(effective), "application/json")
+        self.objects.write(request_key, text, "application/json")
         executions.start(self.stepfunctions, self.state_machine_arn, ApiEvent(run_id=run_id, request_key=request_key))
         path = f"/training-runs/{run_id}"
         links = {"self": path, "artifacts": f"{path}/artifacts", "policy": f"/policies/{policy}"}
