@@ -149,6 +149,9 @@ setup: .venv/.done .venv-lambda/.done .venv-sam/.done ## install the three envir
 	.venv-peers-fast/bin/python -m pip install -q --disable-pip-version-check --no-deps --ignore-requires-python mlagents-envs==1.1.0
 	touch $@
 
+schema: setup ## write the JSON Schema of a request to docs/request.schema.json
+	$(VENV)/python -m pipeline.contracts.schema > docs/request.schema.json
+
 lock: .venv/bin/uv ## compile every lock file anew from requirements/*.in
 	for name in dev training inference lambda-runtime sam peers peers-fast; do
 	  $(UV) pip compile -q --upgrade --generate-hashes --python-version 3.11 requirements/$$name.in -o requirements/$$name.txt
@@ -165,4 +168,4 @@ help: ## this list
 
 , := ,
 
-.PHONY: demo local local-down sample-builds test lint test-fast test-rl test-e2e test-functions-312 test-peers bench-envs format setup lock clean help
+.PHONY: demo local local-down sample-builds test lint test-fast test-rl test-e2e test-functions-312 test-peers bench-envs format setup schema lock clean help
