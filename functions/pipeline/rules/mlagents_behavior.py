@@ -20,6 +20,7 @@ _UNSUPPORTED: Final[Mapping[str, str]] = {
     "rewarded one by one, write trainer_type: ppo",
 }
 
+_SAVE_STEPS = 20_000
 _SCHEDULES = {"linear": "linear", "constant": "constant"}
 _ENCODERS = {name: name for name in ("simple", "nature_cnn", "resnet", "match3")}
 _CONDITIONING = {"hyper": "hyper", "none": "none"}
@@ -194,7 +195,9 @@ def _curiosity(signals: Section, extrinsic_strength: float, gamma: float) -> Set
     if section.number("gamma", 0.99) != gamma:
         section.note("gamma", f"all rewards are discounted alike, by extrinsic.gamma ({gamma:g})")
     rate = section.number("learning_rate", lr)
-    units = section.whole("encoding_size", 128)
+    units = section.whole("encoding_size", 128)  # an older name, which network_settings overrules
+    if section.has("network_settings"):
+        units = 128
     network = section.section("network_settings") or Section({}, section.path("network_settings"), signals.findings)
     sizes = [network.whole("hidden_units", units)] * network.whole("num_layers", 2)
     for name in ("normalize", "vis_encode_type", "memory", "goal_conditioning_type", "deterministic"):
@@ -212,13 +215,18 @@ def _curiosity(signals: Section, extrinsic_strength: float, gamma: float) -> Set
     }
 
 
+def default_team_change(save_steps: object) -> int:
+    """Of a self-play that saves this often; of what is no number, as if nothing were said."""
+    return 5 * (save_steps if isinstance(save_steps, int) else _SAVE_STEPS)
+
+
 def _self_play(section: Section | None) -> Settings:
     if section is None:
         return {}
-    save_steps = section.whole("save_steps", 20_000)
+    save_steps = section.whole("save_steps", _SAVE_STEPS)
     values = {
         "save_steps": save_steps,
-        "team_change": section.whole("team_change", 5 * save_steps),
+        "team_change": section.whole("team_change", default_team_change(save_steps)),
         "swap_steps": section.whole("swap_steps", 2_000),
         "window": section.whole("window", 10),
         "play_against_latest_model_ratio": section.number("play_against_latest_model_ratio", 0.5),

@@ -12,7 +12,7 @@ from pipeline.contracts.job import BehaviorSettings, Environment
 from pipeline.contracts.notes import SettingNote
 from pipeline.contracts.validation import InvalidDocumentError
 from pipeline.rules.foreign_settings import Findings, Section, Setting, Settings, checked
-from pipeline.rules.mlagents_behavior import read_behavior
+from pipeline.rules.mlagents_behavior import default_team_change, read_behavior
 from pipeline.rules.mlagents_parameters import read_parameters
 
 _RESTARTS = "a build that ends is started again by our own rule"
@@ -88,7 +88,7 @@ def _behaviors(root: Section) -> dict[str, Any]:
         ((name, document),) = named.items()
         return _one(document or {}, f"behaviors.{name}", root.findings)
     found = Findings()
-    base = _with_schedules(defaults or {})
+    base = {} if defaults is None else _completed(defaults)
     options = _one(base, _DEFAULTS, found) if defaults is not None else {}
     root.findings.add(found)
     own = {}
@@ -132,13 +132,33 @@ def _one(document: Mapping[Any, Any], path: str, findings: Findings) -> dict[str
     return {"algorithm": algorithm.value, **fields} if algorithm else fields
 
 
-def _with_schedules(defaults: Mapping[Any, Any]) -> dict[Any, Any]:
-    """ML-Agents completes the default settings before a behavior is laid over them, schedules and rewards included."""
-    completed = {"reward_signals": {"extrinsic": {}}, **defaults}
-    hyperparameters = defaults.get("hyperparameters")
-    if isinstance(hyperparameters, Mapping) and "learning_rate_schedule" in hyperparameters:
-        rate = hyperparameters["learning_rate_schedule"]
+def _completed(defaults: Mapping[Any, Any]) -> dict[Any, Any]:
+    """ML-Agents completes the default settings before it lays a behavior over them.
+
+    So a behavior's own learning rate schedule no longer decides the other two, nor its save_steps team_change, and the
+    game's reward is always there.
+    """
+    completed = {**defaults, "reward_signals": _completed_signals(defaults.get("reward_signals") or {"extrinsic": {}})}
+    hyperparameters = completed.get("hyperparameters") or {}
+    if isinstance(hyperparameters, Mapping):
+        rate = hyperparameters.get("learning_rate_schedule", "linear")
         completed["hyperparameters"] = {"beta_schedule": rate, "epsilon_schedule": rate, **hyperparameters}
+    self_play = completed.get("self_play")
+    if isinstance(self_play, Mapping):
+        completed["self_play"] = {"team_change": default_team_change(self_play.get("save_steps")), **self_play}
+    return completed
+
+
+def _completed_signals(signals: object) -> object:
+    """An encoding_size stands for network_settings that are not there; once they are, it says nothing."""
+    if not isinstance(signals, Mapping):
+        return signals
+    completed = dict(signals)
+    for name in ("curiosity", "rnd"):
+        signal = signals.get(name)
+        if isinstance(signal, Mapping) and "network_settings" not in signal:
+            units = signal.get("encoding_size") or 128
+            completed[name] = {**signal, "network_settings": {"hidden_units": units}}
     return completed
 
 

@@ -188,6 +188,40 @@ def test_default_settings_are_for_all_and_lie_under_each():
     assert set(notes) == {"default_settings.summary_freq"}
 
 
+def test_default_settings_that_are_silent_have_schedules_all_the_same():
+    options, _ = read("default_settings: {}\nbehaviors: {Ball: {hyperparameters: {learning_rate_schedule: constant}}}")
+    ball = options.behaviors["Ball"].hyperparameters
+    assert (ball.lr_schedule, ball.entropy_schedule, ball.clip_schedule) == ("constant", "linear", "linear")
+
+
+def test_default_settings_settle_self_play_before_a_behavior_does():
+    options, _ = read("default_settings: {self_play: {}}\nbehaviors: {Ball: {self_play: {save_steps: 100}}}")
+    self_play = options.behaviors["Ball"].self_play
+    assert self_play is not None
+    assert (self_play.save_steps, self_play.team_change) == (100, 100_000)
+
+
+def test_default_settings_bring_the_games_reward():
+    options, _ = read("default_settings: {}\nbehaviors: {Ball: {reward_signals: {rnd: {}}}}")
+    assert options.behaviors["Ball"].curiosity is not None
+    found = problems("behaviors: {A: {}, B: {reward_signals: {rnd: {}}}}")
+    assert "add extrinsic" in found["behaviors.B.reward_signals"]
+
+
+@pytest.mark.parametrize(
+    ("signal", "sizes"),
+    [
+        ("{encoding_size: 64}", (64, 64)),
+        ("{encoding_size: 64, network_settings: {num_layers: 1}}", (128,)),
+        ("{network_settings: {hidden_units: 32, num_layers: 3}}", (32, 32, 32)),
+    ],
+)
+def test_the_size_of_curiositys_network(signal, sizes):
+    options, _ = read(behavior(f"reward_signals:\n  extrinsic: {{}}\n  curiosity: {signal}"))
+    assert options.curiosity is not None
+    assert options.curiosity.hidden_sizes == sizes
+
+
 def test_what_is_wrong_in_the_default_settings_is_said_once():
     text = "default_settings: {max_step: 5}\nbehaviors: {A: {}, B: {max_steps: no}}"
     assert set(problems(text)) == {"default_settings.max_step", "behaviors.B.max_steps"}
