@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.contracts.build import BuildManifest, TrainerFile
-from pipeline.contracts.job import BehaviorSettings
+from pipeline.contracts.job import BehaviorSettings, to_hyperparameters
 from pipeline.contracts.notes import SettingNote
 from pipeline.contracts.problem import FieldProblem
 from pipeline.contracts.request import RunOptions
@@ -19,6 +19,9 @@ from pipeline.rules.mlagents_settings import read_trainer_file
 from pipeline.rules.recordings import with_recordings
 from pipeline.rules.sagemaker_rl import PREFIX, expand
 from pipeline.rules.yaml_documents import UnreadableYamlError, load_yaml
+
+MAX_HYPERPARAMETERS = 100
+"""botocore: `HyperParameters`, of CreateTrainingJob. A long value takes several (`contracts.job`)."""
 
 _FIELD = "mlagents"
 _OPEN = frozenset({"hyperparameters", "network", "environment", "parameters", "behaviors"})
@@ -37,7 +40,7 @@ def read_request(model: type[Model], text: str | bytes) -> Model:
     document = _parsed(text) if named else None
     request = read_document(model, text if document is None else expand(document))
     if isinstance(request, RunOptions):
-        settle(request)
+        _check_size(settle(request)[0])
     return request
 
 
@@ -79,6 +82,7 @@ def settle_with_build(asked: RunOptions, build: BuildManifest) -> tuple[RunOptio
     found = build.trainer_file
     try:
         options, notes = _of_file(found, asked) if found and asked.mlagents is None else settle(asked)
+        _check_size(options)
     except InvalidDocumentError as error:
         raise InvalidRequestError(f"{found.path} in the zip: {error}" if found else str(error)) from error
     return with_recordings(options, build.recordings), notes
@@ -107,6 +111,17 @@ def _overlay(base: Mapping[str, Any], over: Mapping[str, Any], every_name: bool 
         else:
             result[name] = value
     return result
+
+
+def _check_size(options: RunOptions) -> None:
+    entries = {**to_hyperparameters(options.training_job()), "environment.executable": ""}  # which is added later
+    if len(entries) <= MAX_HYPERPARAMETERS:
+        return
+    large = max(
+        ("behaviors", "environment.parameters"), key=lambda name: sum(entry.startswith(name) for entry in entries)
+    )
+    message = f"too much for a training job: SageMaker takes {MAX_HYPERPARAMETERS} hyperparameters, and these are"
+    raise InvalidDocumentError([FieldProblem(field=large, message=f"{message} {len(entries)}; leave some out")])
 
 
 def _options(asked: RunOptions) -> RunOptions:

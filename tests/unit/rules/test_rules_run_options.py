@@ -111,6 +111,29 @@ def test_a_trainer_file_that_cannot_be_taken_over_is_refused_by_its_path_in_the_
     assert said in problem.message
 
 
+@pytest.mark.parametrize(
+    ("document", "field"),
+    [
+        ({"behaviors": {f"B{number}": {} for number in range(80)}}, "behaviors"),
+        (
+            {"behaviors": {"A": {}}, "environment_parameters": dict.fromkeys(map(str, range(90)), 1)},
+            "environment.parameters",
+        ),
+    ],
+)
+def test_more_than_a_training_job_can_be_told_is_refused(document, field):
+    with pytest.raises(InvalidDocumentError, match="SageMaker takes 100 hyperparameters") as caught:
+        asked(mlagents=document)
+    assert [problem.field for problem in caught.value.problems] == [field]
+    with pytest.raises(InvalidRequestError, match=r"ball\.yaml in the zip: .*SageMaker takes 100"):
+        settle_with_build(asked(), manifest(document))
+
+
+def test_twenty_behaviors_can_be_told():
+    options, _ = settle(asked(mlagents={"behaviors": {f"B{number}": {} for number in range(20)}}))
+    assert len(options.behaviors) == 20
+
+
 def test_names_of_sagemaker_rl():
     options = asked(hyperparameters={"rl.training.config.lr": 0.5, "rl.training.stop.timesteps_total": 7})
     assert options.hyperparameters.lr == 0.5
