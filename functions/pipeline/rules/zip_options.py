@@ -19,6 +19,7 @@ from pipeline.rules.zip_entries import Entries
 Read = Callable[[ZipInfo, int], bytes]
 """A member's first bytes."""
 
+_MAX_OPTIONS_BYTES: Final = 256 * 1024
 _OPTIONS: Final = ("gamedojo.json", "gamedojo.yaml", "gamedojo.yml")
 _YAML: Final = (".yaml", ".yml")
 _TRAINER_KEYS: Final = frozenset({"behaviors", "default_settings"})
@@ -64,15 +65,13 @@ def read_trainer_file(entries: Entries, program: PurePosixPath, read: Read) -> T
     if len(found) > 1:
         raise InvalidRequestError(
             f"The zip holds several ML-Agents trainer files: {', '.join(file.path for file in found)}.",
-            "Keep the one to train by, or send it as the request's field mlagents.",
+            "Keep the one to train by, and zip the build again.",
         )
     return found[0] if found else None
 
 
 def _trainer_file(path: PurePosixPath, member: ZipInfo, read: Read) -> TrainerFile | None:
-    if member.file_size > MAX_BYTES:
-        return None
-    text = read(member, MAX_BYTES)
+    text = read(member, MAX_BYTES + 1)
     try:
         document = load_yaml(text)
     except UnreadableYamlError as error:
@@ -85,9 +84,9 @@ def _trainer_file(path: PurePosixPath, member: ZipInfo, read: Read) -> TrainerFi
 
 
 def _text(member: ZipInfo, name: str, read: Read) -> bytes:
-    if member.file_size > MAX_BYTES:
-        raise InvalidRequestError(f"{name} has {member.file_size} bytes; at most {MAX_BYTES} are read.")
-    return read(member, MAX_BYTES).removeprefix(codecs.BOM_UTF8)  # as Windows' editors write it
+    if member.file_size > _MAX_OPTIONS_BYTES:
+        raise InvalidRequestError(f"{name} has {member.file_size} bytes; at most {_MAX_OPTIONS_BYTES} are read.")
+    return read(member, _MAX_OPTIONS_BYTES).removeprefix(codecs.BOM_UTF8)  # as Windows' editors write it
 
 
 def _as_json(text: bytes) -> bytes:

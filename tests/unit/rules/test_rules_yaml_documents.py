@@ -43,7 +43,7 @@ def test_plain_values(text, value):
         ("a: !!binary aGk=", "bytes"),
         ("? [a, b]\n: 1", "a key must be a text"),
         ("a: 1\n---\nb: 2", "single document"),
-        ("# " + "x" * MAX_BYTES, "at most 262,144"),
+        ("# " + "x" * MAX_BYTES, "at most 65,536"),
         (b"a: \xff", ""),
         ("a: \x00", ""),
     ],
