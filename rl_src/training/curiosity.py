@@ -3,7 +3,6 @@
 The build's reward stays the main thing; a policy that never meets it goes where predictions are still bad.
 """
 
-import math
 from collections.abc import Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -15,13 +14,12 @@ from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from ray.rllib.env.utils.infinite_lookback_buffer import InfiniteLookbackBuffer
 from torch import nn
 
-from rl_src.envs.specs import BehaviorSpec, ObservationSpec
+from rl_src.envs.specs import BehaviorSpec
 from rl_src.training.checkpoint import Arrays
 from rl_src.training.config import CuriositySettings, ResolvedNetwork
-from rl_src.training.encoders import entities_present
 from rl_src.training.errors import InvalidCheckpointError, TrainingDivergedError
 from rl_src.training.icm import ICM
-from rl_src.training.network import RunningMoments
+from rl_src.training.normalization import ObservationMoments, RunningMoments
 from rl_src.training.optimizer import FlatAdam
 from rl_src.training.rnd import RND
 
@@ -106,7 +104,7 @@ class Curiosity:
                 if settings.kind == "icm"
                 else RND(behavior.observations, network)
             )
-        self._moments = _Moments(behavior.observations)
+        self._moments = ObservationMoments(behavior.observations, vectors=True)
         self._scale = RunningMoments(1)
         self._optimizer = FlatAdam([item for item in self.model.parameters() if item.requires_grad], settings.lr)
         self._shuffling = torch.Generator().manual_seed(seed)
@@ -132,7 +130,7 @@ class Curiosity:
         The unit is the root mean square of all rewards so far. So `strength` is about what a decision earns at first,
         and less the better everything is known. Its deviation from the mean would be no unit where all is equally new.
         """
-        self._moments.observe(transitions.observations)
+        self._moments.update_from(transitions.observations)
         surprise = self._surprise(transitions)
         self._scale.update(surprise.square().unsqueeze(1))
         deviation = self._scale.mean.clamp(min=1e-12).sqrt()
@@ -214,39 +212,6 @@ class Curiosity:
             for own in torch.tensor_split(rows, self._parts_of(len(rows)))
         ]
         return torch.cat(parts)
-
-
-class _Moments(nn.ModuleDict):
-    """Running statistics of every sensor that is no picture, by its index; each entity of a set counts as one value."""
-
-    def __init__(self, observations: Sequence[ObservationSpec]) -> None:
-        vectors = {str(i): item for i, item in enumerate(observations) if not item.is_image}
-        sizes = {i: item.shape[-1] if item.is_variable_length else math.prod(item.shape) for i, item in vectors.items()}
-        super().__init__({i: RunningMoments(size) for i, size in sizes.items()})
-        self._sets = {int(i) for i, item in vectors.items() if item.is_variable_length}
-
-    def observe(self, observations: Sequence[torch.Tensor]) -> None:
-        """Add a batch: [N, *shape] for each sensor."""
-        for i, value in enumerate(observations):
-            if str(i) in self:
-                moments = self[str(i)]
-                assert isinstance(moments, RunningMoments)
-                if i in self._sets:
-                    moments.update_some(value[entities_present(value) > 0.5])
-                else:
-                    moments.update(value.flatten(1))
-
-    def forward(self, observations: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """Standardise: the same tensors, those that are no sets and no pictures as [N, size]."""
-        return [self._standard(i, value) if str(i) in self else value for i, value in enumerate(observations)]
-
-    def _standard(self, sensor: int, value: torch.Tensor) -> torch.Tensor:
-        if sensor not in self._sets:
-            standard: torch.Tensor = self[str(sensor)](value.flatten(1))
-            return standard
-        # Rows of zeros are no entities, and must stay zeros.
-        scaled: torch.Tensor = self[str(sensor)](value)
-        return scaled * entities_present(value).unsqueeze(2)
 
 
 def statistic_names(settings: CuriositySettings | None) -> tuple[str, ...]:

@@ -43,6 +43,10 @@ class ImageEncoder(nn.Module):
                 "Choose network.image_encoder simple, which takes any size.",
             )
         self.layers = nn.Sequential(*_LAYERS[kind](shape, activation), nn.Flatten())
+        for module in self.layers.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.orthogonal_(module.weight, math.sqrt(2))
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
         with torch.no_grad():
             self.size = int(self.layers(torch.zeros(1, *shape)).shape[1])
 

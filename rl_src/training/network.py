@@ -12,44 +12,7 @@ from rl_src.training.action_distribution import mask_logits
 from rl_src.training.config import ResolvedNetwork
 from rl_src.training.encoders import ACTIVATIONS, EntityEncoder, ImageEncoder, entities_present, linear
 from rl_src.training.memory import LstmTrunk
-
-NORMALIZED_LIMIT = 5.0
-"""Normalised observations are clipped here, as ML-Agents does (`torch_entities/encoders.py`)."""
-
-
-class RunningMoments(nn.Module):
-    """Mean and variance of everything seen so far, by Chan's parallel update (1979); kept in the weights."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.mean: torch.Tensor
-        self.variance: torch.Tensor
-        self.count: torch.Tensor
-        self.register_buffer("mean", torch.zeros(size))
-        self.register_buffer("variance", torch.ones(size))
-        self.register_buffer("count", torch.zeros(1, dtype=torch.float64))
-
-    def update_some(self, values: torch.Tensor) -> None:
-        """`update`, of a batch that may be empty."""
-        if len(values):
-            self.update(values)
-
-    def update(self, values: torch.Tensor) -> None:
-        """Add a batch: [N, size], N >= 1."""
-        count, added = float(self.count), len(values)
-        total = count + added
-        batch_mean = values.mean(dim=0)
-        delta = batch_mean - self.mean
-        squares = self.variance * count + values.var(dim=0, unbiased=False) * added
-        squares = squares + delta.square() * (count * added / total)
-        self.mean.copy_(self.mean + delta * (added / total))
-        self.variance.copy_(squares / total)
-        self.count.fill_(total)
-
-    def forward(self, values: torch.Tensor) -> torch.Tensor:
-        """Standardise and clip: [N, size] -> [N, size]."""
-        standard = (values - self.mean) / torch.sqrt(self.variance + 1e-8)
-        return standard.clamp(-NORMALIZED_LIMIT, NORMALIZED_LIMIT)
+from rl_src.training.normalization import ObservationMoments
 
 
 class GoalLayer(nn.Module):
@@ -214,13 +177,7 @@ class PolicyNetwork(nn.Module):
         super().__init__()
         self.observation_specs = tuple(observations)
         self.action_spec = actions
-        self.moments = nn.ModuleDict(
-            {
-                str(i): RunningMoments(item.shape[-1] if item.is_variable_length else math.prod(item.shape))
-                for i, item in enumerate(observations)
-                if network.normalize_observations and not item.is_image
-            }
-        )
+        self.moments = ObservationMoments(observations, vectors=network.normalize_observations)
         self.trunk: LstmTrunk | None = None
         if network.memory is not None:
             body = Body(observations, network)
@@ -273,22 +230,13 @@ class PolicyNetwork(nn.Module):
         return mask_logits(self.actor(seen), masks, self.action_spec), self.critic(seen)
 
     def normalized(self, observations: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """Observations as the networks see them; images pass as they are."""
-        if not self.moments:
-            return list(observations)
-        return [self._standard(i, value) for i, value in enumerate(observations)]
+        """Observations as the networks see them."""
+        seen: list[torch.Tensor] = self.moments(observations)
+        return seen
 
-    @torch.no_grad()
     def update_moments(self, observations: Sequence[torch.Tensor]) -> None:
         """Learn the observations' scale from a batch."""
-        for i, value in enumerate(observations):
-            if str(i) in self.moments:
-                moments = self.moments[str(i)]
-                assert isinstance(moments, RunningMoments)
-                if self.observation_specs[i].is_variable_length:
-                    moments.update_some(value[entities_present(value) > 0.5])
-                else:
-                    moments.update(value.flatten(1))
+        self.moments.update_from(observations)
 
     def _seen(
         self, observations: Sequence[torch.Tensor], memory: torch.Tensor | None
@@ -301,16 +249,6 @@ class PolicyNetwork(nn.Module):
             memory = observations[0].new_zeros(len(observations[0]), self.memory_size)
         features, memory = self.trunk.step(normalized, memory)
         return [features], memory
-
-    def _standard(self, sensor: int, value: torch.Tensor) -> torch.Tensor:
-        if str(sensor) not in self.moments:
-            return value
-        if not self.observation_specs[sensor].is_variable_length:
-            standard: torch.Tensor = self.moments[str(sensor)](value.flatten(1))
-            return standard
-        # Rows of zeros are no entities, and must stay zeros.
-        scaled: torch.Tensor = self.moments[str(sensor)](value)
-        return scaled * entities_present(value).unsqueeze(2)
 
 
 def _size_of(encoder: nn.Module) -> int:

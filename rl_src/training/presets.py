@@ -164,7 +164,7 @@ def _derived_network(behavior: BehaviorSpec) -> Network:
     width = 64 if size <= 16 and not images else 128 if size <= 64 else 256
     return Network(
         hidden_sizes=(width, width),
-        activation="relu" if images else "tanh" if size <= 64 else "silu",
+        activation="silu" if images or size > 64 else "tanh",
         goal_conditioning="hyper" if any(item.is_goal for item in behavior.observations) else "none",
         image_encoder="simple" if images else None,
         # Positions and velocities come in the scene's units; a one-hot or an image needs no scaling.

@@ -9,7 +9,8 @@ import torch
 from rl_src.envs.specs import ActionSpec, ObservationSpec
 from rl_src.training.action_distribution import distribution_size
 from rl_src.training.config import ResolvedNetwork
-from rl_src.training.network import Critic, PolicyNetwork, RunningMoments
+from rl_src.training.network import Critic, PolicyNetwork
+from rl_src.training.normalization import PictureMoments, RunningMoments
 
 PLAIN = ResolvedNetwork((16,), "tanh", False)
 NORMALIZING = ResolvedNetwork((16, 8), "silu", True)
@@ -55,6 +56,20 @@ def test_running_moments_are_those_of_all_batches_together():
     np.testing.assert_allclose(moments.variance.numpy(), everything.var(axis=0), rtol=1e-4)
     standard = moments(torch.from_numpy(everything)).numpy()
     np.testing.assert_allclose(standard.mean(axis=0), 0, atol=1e-3)
+
+
+def test_pictures_are_standardised_by_pixel_and_channel():
+    rng = np.random.default_rng(0)
+    pictures = rng.uniform(0.2, 0.6, (200, 3, 6, 5)).astype(np.float32)
+    pictures[:, 1] *= 0.5
+    pictures[:, 2] = np.linspace(0, 1, 30, dtype=np.float32).reshape(6, 5)  # the same in every picture
+    moments = PictureMoments((3, 6, 5))
+    for part in np.split(pictures, [10, 150]):
+        moments.update(torch.from_numpy(part).flatten(1))
+    mean = pictures.mean(axis=0)
+    expected = (pictures - mean) / pictures.std(axis=(0, 2, 3))[:, None, None]
+    np.testing.assert_allclose(moments(torch.from_numpy(pictures)).numpy(), expected, atol=1e-4)
+    assert float(moments(torch.from_numpy(pictures))[:, 2].abs().max()) < 1e-4
 
 
 def test_normalised_observations_are_clipped_at_five():
