@@ -69,8 +69,8 @@ class Section:
         self.findings = findings
 
     def path(self, name: str) -> str:
-        """The dotted path of one of its settings."""
-        return f"{self._path}.{name}" if self._path else name
+        """The dotted path of one of its settings, or its own ("")."""
+        return ".".join(part for part in (self._path, name) if part)
 
     def names(self) -> list[str]:
         """All that it says something about, known or not."""
@@ -140,8 +140,7 @@ class Section:
 
     def refuse(self, name: str, message: str) -> None:
         """The setting, or the section itself ("")."""
-        path = self.path(name) if name else self._path
-        self.findings.problems.append(FieldProblem(field=path, message=message))
+        self.findings.problems.append(FieldProblem(field=self.path(name), message=message))
 
     def close(self) -> None:
         """Refuse the names that nobody asked for."""

@@ -21,6 +21,10 @@ _UNSUPPORTED: Final[Mapping[str, str]] = {
 }
 
 _SAVE_STEPS = 20_000
+_MAX_LAYERS = 8
+"""As `contracts.job.Network` takes them."""
+_MAX_UNITS = 4096
+
 _SCHEDULES = {"linear": "linear", "constant": "constant"}
 _ENCODERS = {name: name for name in ("simple", "nature_cnn", "resnet", "match3")}
 _CONDITIONING = {"hyper": "hyper", "none": "none"}
@@ -34,6 +38,16 @@ _WITHOUT_COUNTERPART: Final[Mapping[str, str]] = {
     "time_horizon": "an agent's stretch of experience is as long as the batch allows, not cut at a horizon",
     "framework": "PyTorch is the only one",
 }
+
+_WITHOUT = "curiosity's network has no such setting"
+_NOT_OF_CURIOSITY: Final[Mapping[str, tuple[object, str]]] = {
+    "normalize": (False, _WITHOUT),
+    "vis_encode_type": ("simple", _WITHOUT),
+    "memory": (None, _WITHOUT),
+    "goal_conditioning_type": ("hyper", _WITHOUT),
+    "deterministic": (False, _WITHOUT),
+}
+"""By name: ML-Agents' default, and what to say of anything else."""
 
 
 def read_behavior(document: Mapping[Any, Any], path: str, findings: Findings) -> Settings:
@@ -108,9 +122,8 @@ def _network(behavior: Section, settings: Settings) -> Settings:
         section.refuse("deterministic", "an agent that does not explore does not learn; remove the setting")
     if section.has("deterministic"):
         section.flag("deterministic", False)
-    sizes = [section.whole("hidden_units", 128)] * section.whole("num_layers", 2)
     found = {
-        "network.hidden_sizes": Setting(sizes, section.path("num_layers")),
+        "network.hidden_sizes": Setting(_sizes(section, 128), section.path("hidden_units")),
         "network.activation": Setting("silu", section.path("")),
         "network.normalize_observations": Setting(section.flag("normalize", False), section.path("normalize")),
         "network.image_encoder": Setting(_encoder(section), section.path("vis_encode_type")),
@@ -121,6 +134,20 @@ def _network(behavior: Section, settings: Settings) -> Settings:
     found |= _memory(section.section("memory"), settings)
     section.close()
     return found
+
+
+def _sizes(section: Section, default_units: int) -> list[int]:
+    """Of the hidden layers; no list is made of a number of layers that nobody would train."""
+    layers = _bounded(section, "num_layers", 2, _MAX_LAYERS)
+    return [_bounded(section, "hidden_units", default_units, _MAX_UNITS)] * layers
+
+
+def _bounded(section: Section, name: str, default: int, most: int) -> int:
+    found = section.whole(name, default)
+    if 1 <= found <= most:
+        return found
+    section.refuse(name, f"must be at least 1 and at most {most}, not {found}")
+    return 1
 
 
 def _encoder(section: Section) -> str:
@@ -199,9 +226,8 @@ def _curiosity(signals: Section, extrinsic_strength: float, gamma: float) -> Set
     if section.has("network_settings"):
         units = 128
     network = section.section("network_settings") or Section({}, section.path("network_settings"), signals.findings)
-    sizes = [network.whole("hidden_units", units)] * network.whole("num_layers", 2)
-    for name in ("normalize", "vis_encode_type", "memory", "goal_conditioning_type", "deterministic"):
-        network.note(name, "curiosity's network has no such setting")
+    sizes = _sizes(network, units)
+    network.note_each(_NOT_OF_CURIOSITY)
     network.close()
     section.close()
     if strength == 0:
@@ -211,7 +237,7 @@ def _curiosity(signals: Section, extrinsic_strength: float, gamma: float) -> Set
         "curiosity.kind": Setting(kind, signals.path(kinds[0][0])),
         "curiosity.strength": Setting(strength, section.path("strength")),
         "curiosity.lr": Setting(rate, section.path("learning_rate")),
-        "curiosity.hidden_sizes": Setting(sizes, network.path("num_layers")),
+        "curiosity.hidden_sizes": Setting(sizes, network.path("hidden_units")),
     }
 
 

@@ -24,7 +24,7 @@ def read_parameters(section: Section | None) -> Settings:
     if section is None:
         return {}
     found = {name: _parameter(section, name) for name in section.names()}
-    return {"parameters": Setting(found, section.path("").removesuffix("."))}
+    return {"parameters": Setting(found, section.path(""))}
 
 
 def _parameter(parent: Section, name: str) -> Any:

@@ -276,6 +276,13 @@ def test_a_seed_to_be_drawn_is_left_to_us_and_told():
         ("network_settings: {vis_encode_type: resnett}", "network_settings.vis_encode_type", "resnet"),
         ("network_settings: {vis_encode_type: fully_connected}", "network_settings.vis_encode_type", "simple"),
         ("network_settings: {num_layers: 0}", "network_settings.num_layers", "at least 1"),
+        ("network_settings: {num_layers: 1.0e12}", "network_settings.num_layers", "at most 8"),
+        ("network_settings: {hidden_units: 0}", "network_settings.hidden_units", "at least 1"),
+        (
+            "reward_signals: {extrinsic: {}, rnd: {network_settings: {num_layers: 0}}}",
+            "reward_signals.rnd.network_settings.num_layers",
+            "at least 1",
+        ),
         ("network_settings: {normalize: 1}", "network_settings.normalize", "true or false"),
         ("network_settings: {deterministic: true}", "network_settings.deterministic", "explore"),
         ("network_settings: {memory: {memory_size: 9}}", "network_settings.memory.memory_size", "even"),
