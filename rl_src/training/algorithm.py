@@ -12,7 +12,7 @@ import random
 import zlib
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -34,10 +34,8 @@ from rl_src.training.learner import UnityPPOLearner
 from rl_src.training.network import PolicyNetwork
 from rl_src.training.optimizer import FlatAdam
 from rl_src.training.rl_module import ActorCriticModule, network_of
+from rl_src.training.schedules import coefficients, learning_rate
 from rl_src.training.train_batch import EpisodesToTrainBatch
-
-FINAL_LR_FRACTION = 0.1
-"""With a limit on env_steps, the learning rate falls in a straight line to this fraction of itself."""
 
 PRODUCTS_WORTH_THREADS = 30_000_000
 """Multiplications in a minibatch's forward pass from which more than one thread is used: an estimate, not measured."""
@@ -81,7 +79,7 @@ class PPO:
         return network_of(self.learner.module[DEFAULT_MODULE_ID])
 
     def learn(self, episodes: list[SingleAgentEpisode], env_steps: int) -> dict[str, float]:
-        """Update once; `env_steps` (so far) sets the learning rate. Returns the update's mean statistics.
+        """Update once; `env_steps` (so far) sets what falls by a schedule. Returns the update's mean statistics.
 
         Curiosity's rewards are added to copies: the episodes, and the returns that are reported, stay the build's.
         """
@@ -90,6 +88,7 @@ class PPO:
         if self._curiosity is not None:
             episodes, explored = self._curiosity.learn(episodes)
         settings = self._config.hyperparameters
+        self.learner.coefficients = coefficients(settings, env_steps, self._config.stop.env_steps)
         results = self._learner_group.update(
             episodes=list(episodes),
             timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: env_steps},
@@ -166,8 +165,6 @@ def ppo_config(config: ResolvedBehavior) -> PPOConfig:
     """RLlib's PPO on the new API stack, with our learner and connector."""
     settings = config.hyperparameters
     memory = config.network.memory
-    limit = config.stop.env_steps
-    lr: Any = settings.lr if limit is None else [[0, settings.lr], [limit, settings.lr * FINAL_LR_FRACTION]]
     return (
         PPOConfig()  # type: ignore[no-untyped-call]
         .api_stack(enable_rl_module_and_learner=True, enable_env_runner_and_connector_v2=True)
@@ -185,7 +182,7 @@ def ppo_config(config: ResolvedBehavior) -> PPOConfig:
             add_default_connectors_to_learner_pipeline=False,
         )
         .training(
-            lr=lr,
+            lr=cast(Any, learning_rate(settings, config.stop.env_steps)),
             gamma=settings.gamma,
             lambda_=settings.lambda_,
             clip_param=settings.clip_param,

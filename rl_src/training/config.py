@@ -21,7 +21,7 @@ Schedule = Literal["linear", "constant"]
 class Hyperparameters:
     """PPO's hyperparameters by RLlib's names; counts are agent decisions.
 
-    Schedules: "linear" falls to a tenth of the value at the limit on env_steps, where there is one.
+    Schedules: "linear" falls until the limit on env_steps, where there is one (`schedules`).
     """
 
     lr: float | None = None

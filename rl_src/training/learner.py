@@ -19,6 +19,7 @@ from rl_src.training.errors import TrainingDivergedError
 from rl_src.training.network import PolicyNetwork
 from rl_src.training.optimizer import FlatAdam
 from rl_src.training.rl_module import ACTION_MASK, MEMORY, network_of
+from rl_src.training.schedules import Coefficients
 from rl_src.training.sequences import PADDING
 from rl_src.training.train_batch import SEQUENCES
 
@@ -40,6 +41,10 @@ class UnityPPOLearner(PPOTorchLearner):
     def build(self) -> None:
         """Build, and seed the order of minibatches."""
         super().build()
+        config = self.config
+        assert isinstance(config, PPOConfig)
+        # What the loss weighs with; whoever asks for updates may set other ones before each.
+        self.coefficients = Coefficients(entropy=float(config.entropy_coeff), clip=config.clip_param)
         self.shuffling = torch.Generator().manual_seed(self.config.learner_config_dict["seed"])
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
@@ -151,13 +156,13 @@ class UnityPPOLearner(PPOTorchLearner):
         log_ratio = logp - batch[PROXIMAL_LOGP]
         ratio = log_ratio.exp()
         advantages = batch[Postprocessing.ADVANTAGES] * batch[IMPORTANCE]
-        clipped = ratio.clamp(1 - config.clip_param, 1 + config.clip_param)
+        clipped = ratio.clamp(1 - self.coefficients.clip, 1 + self.coefficients.clip)
         policy_loss = -torch.min(advantages * ratio, advantages * clipped).mean()  # eq. 7
         assert network.critic is not None
         targets = network.critic.normalize(batch[Postprocessing.VALUE_TARGETS])
         vf_loss = (values - targets).square().mean()
         entropy = entropies.mean()
-        loss = policy_loss + config.vf_loss_coeff * vf_loss - config.entropy_coeff * entropy
+        loss = policy_loss + config.vf_loss_coeff * vf_loss - self.coefficients.entropy * entropy
         with torch.no_grad():
             kl = ((ratio - 1) - log_ratio).mean()  # the low-variance estimate of http://joschu.net/blog/kl-approx.html
         return loss, [policy_loss.detach(), vf_loss.detach(), entropy.detach(), kl]

@@ -21,7 +21,7 @@ MAX_VALUE_CHARACTERS = 256
 """What SageMaker is known to take as one value."""
 
 Schedule = Literal["linear", "constant"]
-"""Linear: falls in a straight line to a tenth at the limit on env_steps; constant without one."""
+"""Linear: falls until the limit on env_steps, to a tenth (the clip range: to half); without a limit it is constant."""
 
 
 class Memory(Contract):
