@@ -79,11 +79,11 @@ def read_behavior(document: Mapping[Any, Any], path: str, findings: Findings) ->
 
 
 def _algorithm(section: Section) -> str | None:
-    name = section.value("trainer_type") or "ppo"
+    name = str(section.value("trainer_type") or "ppo")
     if name in SUPPORTED:
         return SUPPORTED[name]
     other = f"{name!r} is a trainer of your own, which does not run here; write trainer_type: ppo"
-    section.refuse("trainer_type", _UNSUPPORTED.get(str(name), other))
+    section.refuse("trainer_type", _UNSUPPORTED.get(name, other))
     return None
 
 
@@ -92,7 +92,7 @@ def _ppo(section: Section) -> Settings:
     if buffer < batch:
         section.refuse("buffer_size", f"{buffer} is less than batch_size ({batch}); make it a multiple of batch_size")
     # A schedule that is not given follows the learning rate's, where that is given (`check_hyperparam_schedules`).
-    follows = section.value("learning_rate_schedule")
+    follows = str(section.value("learning_rate_schedule"))
     default = follows if follows in _SCHEDULES else "linear"
     section.note("shared_critic", "policy and value function have networks of their own", unless=False)
     values: dict[str, tuple[str, Any]] = {

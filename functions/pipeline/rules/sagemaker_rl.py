@@ -82,7 +82,7 @@ def _sizes(section: Section, name: str) -> list[int]:
     found = section.value(name)
     try:
         values = json.loads(found) if isinstance(found, str) else found
-        if isinstance(values, list) and all(isinstance(value, int) for value in values):
+        if isinstance(values, list) and all(type(value) is int for value in values):
             return values
     except ValueError:
         pass
