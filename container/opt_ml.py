@@ -69,6 +69,10 @@ class OptMl:
         found = self._resources().get("current_instance_type")
         return None if found is None else str(found)
 
+    def has_channel(self, channel: str) -> bool:
+        """Whether the job was given this channel."""
+        return (self.root / "input" / "data" / channel).is_dir()
+
     def channel_file(self, channel: str, suffix: str) -> Path:
         """The one file of a channel.
 

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from container import job
-from container.artifacts import write_manifest
+from container.artifacts import unpack, write_manifest
 from container.failures import ContainerError
 from container.opt_ml import OptMl
 from pipeline.contracts.job import TrainingJobConfig, from_hyperparameters
 from pipeline.contracts.policy import ActionSpec, BehaviorSpec, ObservationSpec, PolicySpec, TrainingSummary
 from pipeline.contracts.validation import InvalidDocumentError
 from rl_src.envs.specs import BehaviorSpec as UnityBehaviorSpec
+from rl_src.serving.artifact import check_manifest
+from rl_src.serving.errors import InvalidArtifactError
 
 
 def main() -> int:
@@ -40,6 +42,7 @@ def _train(opt_ml: OptMl, stop: job.StopSignal) -> None:
                 TrainingConfig.from_document(program, document, run_as=user),
                 instance_type=opt_ml.instance_type(),
                 instance_count=len(hosts),
+                start_from=_earlier_checkpoint(opt_ml, folder),
             ),
             model_dir=opt_ml.model,
             checkpoint_dir=opt_ml.checkpoints,
@@ -57,6 +60,28 @@ def _train(opt_ml: OptMl, stop: job.StopSignal) -> None:
     _write(opt_ml.model / "policy_spec.json", spec)
     _write(opt_ml.model / "training_summary.json", TrainingSummary.model_validate(result.summary()))
     write_manifest(opt_ml.model, run_id)
+
+
+def _earlier_checkpoint(opt_ml: OptMl, folder: Path) -> Path | None:
+    """Of the run to begin with, whose model.tar.gz lies in the channel `initial`; None without such a channel.
+
+    Raises:
+        ContainerError: it is no artifact of a training, or was changed since.
+    """
+    if not opt_ml.has_channel("initial"):
+        return None
+    artifact = folder / "initial"
+    unpack(opt_ml.channel_file("initial", ".tar.gz"), artifact)
+    remedy = "Start from the model.tar.gz that a training run left, unchanged."
+    try:
+        check_manifest(artifact)
+    except InvalidArtifactError as error:
+        raise ContainerError(
+            "InvalidArtifact", f"The artifact to begin with cannot be used: {error}.", remedy
+        ) from error
+    if not (artifact / "checkpoint" / "state.json").is_file():
+        raise ContainerError("InvalidArtifact", "The artifact to begin with holds no checkpoint.", remedy)
+    return artifact / "checkpoint"
 
 
 def read_config(opt_ml: OptMl) -> TrainingJobConfig:

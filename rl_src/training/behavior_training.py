@@ -167,6 +167,15 @@ class BehaviorTraining:
         }
         return BehaviorCheckpoint(document, self._ppo.weights(), arrays, best.weights if best else None)
 
+    def begin_with(self, checkpoint: BehaviorCheckpoint) -> None:
+        """Play and learn on from the best policy of another training; all else is as at any beginning.
+
+        Raises:
+            InvalidCheckpointError: it is of another network.
+        """
+        self._ppo.set_weights(checkpoint.weights if checkpoint.best is None else checkpoint.best)
+        self._played_by = self._ppo.weights()
+
     def resume(self, checkpoint: BehaviorCheckpoint) -> None:
         """Go on from a checkpoint.
 

@@ -126,7 +126,8 @@ class TrainingConfig:
     """One training. Counts and limits are of each behavior; `behaviors`: by behavior name, without team.
 
     `executable` is the unpacked build's program; `run_as` the user that it is dropped to, which needs root. The
-    instances are those that this training runs on, for a budget.
+    instances are those that this training runs on, for a budget. `start_from`: a folder that
+    `checkpoint.write_checkpoint` wrote, whose policies are what this training begins with.
     """
 
     executable: Path
@@ -142,6 +143,7 @@ class TrainingConfig:
     seed: int = 0
     checkpoint_interval_seconds: float = 60.0
     run_as: PlayerUser | None = None
+    start_from: Path | None = None
     instance_type: str | None = None
     instance_count: int = 1
 

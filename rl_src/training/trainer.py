@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 from rl_src.envs.group import Answer
 from rl_src.envs.specs import BehaviorSpec
 from rl_src.training.budget import PRICE_FIELD, Budget
-from rl_src.training.checkpoint import Checkpoint, file_name, load_latest, save_checkpoint, write_checkpoint
+from rl_src.training.checkpoint import (
+    Checkpoint,
+    file_name,
+    load_latest,
+    read_checkpoint,
+    save_checkpoint,
+    write_checkpoint,
+)
 from rl_src.training.config import ResolvedBehavior, ResolvedConfig, TrainingConfig
 from rl_src.training.curriculum import Curriculum
 from rl_src.training.errors import InvalidCheckpointError, InvalidTrainingConfigError
@@ -120,6 +127,7 @@ class _Run:
         self._curriculum = Curriculum(config.environment.parameters)
         self._first_agents: Mapping[str, int] = {}
         self._checkpoint = load_latest(checkpoint_dir)
+        self._origin = read_checkpoint(config.start_from) if config.start_from is not None else None
         earlier = self._checkpoint
         self._earlier_seconds = earlier.state["wall_time_seconds"] if earlier else 0.0
         self._checkpoints = earlier.state["number"] if earlier else 0
@@ -173,16 +181,20 @@ class _Run:
         if self._checkpoint is not None and name in self._checkpoint.behaviors:
             training.resume(self._checkpoint.behaviors[name])
             log.info("%s goes on at iteration %d, %d env steps", name, training.iterations, training.env_steps)
+        elif self._origin is not None and name in self._origin.behaviors:
+            training.begin_with(self._origin.behaviors[name])
+            log.info("%s begins with the policy of an earlier training", name)
         _write_json(self._model_dir / "config.json", self._resolved().to_document())
         return training.sampler
 
     def _check_resumed(self) -> None:
         """A checkpoint that has nothing to do with this build is a mistake."""
-        known = self._checkpoint.behaviors if self._checkpoint else {}
-        if known and not known.keys() & self._behaviors.keys():
-            raise InvalidCheckpointError(
-                f"the checkpoint is of behavior {', '.join(known)}, the build's is {', '.join(self._behaviors)}."
-            )
+        for checkpoint in (self._checkpoint, self._origin):
+            known = checkpoint.behaviors if checkpoint else {}
+            if known and not known.keys() & self._behaviors.keys():
+                raise InvalidCheckpointError(
+                    f"the checkpoint is of behavior {', '.join(known)}, the build's is {', '.join(self._behaviors)}."
+                )
 
     def _check_curriculum(self) -> None:
         """A lesson that waits for what never comes would never end."""

@@ -204,6 +204,28 @@ def test_truncated_episodes_are_worth_what_would_follow(tmp_path):
     assert weights["network.critic.mean"][0] == pytest.approx(10.0, abs=0.7)
 
 
+def test_a_training_may_begin_with_the_policy_of_an_earlier_one(tmp_path):
+    Run(tmp_path / "first", stop=StopRule(env_steps=12_000, mean_return=0.9)).play()
+    origin = tmp_path / "first" / "model" / "checkpoint"
+    second = Run(tmp_path / "second", start_from=origin, stop=StopRule(env_steps=512))
+    result = second.play()
+    assert second.lines[0]["iteration"] == 1
+    assert second.lines[0]["env_steps"] < 200  # counted from the beginning
+    assert second.lines[0]["mean_return"] > 0.8  # as the first one ended
+    again = Run(tmp_path / "second", start_from=origin, stop=StopRule(env_steps=1024))
+    again.play()
+    assert again.lines[0]["env_steps"] > result.results["Basic"].env_steps  # a checkpoint of its own comes first
+
+
+def test_a_beginning_of_another_behavior_or_network_is_refused(tmp_path):
+    Run(tmp_path / "first", stop=StopRule(env_steps=256)).play()
+    origin = tmp_path / "first" / "model" / "checkpoint"
+    with pytest.raises(InvalidCheckpointError, match="is of behavior Basic, the build's is Target"):
+        Run(tmp_path / "other", [TargetScene()], start_from=origin).play()
+    with pytest.raises(InvalidCheckpointError, match="of another network"):
+        Run(tmp_path / "wider", start_from=origin, network=Network(hidden_sizes=(64,))).play()
+
+
 def test_a_checkpoint_of_another_network_is_refused_by_cause(tmp_path):
     Run(tmp_path, stop_after=1).play()
     with pytest.raises(InvalidCheckpointError, match="another network"):

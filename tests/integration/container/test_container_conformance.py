@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -74,6 +75,31 @@ def test_training_leaves_a_whole_artifact(trained: Path) -> None:
     summary = TrainingSummary.model_validate_json((model / "training_summary.json").read_bytes())
     assert summary.env_steps >= 1024
     assert not (trained / "output" / "failure").exists()
+
+
+def test_a_training_begins_with_the_artifact_of_another_one(trained: Path, basic: Path, tmp_path: Path) -> None:
+    base = job_folder(tmp_path / "whole", {"stop.env_steps": "512"}, basic)
+    pack_artifact(trained / "model", base)
+    done = run("train", base)
+    assert done.returncode == 0, done.stderr
+    assert "begins with the policy of an earlier training" in done.stderr
+
+
+def test_an_artifact_to_begin_with_that_was_altered_is_refused(trained: Path, basic: Path, tmp_path: Path) -> None:
+    altered = shutil.copytree(trained / "model", tmp_path / "altered")
+    (altered / "checkpoint" / "Basic" / "weights.safetensors").write_bytes(b"other weights")
+    base = job_folder(tmp_path / "job", {"stop.env_steps": "512"}, basic)
+    pack_artifact(altered, base)
+    assert run("train", base).returncode == 1
+    failure = (base / "output" / "failure").read_text()
+    assert "checkpoint/Basic/weights.safetensors is not the file that was written" in failure
+
+
+def pack_artifact(model: Path, base: Path) -> None:
+    channel = base / "input" / "data" / "initial"
+    channel.mkdir(parents=True)
+    with tarfile.open(channel / "model.tar.gz", "w:gz") as archive:
+        archive.add(model, arcname=".")
 
 
 def test_training_tells_its_metrics_on_stdout(trained: Path) -> None:
