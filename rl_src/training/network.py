@@ -181,7 +181,7 @@ class PolicyNetwork(nn.Module):
         self.trunk: LstmTrunk | None = None
         if network.memory is not None:
             body = Body(observations, network)
-            self.trunk = LstmTrunk(body, body.size, network.memory.size)
+            self.trunk = LstmTrunk(body, body.size, network.memory.size, network.memory.sequence_length)
             # What actor and critic see is the memory's output alone, and no layers lie between.
             observations = [ObservationSpec("memory", (self.trunk.size,))]
             network = replace(network, hidden_sizes=())
