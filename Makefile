@@ -46,6 +46,10 @@ bench-envs: setup .venv-peers/.done .venv-peers-fast/.done ## our client against
 	$(call say,Environments)
 	$(VENV)/python -m benchmarks.envs
 
+bench-training: setup .venv-peers/.done .venv-peers-fast/.done ## our training against mlagents-learn, and against a bare loop
+	$(call say,Training)
+	$(VENV)/python -m benchmarks.training
+
 lint: setup ## format, lint, types, import borders, templates
 	$(call say,Format and lint)
 	$(VENV)/ruff format --check .

@@ -1,0 +1,1 @@
+"""Training throughput: ours against the reference's `mlagents-learn`."""

@@ -1,0 +1,41 @@
+"""`ours.py PROGRAM FOLDER CELL`: our training; prints (decisions, seconds) of each update as one JSON line."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks.training.sides import EPOCHS, HIDDEN, LAYERS, Cell
+from rl_src.training.config import EnvironmentSettings, Hyperparameters, Network, StopRule, TrainingConfig
+from rl_src.training.trainer import train
+
+
+def main() -> None:
+    program, folder, cell = Path(sys.argv[1]), Path(sys.argv[2]), Cell(**json.loads(sys.argv[3]))
+    lines: list[dict[str, Any]] = []
+    train(
+        config_of(program, cell),
+        model_dir=folder / "model",
+        checkpoint_dir=folder / "checkpoints",
+        work_dir=folder / "work",
+        report=lines.append,
+        stop_requested=lambda: False,
+    )
+    sys.stdout.write("\n" + json.dumps([(line["env_steps"], line["wall_time_seconds"]) for line in lines]) + "\n")
+
+
+def config_of(program: Path, cell: Cell) -> TrainingConfig:
+    """The same settings as `sides.trainer_file`."""
+    return TrainingConfig(
+        executable=program,
+        hyperparameters=Hyperparameters(train_batch_size=cell.batch, minibatch_size=cell.minibatch, num_epochs=EPOCHS),
+        network=Network(hidden_sizes=(HIDDEN,) * LAYERS, normalize_observations=False),
+        stop=StopRule(env_steps=cell.steps),
+        environment=EnvironmentSettings(arguments=("--agents", str(cell.agents)), num_builds=1),
+        seed=1,
+        checkpoint_interval_seconds=3600.0,
+    )
+
+
+if __name__ == "__main__":
+    main()
