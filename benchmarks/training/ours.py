@@ -29,7 +29,7 @@ def config_of(program: Path, cell: Cell) -> TrainingConfig:
     return TrainingConfig(
         executable=program,
         hyperparameters=Hyperparameters(train_batch_size=cell.batch, minibatch_size=cell.minibatch, num_epochs=EPOCHS),
-        network=Network(hidden_sizes=(HIDDEN,) * LAYERS, normalize_observations=False),
+        network=Network(hidden_sizes=(HIDDEN,) * LAYERS, activation="silu", normalize_observations=False),
         stop=StopRule(env_steps=cell.steps),
         environment=EnvironmentSettings(arguments=("--agents", str(cell.agents)), num_builds=1),
         seed=1,

@@ -22,7 +22,9 @@ import yaml
 from sample_builds.packer import pack
 
 ROOT = Path(__file__).parents[2]
-HIDDEN, LAYERS, EPOCHS, HORIZON = 64, 2, 3, 64
+HIDDEN, LAYERS, EPOCHS = 64, 2, 3
+HORIZON = 16
+"""Of the reference: stretches of 64 agents then fill one train batch of 1,024, not four at once."""
 _TIMEOUT_SECONDS = 300
 _SUMMARY = re.compile(r"Step: (?P<step>\d+)\. Time Elapsed: (?P<seconds>[\d.]+) s")
 
@@ -54,6 +56,12 @@ class Side:
 
 OURS = Side("ours", Path(sys.executable), "benchmarks.training.ours", is_ours=True)
 SHIPPED = Side("as shipped", ROOT / ".venv-peers/bin/python", "tests.peers.scripts.learn")
+FAST = Side("fast protobuf", ROOT / ".venv-peers-fast/bin/python", "benchmarks.training.learn_fast")
+
+
+def is_installed(side: Side) -> bool:
+    """Whether the reference's trainer is in that side's environment."""
+    return any(side.python.parents[1].glob("lib/python*/site-packages/mlagents/trainers"))
 
 
 def rate_of(marks: Sequence[tuple[float, float]]) -> float:

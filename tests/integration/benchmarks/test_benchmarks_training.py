@@ -2,7 +2,8 @@
 
 import pytest
 
-from benchmarks.training.sides import OURS, Cell, measure, rate_of, summary_marks
+from benchmarks.training.__main__ import CELLS, goal
+from benchmarks.training.sides import FAST, OURS, SHIPPED, Cell, measure, rate_of, summary_marks
 
 
 def test_start_up_is_no_part_of_a_rate() -> None:
@@ -24,3 +25,12 @@ def test_summary_lines_of_the_reference_are_read_with_and_without_a_reward() -> 
 
 def test_our_side_trains() -> None:
     assert measure(OURS, Cell("Basic", 4, 64, 32, 256)) > 0
+
+
+def test_a_goal_is_the_median_of_the_rounds_ratios() -> None:
+    assert goal(CELLS[0], SHIPPED, [10.0, 40.0, 30.0], [10.0, 20.0, 10.0]).reached
+    assert not goal(CELLS[0], SHIPPED, [10.0, 38.0, 90.0], [10.0, 20.0, 10.0]).reached
+
+
+def test_what_was_not_measured_is_not_reached() -> None:
+    assert not goal(CELLS[1], FAST, [100.0], []).reached
