@@ -302,14 +302,15 @@ class BuildGroup:
         """Until something may have come, or for a moment; the builds from which it may be."""
         poll = select.poll()  # not select(): a trainer may have more than 1,024 descriptors open
         owners: dict[int, int] = {}
+        unpolled: list[int] = []  # nothing to poll: they must be asked
         for index, place in enumerate(self._places):
             if place.awaited and place.client is not None:
                 descriptors = place.client.descriptors()
                 if not descriptors:
-                    return [index]  # nothing to poll: it must be asked
+                    unpolled.append(index)
                 for descriptor in descriptors:
                     owners[descriptor] = index
                     poll.register(descriptor, select.POLLIN)
         until = self._look_at_all_at if deadline is None else min(self._look_at_all_at, deadline)
-        heard = poll.poll(max(0.0, until - time.monotonic()) * 1000)
-        return [owners[descriptor] for descriptor, _ in heard]
+        heard = poll.poll(0.0 if unpolled else max(0.0, until - time.monotonic()) * 1000)
+        return unpolled + [owners[descriptor] for descriptor, _ in heard]

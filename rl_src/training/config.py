@@ -110,12 +110,16 @@ class BehaviorSettings:
 
 @dataclass(frozen=True)
 class EnvironmentSettings:
-    """How the build is started and what it is told over its side channels."""
+    """How the build is started and what it is told over its side channels.
+
+    `lockstep`: several builds wait for each other in every step, so that a seed gives the same numbers again.
+    """
 
     arguments: tuple[str, ...] = ()
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     time_scale: float = 20.0
     num_builds: int | None = None
+    lockstep: bool = False
     startup_timeout_seconds: float = 120.0
     step_timeout_seconds: float = 60.0
     graphics: bool | None = None

@@ -6,7 +6,7 @@ message, and skip steps; behaviors appear late. So the loop is ours; what comes 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium as gym
@@ -52,18 +52,20 @@ class UnityEnvRunner(EnvRunner):
         self._interrupt = interrupt
         self._sampler_of: dict[str, BehaviorSampler] = {}  # by fully qualified name
         self._begun = False
+        self._answered: set[int] = set()
         self.build_seconds = 0.0
         """Waited for the builds, ever."""
 
     def begin(self, first: list[Answer]) -> None:
         """Go on from the answers to a reset."""
-        self._receive(first)
+        self._receive(dict(enumerate(first)))
         self._begun = True
 
     def restart(self) -> None:
         """Reset all scenes: what was open has no end."""
         for sampler in self.samplers.values():
             sampler.abandon()
+        self._answered.clear()
         self.begin(self._scenes.reset())
 
     def play_until(self, is_enough: Callable[[], bool]) -> None:
@@ -91,18 +93,22 @@ class UnityEnvRunner(EnvRunner):
         self._scenes.close()
 
     def _step(self) -> None:
-        """One decision of every waiting agent of every scene."""
-        actions: list[dict[str, Actions]] = [{} for _ in range(len(self._scenes))]
+        """One decision of every waiting agent; those of builds that have not answered yet wait for the next step."""
+        actions: dict[int, dict[str, Actions]] = {index: {} for index in sorted(self._answered)}
         for sampler in self.samplers.values():
             for waiting, own in sampler.decide():
                 actions[waiting.index][waiting.name] = own
+        self._answered.clear()
+        for index, of_scene in actions.items():
+            self._scenes.send(index, of_scene)
         sent = time.monotonic()
-        answers = self._scenes.step(actions)
+        answers = self._scenes.receive()
         self.build_seconds += time.monotonic() - sent
         self._receive(answers)
 
-    def _receive(self, answers: list[Answer]) -> None:
-        for index, answer in enumerate(answers):
+    def _receive(self, answers: Mapping[int, Answer]) -> None:
+        self._answered |= answers.keys()
+        for index, answer in answers.items():
             if answer.restarted:
                 broken = self._scene(index, answer.generation - 1)
                 for sampler in self.samplers.values():

@@ -1,6 +1,6 @@
 """The running builds, as training sees them: started by its configuration, with the behaviors that it trains."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,23 +22,27 @@ _SEEDS_APART = 1_000
 
 
 class Scenes:
-    """Builds side by side, in a fixed order and in lockstep. Close it, or use it as a context manager.
+    """Builds side by side. Close it, or use it as a context manager.
 
     Args:
         make_client: starts one build: (index, generation) -> client.
         number: of builds.
+        lockstep: wait for all builds in every step, so that a seed repeats; otherwise each goes on at its own pace.
 
     Raises:
         UnityEnvironmentError: a build did not come up; the others have been ended.
     """
 
-    def __init__(self, make_client: Callable[[int, int], BuildClient], number: int) -> None:
+    def __init__(self, make_client: Callable[[int, int], BuildClient], number: int, *, lockstep: bool = False) -> None:
         self._group = BuildGroup(make_client, number)
+        self._lockstep = lockstep
+        self._awaited: set[int] = set()
 
     @classmethod
     def start(cls, config: TrainingConfig, number: int, work_dir: Path) -> "Scenes":
         """Start `number` builds at the same time; each gets a seed and a log file of its own."""
-        return cls(partial(_start_client, config, work_dir), number)
+        start = partial(_start_client, config, work_dir)
+        return cls(start, number, lockstep=config.environment.lockstep)
 
     def __len__(self) -> int:
         return len(self._group)
@@ -55,6 +59,8 @@ class Scenes:
 
     def reset(self) -> list[Answer]:
         """Reset all builds, and let them run until agents of each ask for decisions."""
+        while self._awaited:
+            self.receive()  # what was asked before the reset
         answers = self._group.reset()
         for _ in range(STEPS_WITHOUT_AGENTS):
             waiting = [index for index, answer in enumerate(answers) if not _has_agents(answer)]
@@ -64,9 +70,18 @@ class Scenes:
                 answers[index] = answer
         return answers
 
-    def step(self, actions: Sequence[Mapping[str, Actions]]) -> list[Answer]:
-        """Step all builds; `actions` in the order of the builds."""
-        return self._group.step(actions)
+    def send(self, index: int, actions: Mapping[str, Actions]) -> None:
+        """Step one build, which has answered to all that was sent before."""
+        self._group.send_step(index, actions)
+        self._awaited.add(index)
+
+    def receive(self) -> dict[int, Answer]:
+        """Wait for builds that were stepped: for all of them in lockstep, else until there is an answer."""
+        answers = dict(self._group.receive())
+        while self._lockstep and not self._awaited <= answers.keys():
+            answers.update(self._group.receive())
+        self._awaited -= answers.keys()
+        return dict(sorted(answers.items()))
 
     @property
     def restarts(self) -> int:

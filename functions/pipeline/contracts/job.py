@@ -129,6 +129,9 @@ class Environment(Contract):
     )
     time_scale: float = Field(default=20.0, gt=0, le=100)
     num_builds: int | None = Field(default=None, ge=1, le=64, description="copies of the build played side by side")
+    lockstep: bool = Field(
+        default=False, description="several builds wait for each other in every step, so that a seed repeats"
+    )
     graphics: bool | None = Field(
         default=None, description="start with graphics, on a display; left out, if a sensor may be a camera"
     )
