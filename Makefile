@@ -146,11 +146,12 @@ setup: .venv/.done .venv-lambda/.done .venv-sam/.done ## install the three envir
 	.venv-peers/bin/python -m pip install -q --disable-pip-version-check --no-deps --ignore-requires-python mlagents==1.1.0 mlagents-envs==1.1.0
 	touch $@
 
-.venv-peers-fast/.done: .venv/bin/uv requirements/peers-fast.txt
+.venv-peers-fast/.done: .venv/bin/uv requirements/peers-fast.txt requirements/torch.txt
 	$(call say,Making the environment of the ML-Agents 1.1.0 reference client on current protobuf)
 	$(PYTHON) -m venv --clear .venv-peers-fast
+	.venv-peers-fast/bin/python -m pip install -q --disable-pip-version-check $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -r requirements/torch.txt
 	$(UV) pip install -q --python .venv-peers-fast/bin/python --require-hashes -r requirements/peers-fast.txt
-	.venv-peers-fast/bin/python -m pip install -q --disable-pip-version-check --no-deps --ignore-requires-python mlagents-envs==1.1.0
+	.venv-peers-fast/bin/python -m pip install -q --disable-pip-version-check --no-deps --ignore-requires-python mlagents==1.1.0 mlagents-envs==1.1.0
 	touch $@
 
 schema: setup ## write the JSON Schema of a request to docs/request.schema.json
