@@ -28,11 +28,11 @@ def measure_group(number: int) -> tuple[float, float]:
     """Steps a second of all builds together: with our group, and with echoes that let each run at its own ceiling."""
     with tempfile.TemporaryDirectory() as folder:
         program = executable(Path(folder), sys.executable)
-        ceiling = _against_echoes(program, number)
+        ceiling = steps_against_echoes(program, number)
         return _in_a_group(program, number), ceiling
 
 
-def _arguments(index: int, number: int) -> list[str]:
+def build_arguments(index: int, number: int) -> list[str]:
     """The last of several is the straggler."""
     sleep = STRAGGLER if number > 1 and index == number - 1 else SLEEP
     return ["--agents", str(AGENTS), "--sleep", str(sleep), "--jitter", str(JITTER)]
@@ -40,7 +40,7 @@ def _arguments(index: int, number: int) -> list[str]:
 
 def _in_a_group(program: Path, number: int) -> float:
     def start(index: int, _generation: int) -> UnityClient:
-        return UnityClient(program, arguments=_arguments(index, number), graphics=False)
+        return UnityClient(program, arguments=build_arguments(index, number), graphics=False)
 
     actions = {BEHAVIOR: Actions(np.zeros((AGENTS, CONTINUOUS_ACTIONS), np.float32), np.zeros((AGENTS, 0), np.int32))}
     with BuildGroup(start, number) as group:
@@ -55,11 +55,12 @@ def _in_a_group(program: Path, number: int) -> float:
         return count / passed
 
 
-def _against_echoes(program: Path, number: int) -> float:
+def steps_against_echoes(program: Path, number: int) -> float:
+    """The builds' own ceiling: steps a second of all of them, answered at once by echoes of their own."""
     with contextlib.ExitStack() as stack:
         echoes = [stack.enter_context(SocketEcho(AGENTS)) for _ in range(number)]
         for index, echo in enumerate(echoes):
-            stack.enter_context(_running([program, "--mlagents-port", str(echo.port), *_arguments(index, number)]))
+            stack.enter_context(_running([program, "--mlagents-port", str(echo.port), *build_arguments(index, number)]))
         counts = [0] * number
         over = threading.Event()
 

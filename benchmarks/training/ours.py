@@ -1,4 +1,7 @@
-"""`ours.py PROGRAM FOLDER CELL`: our training; prints (decisions, seconds) of each update as one JSON line."""
+"""`ours.py PROGRAM FOLDER CELL`: our training.
+
+Prints one JSON line: marks, (decisions, seconds) of each update, and shares of the time.
+"""
 
 import json
 import sys
@@ -21,7 +24,17 @@ def main() -> None:
         report=lines.append,
         stop_requested=lambda: False,
     )
-    sys.stdout.write("\n" + json.dumps([(line["env_steps"], line["wall_time_seconds"]) for line in lines]) + "\n")
+    marks = [(line["env_steps"], line["wall_time_seconds"]) for line in lines]
+    sys.stdout.write("\n" + json.dumps({"marks": marks, "shares": shares_of(lines)}) + "\n")
+
+
+def shares_of(lines: list[dict[str, Any]]) -> dict[str, float]:
+    """Of the time from the first line to the last: waiting for the build, the rest of sampling, learning beside it."""
+    seconds = lines[-1]["wall_time_seconds"] - lines[0]["wall_time_seconds"]
+    builds, sampling, learning = (
+        sum(line[f"{name}_seconds"] for line in lines[1:]) / seconds for name in ("build", "sampling", "learning")
+    )
+    return {"builds": builds, "sampling": sampling - builds, "learning": learning}
 
 
 def config_of(program: Path, cell: Cell) -> TrainingConfig:
@@ -30,7 +43,7 @@ def config_of(program: Path, cell: Cell) -> TrainingConfig:
         executable=program,
         hyperparameters=Hyperparameters(train_batch_size=cell.batch, minibatch_size=cell.minibatch, num_epochs=EPOCHS),
         network=Network(hidden_sizes=(HIDDEN,) * LAYERS, activation="silu", normalize_observations=False),
-        stop=StopRule(env_steps=cell.steps),
+        stop=StopRule(env_steps=cell.own_steps),
         environment=EnvironmentSettings(arguments=("--agents", str(cell.agents)), num_builds=1),
         seed=1,
         checkpoint_interval_seconds=3600.0,

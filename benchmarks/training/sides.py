@@ -12,17 +12,19 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from benchmarks.envs.slow_builds import AGENTS
 from sample_builds.packer import pack
 
 ROOT = Path(__file__).parents[2]
 HIDDEN, LAYERS, EPOCHS = 64, 2, 3
+OWN_BATCHES = 16
 HORIZON = 16
 """Of the reference: stretches of 64 agents then fill one train batch of 1,024, not four at once."""
 _TIMEOUT_SECONDS = 300
@@ -31,7 +33,7 @@ _SUMMARY = re.compile(r"Step: (?P<step>\d+)\. Time Elapsed: (?P<seconds>[\d.]+) 
 
 @dataclass(frozen=True)
 class Cell:
-    """What is trained. Counts are agent decisions."""
+    """What is trained. Counts are agent decisions; `steps`: of the reference."""
 
     build: str
     agents: int
@@ -40,21 +42,32 @@ class Cell:
     steps: int
 
     @property
+    def own_steps(self) -> int:
+        """Of the sides that are many times faster than the reference: as many as make some seconds."""
+        return max(self.steps, OWN_BATCHES * self.batch)
+
+    @property
     def title(self) -> str:
         return f"{self.build}, {self.agents} agents"
 
 
 @dataclass(frozen=True)
 class Side:
-    """Who trains: `module` in the environment of `python`."""
+    """Who trains: `module` in the environment of `python`. `is_ours`: it takes a cell, and prints marks."""
 
     title: str
     python: Path
     module: str
     is_ours: bool = False
+    arguments: tuple[str, ...] = ()
 
 
 OURS = Side("ours", Path(sys.executable), "benchmarks.training.ours", is_ours=True)
+BARE = tuple(
+    Side(f"bare loop, {words}", Path(sys.executable), "benchmarks.training.bare_loop", True, (threads,))
+    for threads, words in (("1", "1 thread"), ("2", "2 threads"))
+)
+SLOW = Side("ours", Path(sys.executable), "benchmarks.training.slow_builds", is_ours=True)
 SHIPPED = Side("as shipped", ROOT / ".venv-peers/bin/python", "tests.peers.scripts.learn")
 FAST = Side("fast protobuf", ROOT / ".venv-peers-fast/bin/python", "benchmarks.training.learn_fast")
 
@@ -81,8 +94,16 @@ def summary_marks(printed: str) -> list[tuple[float, float]]:
     return [(float(match["step"]), float(match["seconds"])) for match in _SUMMARY.finditer(printed)]
 
 
-def measure(side: Side, cell: Cell) -> float:
-    """Agent decisions a second of one training.
+@dataclass(frozen=True)
+class Measured:
+    """Agent decisions a second, and where the time went, where a side tells it: shares by name."""
+
+    rate: float
+    shares: Mapping[str, float] = field(default_factory=dict)
+
+
+def measure(side: Side, cell: Cell) -> Measured:
+    """One training.
 
     Raises:
         RuntimeError: it failed; with what it said.
@@ -90,12 +111,20 @@ def measure(side: Side, cell: Cell) -> float:
     with tempfile.TemporaryDirectory() as folder:
         program = unpacked(cell.build, Path(folder))
         if side.is_ours:
-            arguments = [str(program), folder, json.dumps(cell.__dict__)]
+            arguments = [str(program), folder, json.dumps(asdict(cell)), *side.arguments]
         else:
             arguments = _learn_arguments(program, Path(folder), cell)
-        printed = _run(side, cell, arguments)
-        marks = json.loads(printed.splitlines()[-1]) if side.is_ours else summary_marks(printed)
-        return rate_of(marks)
+        printed = _run(side, cell.title, arguments)
+        if not side.is_ours:
+            return Measured(rate_of(summary_marks(printed)))
+        told = json.loads(printed.splitlines()[-1])
+        return Measured(rate_of(told["marks"]), told.get("shares", {}))
+
+
+def measure_slow_builds(number: int) -> tuple[float, float]:
+    """Agent decisions a second on so many slow builds: of our training, and the builds' own ceiling."""
+    told = json.loads(_run(SLOW, f"{number} slow builds", [str(number)]).splitlines()[-1])
+    return rate_of(told["marks"]), told["ceiling"] * AGENTS
 
 
 def unpacked(build: str, folder: Path) -> Path:
@@ -143,7 +172,7 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _run(side: Side, cell: Cell, arguments: list[str]) -> str:
+def _run(side: Side, what: str, arguments: list[str]) -> str:
     # One thread: networks this small gain nothing by more.
     finished = subprocess.run(
         [str(side.python), "-m", side.module, *arguments],
@@ -151,6 +180,6 @@ def _run(side: Side, cell: Cell, arguments: list[str]) -> str:
         capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False,
     )  # fmt: skip
     if finished.returncode:
-        raise RuntimeError(f"{side.title}, {cell.title}: {finished.stderr[-2000:]}")
+        raise RuntimeError(f"{side.title}, {what}: {finished.stderr[-2000:]}")
     # Logging of the reference goes to either stream; ours is read from the last line of the first.
     return finished.stdout if side.is_ours else finished.stdout + finished.stderr

@@ -1,9 +1,14 @@
 """Our side trains for a few batches, and rates are read rightly. Nothing here looks at the time."""
 
+import sys
+from pathlib import Path
+
 import pytest
 
-from benchmarks.training.__main__ import CELLS, goal
-from benchmarks.training.sides import FAST, OURS, SHIPPED, Cell, measure, rate_of, summary_marks
+from benchmarks.envs.contestant import executable
+from benchmarks.training.__main__ import bare_rates, goal
+from benchmarks.training.sides import BARE, OURS, Cell, Measured, Side, measure, rate_of, summary_marks
+from benchmarks.training.slow_builds import BATCH, train_for_some_seconds
 
 
 def test_start_up_is_no_part_of_a_rate() -> None:
@@ -23,14 +28,29 @@ def test_summary_lines_of_the_reference_are_read_with_and_without_a_reward() -> 
     assert summary_marks(printed) == [(1024.0, 5.25), (2048.0, 7.5)]
 
 
-def test_our_side_trains() -> None:
-    assert measure(OURS, Cell("Basic", 4, 64, 32, 256)) > 0
+@pytest.mark.parametrize("side", [OURS, *BARE], ids=lambda side: side.title)
+@pytest.mark.parametrize("build", ["Basic", "3DBall"])
+def test_a_side_of_ours_trains(side: Side, build: str) -> None:
+    measured = measure(side, Cell(build, 4, 64, 32, 256))
+    assert measured.rate > 0
+    assert set(measured.shares) == ({"builds", "sampling", "learning"} if side == OURS else set())
+
+
+def test_slow_builds_are_trained_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    program = executable(tmp_path, sys.executable)
+    lines = train_for_some_seconds(program, 2, tmp_path, steps=1)
+    assert lines[-1]["env_steps"] == 4 * BATCH
 
 
 def test_a_goal_is_the_median_of_the_rounds_ratios() -> None:
-    assert goal(CELLS[0], SHIPPED, [10.0, 40.0, 30.0], [10.0, 20.0, 10.0]).reached
-    assert not goal(CELLS[0], SHIPPED, [10.0, 38.0, 90.0], [10.0, 20.0, 10.0]).reached
+    assert goal("twice", [10.0, 40.0, 30.0], [10.0, 20.0, 10.0], 2.0).reached
+    assert not goal("twice", [10.0, 38.0, 90.0], [10.0, 20.0, 50.0], 2.0).reached
+
+
+def test_the_better_bare_loop_counts_in_each_round() -> None:
+    found = dict(zip(BARE, ([Measured(1.0), Measured(5.0)], [Measured(2.0), Measured(4.0)]), strict=True))
+    assert bare_rates(found) == [2.0, 5.0]
 
 
 def test_what_was_not_measured_is_not_reached() -> None:
-    assert not goal(CELLS[1], FAST, [100.0], []).reached
+    assert not goal("any", [100.0], [], 1.0).reached
