@@ -87,7 +87,7 @@ class PPO:
         explored: dict[str, float] = {}
         if self._curiosity is not None:
             episodes, explored = self._curiosity.learn(episodes)
-        settings = self._config.hyperparameters
+        settings = self._config.ppo
         self.learner.coefficients = coefficients(settings, env_steps, self._config.stop.env_steps)
         results = self._learner_group.update(
             episodes=list(episodes),
@@ -163,7 +163,7 @@ class PPO:
 
 def ppo_config(config: ResolvedBehavior) -> PPOConfig:
     """RLlib's PPO on the new API stack, with our learner and connector."""
-    settings = config.hyperparameters
+    settings = config.ppo
     memory = config.network.memory
     return (
         PPOConfig()  # type: ignore[no-untyped-call]
@@ -202,7 +202,8 @@ def ppo_config(config: ResolvedBehavior) -> PPOConfig:
 
 def build_network(config: ResolvedBehavior, behavior: BehaviorSpec, weights: Weights) -> PolicyNetwork:
     """The networks on their own, with given weights, as they are exported."""
-    network = PolicyNetwork(behavior.observations, behavior.actions, config.network)
+    with_critic = config.algorithm == "PPO"  # the other's critics are no part of the policy's weights
+    network = PolicyNetwork(behavior.observations, behavior.actions, config.network, with_critic)
     prefix = "network."
     network.load_state_dict(
         {name.removeprefix(prefix): torch.from_numpy(np.array(value)) for name, value in weights.items()}
@@ -230,7 +231,7 @@ def _curiosity(config: ResolvedBehavior, behavior: BehaviorSpec) -> Curiosity | 
     """With as many gradient steps as the policy takes, as in ML-Agents (`trainers/trainer/on_policy_trainer.py`)."""
     if config.curiosity is None:
         return None
-    settings = config.hyperparameters
+    settings = config.ppo
     return Curiosity(
         config.curiosity,
         behavior,

@@ -11,6 +11,7 @@ from rl_src.training.curriculum_form import read_parameters
 from rl_src.training.errors import InvalidTrainingConfigError
 from rl_src.training.past_selves import SelfPlaySettings
 
+Algorithm = Literal["PPO", "SAC"]
 Activation = Literal["tanh", "relu", "silu"]
 GoalConditioning = Literal["hyper", "none"]
 ImageEncoderName = Literal["simple", "nature_cnn", "resnet", "match3"]
@@ -19,7 +20,7 @@ Schedule = Literal["linear", "constant"]
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """PPO's hyperparameters by RLlib's names; counts are agent decisions.
+    """By RLlib's names where it has one; counts are agent decisions. `PPO_ONLY` and `SAC_ONLY` are one algorithm's.
 
     Schedules: "linear" falls until the limit on env_steps, where there is one (`schedules`).
     """
@@ -37,6 +38,23 @@ class Hyperparameters:
     train_batch_size: int | None = None
     minibatch_size: int | None = None
     num_epochs: int | None = None
+    replay_capacity: int | None = None
+    tau: float | None = None
+    initial_alpha: float | None = None
+    updates_per_step: float | None = None
+    learning_starts: int | None = None
+
+
+PPO_ONLY = (
+    "entropy_schedule",
+    "clip_schedule",
+    "lambda_",
+    "clip_param",
+    "entropy_coeff",
+    "vf_loss_coeff",
+    "num_epochs",
+)
+SAC_ONLY = ("replay_capacity", "tau", "initial_alpha", "updates_per_step", "learning_starts")
 
 
 @dataclass(frozen=True)
@@ -135,7 +153,7 @@ class TrainingConfig:
     """
 
     executable: Path
-    algorithm: Literal["PPO"] = "PPO"
+    algorithm: Algorithm = "PPO"
     hyperparameters: Hyperparameters = Hyperparameters()
     network: Network = Network()
     stop: StopRule | None = None
@@ -184,7 +202,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class ResolvedHyperparameters:
-    """`Hyperparameters` with nothing left open."""
+    """`Hyperparameters` of PPO with nothing left open."""
 
     lr: float
     lr_schedule: Schedule
@@ -202,8 +220,29 @@ class ResolvedHyperparameters:
 
 
 @dataclass(frozen=True)
+class ResolvedSac:
+    """`Hyperparameters` of SAC with nothing left open."""
+
+    lr: float
+    lr_schedule: Schedule
+    gamma: float
+    grad_clip: float
+    train_batch_size: int
+    minibatch_size: int
+    replay_capacity: int
+    tau: float
+    initial_alpha: float
+    updates_per_step: float
+    learning_starts: int
+
+
+@dataclass(frozen=True)
 class ResolvedNetwork:
-    """`Network` with nothing left open."""
+    """`Network` with nothing left open.
+
+    `squash`: the means of continuous actions stay within what Unity tells apart. `state_dependent_std`: their spread
+    depends on the observation.
+    """
 
     hidden_sizes: tuple[int, ...]
     activation: Activation
@@ -211,6 +250,8 @@ class ResolvedNetwork:
     goal_conditioning: GoalConditioning = "none"
     image_encoder: ImageEncoderName = "simple"
     memory: Memory | None = None
+    squash: bool = False
+    state_dependent_std: bool = False
 
 
 @dataclass(frozen=True)
@@ -219,14 +260,26 @@ class ResolvedBehavior:
 
     behavior: str
     preset: str | None
-    algorithm: str
-    hyperparameters: ResolvedHyperparameters
+    algorithm: Algorithm
+    hyperparameters: ResolvedHyperparameters | ResolvedSac
     network: ResolvedNetwork
     stop: StopRule
     self_play: SelfPlaySettings | None
     curiosity: CuriositySettings | None
     behavioral_cloning: CloningSettings | None
     seed: int
+
+    @property
+    def ppo(self) -> ResolvedHyperparameters:
+        """Of a behavior that PPO trains."""
+        assert isinstance(self.hyperparameters, ResolvedHyperparameters)
+        return self.hyperparameters
+
+    @property
+    def sac(self) -> ResolvedSac:
+        """Of a behavior that SAC trains."""
+        assert isinstance(self.hyperparameters, ResolvedSac)
+        return self.hyperparameters
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,14 @@ from rl_src.training.encoders import ACTIVATIONS, EntityEncoder, ImageEncoder, e
 from rl_src.training.memory import LstmTrunk
 from rl_src.training.normalization import ObservationMoments
 
+UNITY_LIMIT = 3.0
+"""Raw Gaussian values beyond it are the same to Unity (`action_distribution.to_unity_range`)."""
+
+LEAST_LOG_STD, LARGEST_LOG_STD = -5.0, 0.5
+"""Of a spread that depends on the observation; the deviation of values drawn evenly from -3 to 3 is about exp(0.5)."""
+
+_SPREAD_AT_ZERO = math.log(-LEAST_LOG_STD / LARGEST_LOG_STD)
+
 
 class GoalLayer(nn.Module):
     """A dense layer whose weights are a linear function of the goal, as a hypernetwork (arXiv:1609.09106) makes them.
@@ -93,24 +101,33 @@ class Body(nn.Module):
 
 
 class Actor(nn.Module):
-    """Distribution inputs for each agent; the Gaussian's spread does not depend on the observation."""
+    """Distribution inputs for each agent; the Gaussian's spread depends on the observation only where it is told to."""
 
     def __init__(self, observations: Sequence[ObservationSpec], actions: ActionSpec, network: ResolvedNetwork) -> None:
         super().__init__()
-        self.continuous_size = actions.continuous_size
+        size = self.continuous_size = actions.continuous_size
+        self.squash = network.squash and size > 0
+        self.spread_is_seen = network.state_dependent_std and size > 0
         self.body = Body(observations, network)
         # A small last layer: the first policy is close to uniform, so that exploration does not depend on the seed.
-        self.head = linear(self.body.size, actions.continuous_size + sum(actions.discrete_branches), 0.01)
-        self.log_std = nn.Parameter(torch.zeros(actions.continuous_size)) if actions.continuous_size else None
+        width = size + (size if self.spread_is_seen else 0) + sum(actions.discrete_branches)
+        self.head = linear(self.body.size, width, 0.01)
+        self.log_std = nn.Parameter(torch.zeros(size)) if size and not self.spread_is_seen else None
 
     def forward(self, observations: Sequence[torch.Tensor]) -> torch.Tensor:
         """[N, *shape] tensors -> [N, 2C + sum(branches)], see `action_distribution`."""
         out: torch.Tensor = self.head(self.body(observations))
-        if self.log_std is None:
-            return out
         size = self.continuous_size
+        if not size:
+            return out
+        mean = UNITY_LIMIT * torch.tanh(out[:, :size] / UNITY_LIMIT) if self.squash else out[:, :size]
+        if self.log_std is None:
+            # Softly bounded: at a hard bound there would be no gradient back. 0 is a deviation of 1.
+            share = torch.sigmoid(out[:, size : 2 * size] + _SPREAD_AT_ZERO)
+            spread = LEAST_LOG_STD + (LARGEST_LOG_STD - LEAST_LOG_STD) * share
+            return torch.cat([mean, spread, out[:, 2 * size :]], dim=1)
         spread = self.log_std.clamp(-5.0, 2.0).expand(out.shape[0], size)
-        return torch.cat([out[:, :size], spread, out[:, size:]], dim=1)
+        return torch.cat([mean, spread, out[:, size:]], dim=1)
 
 
 class Critic(nn.Module):

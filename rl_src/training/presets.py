@@ -125,7 +125,7 @@ def resolve(config: TrainingConfig, behavior: BehaviorSpec, agents: int) -> Reso
 
 
 def _resolved_network(network: Network) -> ResolvedNetwork:
-    chosen = {item.name: getattr(network, item.name) for item in fields(ResolvedNetwork)}
+    chosen = {item.name: getattr(network, item.name) for item in fields(network)}
     return ResolvedNetwork(**{name: value for name, value in chosen.items() if value is not None})
 
 

@@ -6,7 +6,7 @@ ML-Agents lets learning rate and entropy bonus fall to almost nothing, and the c
 
 from dataclasses import dataclass
 
-from rl_src.training.config import ResolvedHyperparameters, Schedule
+from rl_src.training.config import ResolvedHyperparameters, ResolvedSac, Schedule
 
 FINAL_FRACTION = 0.1
 """Of learning rate and entropy bonus: the last updates should still change something."""
@@ -36,6 +36,12 @@ def learning_rate(settings: ResolvedHyperparameters, limit: int | None) -> float
     if limit is None or settings.lr_schedule == "constant":
         return settings.lr
     return [[0, settings.lr], [limit, settings.lr * FINAL_FRACTION]]
+
+
+def learning_rate_at(settings: ResolvedSac, env_steps: int, limit: int | None) -> float:
+    """`learning_rate` after so many env steps, as a number."""
+    progress = 0.0 if limit is None else min(1.0, env_steps / limit)
+    return _fallen(settings.lr, settings.lr_schedule, progress, FINAL_FRACTION)
 
 
 def _fallen(value: float, schedule: Schedule, progress: float, final_fraction: float) -> float:
