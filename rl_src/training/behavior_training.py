@@ -8,7 +8,8 @@ plays from now on, and the update on the full batch begins in a thread:
     learning          1:W1   2:W2   3:W3
 
 So a batch is always played by one policy, which is one update behind, and a seed gives the same numbers however long
-either side takes. PPO's ratio accounts for the lag: it compares with the probabilities of the policy that played.
+either side takes. PPO's ratio accounts for the lag: it compares with the probabilities of the policy that played. SAC
+learns from what any policy played.
 """
 
 import time
@@ -23,17 +24,23 @@ from rl_src.envs.specs import BehaviorSpec
 from rl_src.training.algorithm import PPO, behavior_seed
 from rl_src.training.best import Best, BestPolicy, Weights
 from rl_src.training.checkpoint import BehaviorCheckpoint
-from rl_src.training.config import ResolvedBehavior
+from rl_src.training.config import Algorithm, ResolvedBehavior
 from rl_src.training.curiosity import statistic_names
 from rl_src.training.network import PolicyNetwork
 from rl_src.training.patience import PatienceRule, PatienceSettings
 from rl_src.training.progress import RecentEpisodes
+from rl_src.training.sac import SAC
+from rl_src.training.sac import STATISTICS as SAC_STATISTICS
 from rl_src.training.sampler import BehaviorSampler
 
 EPISODES_TO_STOP = 50
 """`stop.mean_return` counts from so many recent episodes on."""
 
-STATISTICS = ("policy_loss", "vf_loss", "entropy", "kl", "grad_norm", "explained_variance")
+STATISTICS: Mapping[Algorithm, Sequence[str]] = {
+    "PPO": ("policy_loss", "vf_loss", "entropy", "kl", "grad_norm", "explained_variance"),
+    "SAC": SAC_STATISTICS,
+}
+"""What a progress line tells of an update; None where there was none, or where the behavior has no such part."""
 
 
 @dataclass
@@ -68,9 +75,9 @@ class BehaviorTraining:
         self.iterations = self.env_steps = self.episodes = 0
         self.stop_reason: str | None = None
         self._executor = executor
-        self._ppo = PPO(config, behavior)
-        self._played_by: Weights = self._ppo.weights()
-        self.sampler = BehaviorSampler(behavior, self._ppo.acting, [behavior_seed(config), 0])
+        self._learner = _learner_of(config, behavior)
+        self._played_by: Weights = self._learner.weights()
+        self.sampler = BehaviorSampler(behavior, self._learner.acting, [behavior_seed(config), 0])
         self._recent = RecentEpisodes()
         stop = config.stop
         self._patience = PatienceRule(PatienceSettings(stop.mean_return, stop.patience, stop.no_improvement_env_steps))
@@ -110,8 +117,8 @@ class BehaviorTraining:
         """
         sampled = time.monotonic()
         lines = self.finish_update()
-        played_by, self._played_by = self._played_by, self._ppo.weights()
-        self._ppo.synchronize()
+        played_by, self._played_by = self._played_by, self._learner.weights()
+        self._learner.synchronize()
         episodes, finished = self.sampler.take()
         steps = sum(len(episode) for episode in episodes)
         self.env_steps += steps
@@ -120,10 +127,11 @@ class BehaviorTraining:
         self._recent.add(finished)
         self._best.judge(finished, played_by, self.iterations)
         line = {**self._line(steps, sampled - self._batch_began), **remarks}
-        # A handful of decisions, as at a limit or a stop, would make a wild update.
-        learns = learns and steps >= self.config.hyperparameters.minibatch_size
+        if self.config.algorithm == "PPO":
+            # A handful of decisions, as at a limit or a stop, would make a wild update.
+            learns = learns and steps >= self.config.hyperparameters.minibatch_size
         result = self._executor.submit(self._learn, episodes, self.env_steps) if learns else None
-        names = (*STATISTICS, *statistic_names(self.config.curiosity))
+        names = (*STATISTICS[self.config.algorithm], *statistic_names(self.config.curiosity))
         self._update = _Update(line, result, dict.fromkeys(names))
         self._batch_began = time.monotonic()
         self._judge_limits()
@@ -143,7 +151,7 @@ class BehaviorTraining:
     def final_weights(self) -> Weights:
         """The best ones, or the last where no policy could be judged, or where returns depend on the opponents."""
         best = self._best.best
-        return best.weights if best and self.config.self_play is None else self._ppo.weights()
+        return best.weights if best and self.config.self_play is None else self._learner.weights()
 
     def new_player(self) -> PolicyNetwork:
         """A network like the one that acts."""
@@ -153,7 +161,7 @@ class BehaviorTraining:
 
     def checkpoint(self) -> BehaviorCheckpoint:
         """All that is needed to go on. The update that is going on must have been finished."""
-        state, arrays = self._ppo.state()
+        state, arrays = self._learner.state()
         best = self._best.best
         document = {
             "iterations": self.iterations,
@@ -165,7 +173,7 @@ class BehaviorTraining:
             "patience": self._patience.state(),
             **state,
         }
-        return BehaviorCheckpoint(document, self._ppo.weights(), arrays, best.weights if best else None)
+        return BehaviorCheckpoint(document, self._learner.weights(), arrays, best.weights if best else None)
 
     def begin_with(self, checkpoint: BehaviorCheckpoint) -> None:
         """Play and learn on from the best policy of another training; all else is as at any beginning.
@@ -173,8 +181,8 @@ class BehaviorTraining:
         Raises:
             InvalidCheckpointError: it is of another network.
         """
-        self._ppo.set_weights(checkpoint.weights if checkpoint.best is None else checkpoint.best)
-        self._played_by = self._ppo.weights()
+        self._learner.set_weights(checkpoint.weights if checkpoint.best is None else checkpoint.best)
+        self._played_by = self._learner.weights()
 
     def resume(self, checkpoint: BehaviorCheckpoint) -> None:
         """Go on from a checkpoint.
@@ -183,9 +191,9 @@ class BehaviorTraining:
             InvalidCheckpointError: it is of another network or optimizer.
         """
         state = checkpoint.state
-        self._ppo.set_weights(checkpoint.weights)
-        self._ppo.set_state(state, checkpoint.optimizer)
-        self._played_by = self._ppo.weights()
+        self._learner.set_weights(checkpoint.weights)
+        self._learner.set_state(state, checkpoint.optimizer)
+        self._played_by = self._learner.weights()
         self.sampler.set_rng_state(state["actions"])
         self.iterations, self.env_steps, self.episodes = state["iterations"], state["env_steps"], state["episodes"]
         self._recent = RecentEpisodes.from_document(state["recent_episodes"])
@@ -210,7 +218,7 @@ class BehaviorTraining:
         """Release the learner."""
         if self._update is not None and self._update.result is not None:
             self._update.result.exception()  # it must not go on without us
-        self._ppo.close()
+        self._learner.close()
 
     def _wanted(self) -> int:
         """Decisions of the next batch, which ends at the limit."""
@@ -220,7 +228,7 @@ class BehaviorTraining:
     def _learn(self, episodes: Sequence[SingleAgentEpisode], env_steps: int) -> tuple[dict[str, float], float]:
         """In the learning thread: the update's statistics, and how long it took."""
         began = time.monotonic()
-        statistics = self._ppo.learn(list(episodes), env_steps)
+        statistics = self._learner.learn(list(episodes), env_steps)
         return statistics, time.monotonic() - began
 
     def _line(self, steps: int, sampling_seconds: float) -> dict[str, Any]:
@@ -244,3 +252,7 @@ class BehaviorTraining:
             self.stop_reason = "env_steps"
         if self.stop_reason is not None:
             self.sampler.stop_collecting()
+
+
+def _learner_of(config: ResolvedBehavior, behavior: BehaviorSpec) -> PPO | SAC:
+    return SAC(config, behavior) if config.algorithm == "SAC" else PPO(config, behavior)

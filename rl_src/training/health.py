@@ -173,7 +173,7 @@ def _collapsed_entropy(history: _History) -> str | None:
 
 
 def _unexplained_value(history: _History) -> str | None:
-    values = [line["explained_variance"] for line in history.recent if line["explained_variance"] is not None]
+    values = [line["explained_variance"] for line in history.recent if line.get("explained_variance") is not None]
     # Where the return rises nothing is wrong: of episodes of one step, for example, only the action explains it.
     if len(values) < LINES_TO_EXPLAIN or not history.is_stuck(LINES_TO_EXPLAIN):
         return None
@@ -184,7 +184,7 @@ def _unexplained_value(history: _History) -> str | None:
 
 
 def _large_kl(history: _History) -> str | None:
-    values = [line["kl"] for line in list(history.recent)[-KL_LINES:] if line["kl"] is not None]
+    values = [line["kl"] for line in list(history.recent)[-KL_LINES:] if line.get("kl") is not None]
     if len(values) < KL_LINES or statistics.median(values) < KL:
         return None
     if history.judged and history.judged - history.last_rise[1] < KL_LINES:

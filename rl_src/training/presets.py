@@ -6,11 +6,15 @@ gamma, lambda, network, normalisation, batch and buffer. Only Basic's has been t
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from rl_src.envs.specs import BehaviorSpec
 from rl_src.training.config import (
+    PPO_ONLY,
+    SAC_ONLY,
+    Algorithm,
     BehaviorSettings,
     Hyperparameters,
     Memory,
@@ -18,6 +22,7 @@ from rl_src.training.config import (
     ResolvedBehavior,
     ResolvedHyperparameters,
     ResolvedNetwork,
+    ResolvedSac,
     StopRule,
     TrainingConfig,
 )
@@ -90,6 +95,9 @@ PRESETS: dict[str, Preset] = {
 
 DEFAULT_STOP = StopRule(env_steps=500_000)
 
+REPLAY_BYTES = 2**28
+"""What SAC's observations may take by default; they are in every checkpoint too."""
+
 
 def resolve(config: TrainingConfig, behavior: BehaviorSpec, agents: int) -> ResolvedBehavior:
     """Settle every open setting of one behavior: its own settings win over those for all, these over the preset.
@@ -105,28 +113,73 @@ def resolve(config: TrainingConfig, behavior: BehaviorSpec, agents: int) -> Reso
     name = behavior.behavior_name
     preset, own = PRESETS.get(name), config.behaviors.get(name, BehaviorSettings())
     asked = _overlay(config.hyperparameters, own.hyperparameters)
-    derived = _derived_hyperparameters(behavior, agents)
-    chosen = _fit_batches(_overlay(_overlay(derived, preset.hyperparameters if preset else None), asked), asked)
-    network = _overlay(_derived_network(behavior), preset.network if preset else None)
+    _check_is_of(config.algorithm, asked)
+    network = _overlay(_derived_network(config.algorithm, behavior), preset.network if preset else None)
     network = _overlay(_overlay(network, config.network), own.network)
-    resolved = ResolvedHyperparameters(**{item.name: getattr(chosen, item.name) for item in fields(chosen)})
-    return ResolvedBehavior(
+    resolved = ResolvedBehavior(
         behavior=name,
         preset=name if preset else None,
         algorithm=config.algorithm,
-        hyperparameters=resolved,
-        network=_resolved_network(network),
+        hyperparameters=_hyperparameters(config.algorithm, behavior, agents, preset, asked),
+        network=_resolved_network(config.algorithm, network),
         stop=_stop_rule(own.stop or config.stop, preset),
         self_play=self_play_of(config, name),
         curiosity=own.curiosity or config.curiosity,
         behavioral_cloning=own.behavioral_cloning or config.behavioral_cloning,
         seed=config.seed,
     )
+    if config.algorithm == "SAC":
+        _check_sac_can(resolved)
+    return resolved
 
 
-def _resolved_network(network: Network) -> ResolvedNetwork:
+def _hyperparameters(
+    algorithm: Algorithm, behavior: BehaviorSpec, agents: int, preset: Preset | None, asked: Hyperparameters
+) -> ResolvedHyperparameters | ResolvedSac:
+    known = preset.hyperparameters if preset else Hyperparameters()
+    if algorithm == "SAC":
+        # Of a preset, which is PPO's, only what describes the game.
+        chosen = _overlay(_overlay(_derived_sac(behavior, agents), Hyperparameters(gamma=known.gamma)), asked)
+        return ResolvedSac(**{item.name: getattr(chosen, item.name) for item in fields(ResolvedSac)})
+    derived = _derived_hyperparameters(behavior, agents)
+    chosen = _fit_batches(_overlay(_overlay(derived, known), asked), asked)
+    return ResolvedHyperparameters(
+        **{item.name: getattr(chosen, item.name) for item in fields(ResolvedHyperparameters)}
+    )
+
+
+def _resolved_network(algorithm: Algorithm, network: Network) -> ResolvedNetwork:
     chosen = {item.name: getattr(network, item.name) for item in fields(network)}
-    return ResolvedNetwork(**{name: value for name, value in chosen.items() if value is not None})
+    given = {name: value for name, value in chosen.items() if value is not None}
+    soft = algorithm == "SAC"
+    return ResolvedNetwork(**given, squash=soft, state_dependent_std=soft)
+
+
+def _check_is_of(algorithm: Algorithm, asked: Hyperparameters) -> None:
+    """A setting that would do nothing is refused."""
+    others: dict[Algorithm, Sequence[str]] = {"PPO": SAC_ONLY, "SAC": PPO_ONLY}
+    for name in others[algorithm]:
+        if getattr(asked, name) is not None:
+            other = "SAC" if algorithm == "PPO" else "PPO"
+            raise InvalidTrainingConfigError(
+                f"hyperparameters.{name} is {other}'s, and the algorithm is {algorithm}.",
+                f"Leave it out, or choose algorithm {other}.",
+            )
+
+
+def _check_sac_can(resolved: ResolvedBehavior) -> None:
+    unsupported = {
+        "self_play": resolved.self_play,
+        "curiosity": resolved.curiosity,
+        "behavioral_cloning": resolved.behavioral_cloning,
+        "network.memory": resolved.network.memory,
+    }
+    for name, value in unsupported.items():
+        if value is not None:
+            raise InvalidTrainingConfigError(
+                f"{name} is not supported with algorithm SAC (behavior {resolved.behavior}).",
+                f"Leave {name} out, or choose algorithm PPO.",
+            )
 
 
 def self_play_of(config: TrainingConfig, behavior: str) -> SelfPlaySettings | None:
@@ -165,13 +218,30 @@ def _derived_hyperparameters(behavior: BehaviorSpec, agents: int) -> Hyperparame
     )
 
 
-def _derived_network(behavior: BehaviorSpec) -> Network:
+def _derived_sac(behavior: BehaviorSpec, agents: int) -> Hyperparameters:
+    row = 4 * sum(math.prod(item.shape) for item in behavior.observations)
+    return Hyperparameters(
+        lr=3e-4,
+        lr_schedule="constant",
+        gamma=0.99,
+        grad_clip=10.0,
+        train_batch_size=_power_of_two(max(256, 8 * agents), limit=16_384),
+        minibatch_size=256,
+        replay_capacity=max(10_000, min(200_000, REPLAY_BYTES // row)),
+        tau=0.005,
+        initial_alpha=0.1,
+        updates_per_step=0.25,
+        learning_starts=1000,
+    )
+
+
+def _derived_network(algorithm: Algorithm, behavior: BehaviorSpec) -> Network:
     size = sum(math.prod(item.shape) for item in behavior.observations if len(item.shape) < 3)
     images = any(item.is_image for item in behavior.observations)
     width = 64 if size <= 16 and not images else 128 if size <= 64 else 256
     return Network(
         hidden_sizes=(width, width),
-        activation="silu" if images or size > 64 else "tanh",
+        activation="silu" if images or size > 64 else "relu" if algorithm == "SAC" else "tanh",
         goal_conditioning="hyper" if any(item.is_goal for item in behavior.observations) else "none",
         image_encoder="simple" if images else None,
         # Positions and velocities come in the scene's units; a one-hot or an image needs no scaling.

@@ -73,6 +73,7 @@ class SAC:
         self._config, self._settings, self._spec = config, config.sac, behavior.actions
         self._learns_temperature = learns_temperature
         self._threads = torch_threads(config, behavior)
+        torch.set_num_threads(self._threads)
         seed = behavior_seed(config)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)

@@ -32,7 +32,11 @@ class Memory(Contract):
 
 
 class Hyperparameters(Contract):
-    """PPO's hyperparameters by RLlib's names. A field left out is chosen by preset or from the build's specs."""
+    """By RLlib's names where it has one. A field left out is chosen by preset or from the build's specs.
+
+    The last five are SAC's; schedules of entropy and clipping, lambda_, clip_param, entropy_coeff, vf_loss_coeff and
+    num_epochs are PPO's. One that is not the chosen algorithm's is refused.
+    """
 
     lr: float | None = Field(default=None, gt=0, le=1)
     lr_schedule: Schedule | None = None
@@ -47,6 +51,11 @@ class Hyperparameters(Contract):
     train_batch_size: int | None = Field(default=None, ge=8, description="agent decisions per update")
     minibatch_size: int | None = Field(default=None, ge=1)
     num_epochs: int | None = Field(default=None, ge=1, le=100)
+    replay_capacity: int | None = Field(default=None, ge=1000, le=10_000_000, description="agent decisions kept by SAC")
+    tau: float | None = Field(default=None, gt=0, le=1, description="how fast SAC's target networks follow")
+    initial_alpha: float | None = Field(default=None, gt=0, description="SAC's temperatures at first; then learned")
+    updates_per_step: float | None = Field(default=None, gt=0, le=20, description="SAC's updates for each decision")
+    learning_starts: int | None = Field(default=None, ge=0, description="decisions before SAC's first update")
 
 
 class Network(Contract):
@@ -142,7 +151,7 @@ class Environment(Contract):
 class TrainingJobConfig(Contract):
     """Everything that shapes a training job."""
 
-    algorithm: Literal["PPO"] = "PPO"
+    algorithm: Literal["PPO", "SAC"] = Field(default="PPO", description="SAC: fewer decisions, more learning for each")
     hyperparameters: Hyperparameters = Hyperparameters()
     network: Network = Network()
     stop: StopRule | None = Field(default=None, description="left out: the default rule of the preset")
