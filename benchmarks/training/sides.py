@@ -24,7 +24,6 @@ from sample_builds.packer import pack
 
 ROOT = Path(__file__).parents[2]
 HIDDEN, LAYERS, EPOCHS = 64, 2, 3
-OWN_BATCHES = 16
 HORIZON = 16
 """Of the reference: stretches of 64 agents then fill one train batch of 1,024, not four at once."""
 _TIMEOUT_SECONDS = 300
@@ -33,18 +32,14 @@ _SUMMARY = re.compile(r"Step: (?P<step>\d+)\. Time Elapsed: (?P<seconds>[\d.]+) 
 
 @dataclass(frozen=True)
 class Cell:
-    """What is trained. Counts are agent decisions; `steps`: of the reference."""
+    """What is trained. Counts are agent decisions; `steps`: of the reference; `own_steps`: of the faster sides."""
 
     build: str
     agents: int
     batch: int
     minibatch: int
     steps: int
-
-    @property
-    def own_steps(self) -> int:
-        """Of the sides that are many times faster than the reference: as many as make some seconds."""
-        return max(self.steps, OWN_BATCHES * self.batch)
+    own_steps: int
 
     @property
     def title(self) -> str:

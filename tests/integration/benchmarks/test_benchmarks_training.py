@@ -31,7 +31,7 @@ def test_summary_lines_of_the_reference_are_read_with_and_without_a_reward() -> 
 @pytest.mark.parametrize("side", [OURS, *BARE], ids=lambda side: side.title)
 @pytest.mark.parametrize("build", ["Basic", "3DBall"])
 def test_a_side_of_ours_trains(side: Side, build: str) -> None:
-    measured = measure(side, Cell(build, 4, 64, 32, 256))
+    measured = measure(side, Cell(build, 4, 64, 32, 256, 256))
     assert measured.rate > 0
     assert set(measured.shares) == ({"builds", "sampling", "learning"} if side == OURS else set())
 
