@@ -36,6 +36,7 @@ def resolve(name):
 def say(*words):
     print(*words, flush=True)
 
+say("begins")
 try:
     hosts = Hosts.of(told["current"], told["hosts"])
     options = ClusterOptions(
