@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.contracts.base import Contract, PolicyName
+from pipeline.contracts.base import Contract, PolicyName, RunId
 from pipeline.contracts.job import TrainingJobConfig
 
 
@@ -52,6 +52,9 @@ class RunOptions(TrainingJobConfig):
     mlagents: str | dict[str, Any] | None = Field(
         default=None,
         description="an ML-Agents trainer file, as its YAML text or as an object; what else is set here wins over it",
+    )
+    start_from: RunId | None = Field(
+        default=None, description="begin with the best policies of this run, which must have the same networks"
     )
     instances: Instances = Instances()
     evaluation: Evaluation = Evaluation()

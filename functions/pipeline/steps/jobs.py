@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 QUEUE_SECONDS = 6 * 3600
 """How long a job may wait for a machine beside the time that it may run."""
 
+_ARTIFACT = "model.tar.gz"
 _COUNTS = {"env_steps", "env_steps_limit", "episodes", "iteration"}
 
 
@@ -38,6 +39,7 @@ def start_training(
     """Create the training job and record it.
 
     Raises:
+        RunNotFoundError, TrainingFailedError: there is no artifact of the run to begin with.
         CapacityError, ThrottledError, ServiceUnavailableError, PipelineError: SageMaker does not take the job.
     """
     options = runs.get(run.run_id).options
@@ -51,7 +53,7 @@ def start_training(
         role_arn=settings.job_role_arn,
         entrypoint=None,
         hyperparameters=to_hyperparameters(config.model_copy(update={"environment": environment})),
-        channels={"build": _uri(run, run.build_key)},
+        channels={"build": _uri(run, run.build_key), **_initial_channel(run, options.start_from, runs)},
         output_uri=_uri(run, names.run_key(run.run_id, "output")),
         checkpoint_uri=_uri(run, names.run_key(run.run_id, "checkpoints/")),
         instance_type=options.instances.instance_type or default_instance_type,
@@ -60,6 +62,19 @@ def start_training(
         max_runtime_seconds=options.instances.max_runtime_seconds,
     )
     return _start(request, state, settings.poll_min_seconds, sagemaker, runs, "training_job")
+
+
+def _initial_channel(run: RunReference, start_from: str | None, runs: RunsTable) -> dict[str, str]:
+    """The artifact of the run to begin with, as one more channel of the training job."""
+    if start_from is None:
+        return {}
+    key = runs.get(start_from).artifacts.get(_ARTIFACT)
+    if key is None:
+        raise TrainingFailedError(
+            f"The run {start_from}, which this one is to begin with, has left no {_ARTIFACT}.",
+            "Name a run whose training has succeeded.",
+        )
+    return {"initial": _uri(run, key)}
 
 
 def start_evaluation(

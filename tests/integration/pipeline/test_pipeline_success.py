@@ -105,6 +105,30 @@ def test_a_posted_request_is_what_the_jobs_are_told(stack: PipelineStack, basic:
     assert stack.sagemaker.served_model(record.endpoint.name)["EnableNetworkIsolation"] is True
 
 
+def test_a_run_begins_with_the_artifact_of_an_earlier_one(stack: PipelineStack, basic: bytes) -> None:
+    _, earlier = stack.run(stack.put("builds/Basic.zip", basic))
+    execution, record = stack.run(posted(stack, basic, start_from=earlier.run_id))
+    assert execution["status"] == "SUCCEEDED"
+    *_, training, _ = (job.request for job in stack.sagemaker.jobs.values())
+    channels = {one["ChannelName"]: one["DataSource"]["S3DataSource"]["S3Uri"] for one in training["InputDataConfig"]}
+    assert channels == {
+        "build": f"s3://gamedojo-test-bucket/runs/{record.run_id}/build.zip",
+        "initial": f"s3://gamedojo-test-bucket/{earlier.artifacts['model.tar.gz']}",
+    }
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_run_cannot_begin_with_what_another_one_has_not_left(stack: PipelineStack, basic: bytes, known: bool) -> None:
+    if known:  # itself: it has left nothing yet
+        _, record = stack.run(posted(stack, basic, start_from="mine-0123456789ab"))
+    else:
+        _, record = stack.run(posted(stack, basic, start_from="nobody-1"))
+    assert record.failure is not None
+    assert record.failure.code == ("TrainingFailed" if known else "RunNotFound")
+    assert ("mine-0123456789ab" if known else "nobody-1") in record.failure.cause
+    assert stack.sagemaker.jobs == {}
+
+
 def test_the_jobs_metrics_are_the_runs_progress(stack: PipelineStack, basic: bytes) -> None:
     metrics = {"env_steps": 4096.0, "mean_return": 0.5, "episodes": 12.0, "a metric of a later image": 1.0}
     listed = [{"MetricName": name, "Value": value} for name, value in metrics.items()]
