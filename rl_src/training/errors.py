@@ -5,6 +5,7 @@ TrainingError
 ├── InvalidTrainingConfigError   settings that contradict each other or the build's specs
 ├── TrainingDivergedError        loss or gradients are not finite any more
 ├── InvalidCheckpointError       a checkpoint that is incomplete, or of another behavior or network
+├── InvalidDemonstrationError    a recording that cannot be read, or of another behavior
 └── OnnxExportError              the exported policy does not answer as the trained one does
 
 Each has `code`, `cause` and `remedy`, as the environment's errors have.
@@ -51,6 +52,12 @@ class InvalidCheckpointError(TrainingError):
     """A checkpoint that is incomplete, or of another behavior or network."""
 
     default_remedy = "Remove the checkpoint to start afresh, or continue with the settings that it was made with."
+
+
+class InvalidDemonstrationError(TrainingError):
+    """A recording that cannot be read, or of another behavior."""
+
+    default_remedy = "Record it again with ML-Agents' Demonstration Recorder, in the scene that the build was made of."
 
 
 class OnnxExportError(TrainingError):
