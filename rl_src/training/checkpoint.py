@@ -6,7 +6,7 @@
         self_play.safetensors         past selves, with self-play
         <behavior>/                   a folder for each
             weights.safetensors       network, as after the last update
-            optimizer.safetensors     Adam's moments
+            optimizer.safetensors     Adam's moments; of SAC, its critics and what was played too
             best.safetensors          the best weights so far, if there are any
 
 A checkpoint is written beside its place and renamed, so that it is there whole or not at all. SageMaker copies the
@@ -15,7 +15,7 @@ directory to S3 while the job runs, and back before a restarted job begins.
 
 import json
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -30,6 +30,9 @@ from rl_src.training.errors import InvalidCheckpointError
 FORMAT_VERSION = 2
 KEPT = 2
 """The last one and the one before."""
+
+REPLAY = "replay."
+"""Before the names of arrays that hold what was played, among an optimizer's."""
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -52,6 +55,15 @@ class Checkpoint:
     behaviors: dict[str, BehaviorCheckpoint]
     self_play: Arrays = field(default_factory=dict)
     progress: list[dict[str, Any]] = field(default_factory=list)
+
+
+def without_replay(checkpoint: Checkpoint) -> Checkpoint:
+    """As an artifact holds it: nothing goes on from there with what was once played, and that may be large."""
+    behaviors = {
+        name: replace(own, optimizer={key: item for key, item in own.optimizer.items() if not key.startswith(REPLAY)})
+        for name, own in checkpoint.behaviors.items()
+    }
+    return replace(checkpoint, behaviors=behaviors)
 
 
 def save_checkpoint(directory: Path, number: int, checkpoint: Checkpoint) -> Path:

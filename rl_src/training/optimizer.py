@@ -42,6 +42,11 @@ class FlatAdam(torch.optim.Optimizer):
         """Clear the gradients. They stay allocated: `set_to_none` would cut the views."""
         self.gradients.zero_()
 
+    def require_gradients(self, wanted: bool) -> None:
+        """False: what is computed from the parameters passes gradients on, but leaves none here."""
+        for item in self._parameters:
+            item.requires_grad_(wanted)
+
     def clip_gradients(self, limit: float) -> torch.Tensor:
         """Scale the gradients down to a norm of `limit`; returns the norm before."""
         norm: torch.Tensor = torch.linalg.vector_norm(self.gradients)

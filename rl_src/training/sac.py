@@ -17,7 +17,7 @@ from rl_src.envs.specs import BehaviorSpec
 from rl_src.training.action_distribution import action_size
 from rl_src.training.algorithm import behavior_seed, torch_threads
 from rl_src.training.best import Weights
-from rl_src.training.checkpoint import Arrays
+from rl_src.training.checkpoint import REPLAY, Arrays
 from rl_src.training.config import ResolvedBehavior
 from rl_src.training.errors import InvalidCheckpointError, TrainingDivergedError, UnsupportedBehaviorError
 from rl_src.training.network import UNITY_LIMIT, PolicyNetwork
@@ -46,9 +46,6 @@ DISCRETE_TARGET = 0.2
 
 TEMPERATURE_LR = 3e-3
 """Ten times the networks': a temperature is one number, and may have to fall far within a short training."""
-
-REPLAY = "replay."
-"""Before the names of the replay buffer's arrays in a checkpoint."""
 
 _PREFIX = "network."
 
@@ -86,6 +83,7 @@ class SAC:
             "critics": FlatAdam(self._critics.parameters(), self._settings.lr),
             "temperatures": FlatAdam([self._log_alphas], TEMPERATURE_LR),
         }
+        self._pairs = list(zip(self._targets.parameters(), self._critics.parameters(), strict=True))
         self._noise = torch.Generator().manual_seed(seed)
         self._replay = ReplayBuffer(
             self._settings.replay_capacity,
@@ -217,7 +215,7 @@ class SAC:
         policy_loss, actor_norm = self._improve_policy(now, chosen)
         if self._learns_temperature:
             self._improve_temperatures(chosen, batch.masks)
-        self._targets.follow(self._critics, self._settings.tau)
+        self._follow()
         entropy = (chosen.continuous_entropy + chosen.discrete_entropy).detach().mean()
         entropy = entropy + self._spec.continuous_size * math.log(UNITY_LIMIT)  # as PPO's: of the raw Gaussian
         return torch.stack([policy_loss, first_loss, second_loss, entropy, mean_q, critic_norm + actor_norm])
@@ -235,10 +233,10 @@ class SAC:
         return losses[0].detach(), losses[1].detach(), first.detach().mean(), norm
 
     def _improve_policy(self, now: list[torch.Tensor], chosen: Choices) -> tuple[torch.Tensor, torch.Tensor]:
-        self._critics.requires_grad_(False)
+        self._optimizers["critics"].require_gradients(False)
         loss = -(self._critics.lower(now, chosen) + self._bonus(chosen)).mean()
         norm = self._step("actor", loss)
-        self._critics.requires_grad_(True)
+        self._optimizers["critics"].require_gradients(True)
         return loss.detach(), norm
 
     def _improve_temperatures(self, chosen: Choices, masks: torch.Tensor) -> None:
@@ -246,6 +244,12 @@ class SAC:
         continuous = chosen.continuous_entropy.detach().mean() - CONTINUOUS_TARGET * self._spec.continuous_size
         discrete = chosen.discrete_entropy.detach() - DISCRETE_TARGET * largest_entropy(masks, self._spec)
         self._step("temperatures", (self._log_alphas * torch.stack([continuous, discrete.mean()])).sum())
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """The target networks move a small share of the way to the critics."""
+        for target, critic in self._pairs:
+            target.lerp_(critic, self._settings.tau)
 
     def _choices(self, observations: list[torch.Tensor], masks: torch.Tensor) -> Choices:
         noise = torch.randn((len(masks), self._spec.continuous_size), generator=self._noise)

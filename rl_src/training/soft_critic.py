@@ -118,9 +118,3 @@ class TwinCritics(nn.Module):
     def lower(self, observations: Sequence[torch.Tensor], chosen: Choices) -> torch.Tensor:
         """The lower one's expected value of what a policy would do: [N]."""
         return torch.minimum(self.first.of_choices(observations, chosen), self.second.of_choices(observations, chosen))
-
-    @torch.no_grad()
-    def follow(self, others: "TwinCritics", share: float) -> None:
-        """Move a share of the way to other critics."""
-        for own, other in zip(self.parameters(), others.parameters(), strict=True):
-            own.lerp_(other, share)

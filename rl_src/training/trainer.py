@@ -19,6 +19,7 @@ from rl_src.training.checkpoint import (
     load_latest,
     read_checkpoint,
     save_checkpoint,
+    without_replay,
     write_checkpoint,
 )
 from rl_src.training.config import ResolvedBehavior, ResolvedConfig, TrainingConfig
@@ -283,7 +284,7 @@ class _Run:
         from rl_src.training.onnx_export import export_onnx
 
         self._save()
-        write_checkpoint(self._model_dir / "checkpoint", self._as_checkpoint())
+        write_checkpoint(self._model_dir / "checkpoint", without_replay(self._as_checkpoint()))
         files: dict[str, str] = {}
         for name, behavior in self._behaviors.items():
             files[name] = f"policies/{file_name(name)}.onnx"
