@@ -75,6 +75,7 @@ def play(cell: Cell, sides: Sequence[Side], rounds: int) -> Rounds:
 def row_of(cell: Cell, found: Rounds, sides: Sequence[Side], peers: Sequence[Side]) -> list[str]:
     rates = [f"{statistics.median(_rates(found[side])):,.0f}" if side in found else "" for side in sides]
     times = [f"{ratio(_rates(found[OURS]), _rates(found[side])):.1f}" if side in found else "" for side in peers]
+    of_bare = ratio(_rates(found[OURS]), bare_rates(found))
     return [cell.title, *rates, f"{of_bare:.2f}", *times]
 
 
