@@ -50,6 +50,10 @@ bench-training: setup .venv-peers/.done .venv-peers-fast/.done ## our training a
 	$(call say,Training)
 	$(VENV)/python -m benchmarks.training
 
+bench-learning: setup .venv-peers/.done ## decisions and seconds until environments are solved; hours, goes on where it was
+	$(call say,Learning)
+	$(VENV)/python -m benchmarks.learning $(LEARNING_ARGS)
+
 lint: setup ## format, lint, types, import borders, templates
 	$(call say,Format and lint)
 	$(VENV)/ruff format --check .

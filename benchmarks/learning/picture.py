@@ -15,7 +15,7 @@ COLORS = {"ours": "#1b6ca8", "mlagents-learn": "#d1812b"}
 
 
 def draw(results: Results, tasks: tuple[Task, ...], path: Path) -> None:
-    """A panel for each environment; a line for each seed, whose end is where it was solved (a dot) or given up (a cross)."""
+    """A panel for each environment, a line for each seed: up to where it was solved (a dot) or given up (a cross)."""
     figure, panels = plt.subplots(1, len(tasks), figsize=(4.2 * len(tasks), 3.6), squeeze=False)
     for panel, task in zip(panels[0], tasks, strict=True):
         for side, color in COLORS.items():
