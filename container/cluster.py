@@ -9,8 +9,9 @@ import logging
 import secrets
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Self
 
 from container.control import SILENCE_SECONDS, ControlServer, Link, LinkLostError
@@ -25,7 +26,7 @@ _RAY_STARTS = 3
 
 _CONNECT_SECONDS = 5.0
 _PAUSE_SECONDS = 1.0
-_NETWORK = "The hosts of a job need a network between them: give subnets and a security group that lets its members in."
+_NETWORK = "A security group given for the job must let its own members in, on all TCP ports."
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +109,7 @@ class Head:
         self._hosts, self._options = hosts, options or ClusterOptions()
         self._stop, self._on_lost = stop, on_lost
         self._token = secrets.token_hex(32)
+        self._addresses: dict[str, str] = {}
         self._node: RayNode | None = None
         self._control: ControlServer | None = None
         self.host_address = ""
@@ -119,6 +121,10 @@ class Head:
     def variables(self) -> dict[str, str]:
         """What a driver needs in its environment before it imports ray."""
         return token_variables(self._token)
+
+    def known_address(self, host: str) -> str:
+        """Of another host, when it joined."""
+        return self._addresses[host]
 
     def lost(self) -> list[str]:
         """Hosts that had joined and were lost since."""
@@ -196,9 +202,12 @@ class Head:
     def _admits(self, host: str, peer: str) -> bool:
         """A host connects from the address that its name has."""
         try:
-            return self._options.resolve(host) == peer
+            admitted = self._options.resolve(host) == peer
         except OSError:
             return False
+        if admitted:
+            self._addresses[host] = peer
+        return admitted
 
     def _note_lost(self, host: str, reason: str) -> None:
         log.warning("host %s was lost: %s; the job goes on without it", host, reason)
@@ -212,15 +221,22 @@ class Worker:
         hosts: all.
         options: of the cluster.
         stop: asked all the time; once true, this host leaves.
+        variables: added to the environment of the actors on this host.
 
     Raises:
         ContainerError: on entering: the head is not found, cannot be reached, or is lost; or Ray does not start.
     """
 
     def __init__(
-        self, hosts: Hosts, options: ClusterOptions | None = None, *, stop: Callable[[], bool] = lambda: False
+        self,
+        hosts: Hosts,
+        options: ClusterOptions | None = None,
+        *,
+        stop: Callable[[], bool] = lambda: False,
+        variables: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._hosts, self._options, self._stop = hosts, options or ClusterOptions(), stop
+        self._variables = variables
         self._node: RayNode | None = None
         self._link: Link | None = None
         self._done = False
@@ -314,7 +330,7 @@ class Worker:
             if self._node is not None:
                 self._node.close()
             arguments = [f"--address={self._address}", *self._options.ray_arguments]
-            node = self._node = RayNode(arguments, self._own_address, self._token)
+            node = self._node = RayNode(arguments, self._own_address, self._token, self._variables)
             started = node.wait_until_started(self._give_up)
             if started:
                 self._tell({"joined": True})

@@ -8,8 +8,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from container.failures import ContainerError
 from rl_src.envs import supervisor
@@ -27,11 +28,18 @@ class RayNode:
     Args:
         arguments: for `ray start`, beside those that every node has.
         address: this host's.
+        variables: added to the environment of Ray's processes, and of the actors on this host.
         token: whoever does not have it is refused by all of the cluster's servers. They listen on all of the host's
             addresses, which Ray does not let us choose.
     """
 
-    def __init__(self, arguments: Sequence[str], address: str, token: str) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        address: str,
+        token: str,
+        variables: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         # Ray's sockets lie in it; their paths may have 107 characters.
         self._folder = Path(tempfile.mkdtemp(prefix="gd-ray-"))
         self._output = self._folder / "ray-start.log"
@@ -45,7 +53,7 @@ class RayNode:
                     stdin=subprocess.PIPE,  # held open by us, and by us only
                     stdout=subprocess.DEVNULL,
                     stderr=output,
-                    env={**os.environ, **token_variables(token)},
+                    env={**os.environ, **variables, **token_variables(token)},
                     start_new_session=True,
                 )
         except BaseException:

@@ -1,55 +1,161 @@
-"""`train`: play the build, learn, leave the artifact in /opt/ml/model."""
+"""`train`: play the build, learn, leave the artifact in /opt/ml/model.
+
+Of several hosts, the first does so, on builds of its own and of the others, which lend it their machines.
+"""
 
 import json
+import os
 import sys
-from dataclasses import replace
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from container import job
 from container.artifacts import unpack, write_manifest
+from container.cluster import ClusterOptions, Head, Hosts, Worker
 from container.failures import ContainerError
 from container.opt_ml import OptMl
 from pipeline.contracts.job import TrainingJobConfig, from_hyperparameters
 from pipeline.contracts.policy import ActionSpec, BehaviorSpec, ObservationSpec, PolicySpec, TrainingSummary
 from pipeline.contracts.validation import InvalidDocumentError
+from rl_src.envs.player import PlayerUser
 from rl_src.envs.specs import BehaviorSpec as UnityBehaviorSpec
 from rl_src.serving.artifact import check_manifest
 from rl_src.serving.errors import InvalidArtifactError
+from rl_src.training.host_build import HostBuild
+
+if TYPE_CHECKING:
+    from rl_src.training.config import TrainingConfig
+    from rl_src.training.result import TrainingResult
 
 
-def main() -> int:
-    """The entry point; returns the exit code."""
-    return job.run(_train)
+def main(options: ClusterOptions | None = None) -> int:
+    """The entry point; returns the exit code. `options`: of the cluster, where the job has several hosts."""
+    return job.run(partial(_run, options or ClusterOptions()))
 
 
-def _train(opt_ml: OptMl, stop: job.StopSignal) -> None:
+@dataclass(frozen=True)
+class _Job:
+    """What each host has of the job. `folder`: scratch."""
+
+    opt_ml: OptMl
+    stop: job.StopSignal
+    config: TrainingJobConfig
+    folder: Path
+    program: Path
+    user: PlayerUser | None
+
+
+def _run(options: ClusterOptions, opt_ml: OptMl, stop: job.StopSignal) -> None:
     config = read_config(opt_ml)
-    _, hosts = opt_ml.hosts()
-    if len(hosts) > 1:
-        raise ContainerError("SeveralHosts", f"The job has {len(hosts)} hosts.", "Use instances.instance_count = 1.")
-    run_id, policy = job.identity()
+    current, names = opt_ml.hosts()
+    hosts = Hosts.of(current, names) if len(names) > 1 else None
     with job.scratch() as folder:
         program = job.prepare_build(opt_ml.channel_file("build", ".zip"), folder, config.environment.executable)
-        user = job.player_user(folder, program)
-        # ray and torch take seconds to import: a build that is refused is refused before.
-        from rl_src.training.config import TrainingConfig
-        from rl_src.training.trainer import train
+        own = _Job(opt_ml, stop, config, folder, program, job.player_user(folder, program))
+        if hosts is None:
+            _train(own)
+        elif hosts.is_head:
+            _train_with_others(own, hosts, options)
+        else:
+            _help(own, hosts, options)
 
-        document = config.model_dump(exclude_none=True)
+
+def _help(own: _Job, hosts: Hosts, options: ClusterOptions) -> None:
+    """On another host than the first: lend it to the first, which starts builds here, until the job is over."""
+    variables = HostBuild(own.program, own.folder, own.user).variables()
+    with Worker(hosts, options, stop=own.stop, variables=variables) as worker:
+        worker.wait()
+
+
+def _train_with_others(own: _Job, hosts: Hosts, options: ClusterOptions) -> None:
+    """On the first host: train on builds of all hosts. The others are told when it is over, however it ends."""
+    lost = LostHosts()
+    with Head(hosts, options, stop=own.stop, on_lost=lost) as head:
+        if own.stop():
+            _train(own)  # nobody need be waited for any more: it ends at once
+            return
+        os.environ.update(head.variables)  # before ray is imported
+        _train(own, head, lost)
+
+
+class LostHosts:
+    """Told of hosts that were lost; passes their addresses on as soon as there is somebody to pass them on to."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._names: list[str] = []
+        self._tell: Callable[[str], None] | None = None
+
+    def __call__(self, host: str) -> None:
+        """A host was lost."""
+        with self._lock:
+            self._names.append(host)
+            tell = self._tell
+        if tell is not None:
+            tell(host)
+
+    def listen(self, tell: Callable[[str], None]) -> None:
+        """`tell` is called for hosts lost so far, and from now on."""
+        with self._lock:
+            self._tell, names = tell, list(self._names)
+        for name in names:
+            tell(name)
+
+
+def _train(own: _Job, head: Head | None = None, lost: LostHosts | None = None) -> None:
+    # ray and torch take seconds to import: a build that is refused is refused before.
+    from rl_src.training.config import TrainingConfig
+    from rl_src.training.trainer import train
+
+    opt_ml = own.opt_ml
+    _, hosts = opt_ml.hosts()
+    config = replace(
+        TrainingConfig.from_document(own.program, own.config.model_dump(exclude_none=True), run_as=own.user),
+        instance_type=opt_ml.instance_type(),
+        instance_count=len(hosts),
+        start_from=_earlier_checkpoint(opt_ml, own.folder),
+    )
+    if head is None or lost is None:
         result = train(
-            replace(
-                TrainingConfig.from_document(program, document, run_as=user),
-                instance_type=opt_ml.instance_type(),
-                instance_count=len(hosts),
-                start_from=_earlier_checkpoint(opt_ml, folder),
-            ),
+            config,
             model_dir=opt_ml.model,
             checkpoint_dir=opt_ml.checkpoints,
-            work_dir=folder,
+            work_dir=own.folder,
             report=_print_line,
-            stop_requested=stop,
+            stop_requested=own.stop,
         )
+    else:
+        result = _train_on_all_hosts(own, config, head, lost)
+    _describe(opt_ml, result)
+
+
+def _train_on_all_hosts(own: _Job, config: "TrainingConfig", head: Head, lost: LostHosts) -> "TrainingResult":
+    from rl_src.training.presets import number_of_builds
+    from rl_src.training.remote_builds import RemoteBuilds
+    from rl_src.training.trainer import train_on
+
+    started = time.monotonic()
+    with RemoteBuilds(config, head.address, head.host_address, own.folder) as builds:
+        lost.listen(lambda host: builds.lose(head.known_address(host)))
+        return train_on(
+            builds.start(number_of_builds(config)),
+            config,
+            model_dir=own.opt_ml.model,
+            checkpoint_dir=own.opt_ml.checkpoints,
+            report=_print_line,
+            stop_requested=own.stop,
+            started=started,
+        )
+
+
+def _describe(opt_ml: OptMl, result: "TrainingResult") -> None:
+    """What else belongs into an artifact."""
+    run_id, policy = job.identity()
     spec = PolicySpec(
         policy=policy,
         version=run_id,

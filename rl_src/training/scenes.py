@@ -41,7 +41,7 @@ class Scenes:
     @classmethod
     def start(cls, config: TrainingConfig, number: int, work_dir: Path) -> "Scenes":
         """Start `number` builds at the same time; each gets a seed and a log file of its own."""
-        start = partial(_start_client, config, work_dir)
+        start = partial(start_client, config, work_dir)
         return cls(start, number, lockstep=config.environment.lockstep)
 
     def __len__(self) -> int:
@@ -127,7 +127,8 @@ def _has_agents(answer: Answer) -> bool:
     return any(len(step.decisions) for step in answer.steps.values())
 
 
-def _start_client(config: TrainingConfig, work_dir: Path, index: int, generation: int) -> BuildClient:
+def start_client(config: TrainingConfig, work_dir: Path, index: int, generation: int) -> BuildClient:
+    """Start one build; it has a seed and a log file of its own."""
     settings = config.environment
     suffix = f"-{generation}" if generation else ""  # the log of a build that crashed is kept
     return UnityClient(
