@@ -212,6 +212,11 @@ class _Rule:
     code: str
     judge: Callable[[_History], str | None]
     remedy: str
+    remedy_for_sac: str | None = None  # where it differs
+
+    def remedy_of(self, line: Mapping[str, Any]) -> str:
+        """In the settings that the algorithm of a progress line has."""
+        return self.remedy_for_sac if self.remedy_for_sac and "q1_loss" in line else self.remedy
 
 
 RULES: Sequence[_Rule] = (
@@ -219,12 +224,13 @@ RULES: Sequence[_Rule] = (
         "FlatReturn",
         _flat_return,
         "Check that the agents get rewards that differ with what they do; raise entropy_coeff or gamma for rewards "
-        "that are rare or late, or begin with an easier scene by a curriculum.",
+        "that are rare or late, turn on curiosity, or begin with an easier scene by a curriculum.",
     ),
     _Rule(
         "EntropyCollapse",
         _collapsed_entropy,
-        "Raise entropy_coeff (three times as much), or lower lr or num_epochs, so that it goes on exploring.",
+        "Raise entropy_coeff (three times as much; with SAC initial_alpha), or lower lr or num_epochs, so that it goes "
+        "on exploring.",
     ),
     _Rule(
         "ValueExplainsNothing",
@@ -279,7 +285,7 @@ class HealthMonitor:
             cause = rule.judge(self._history)
             if cause is not None:
                 if rule.code not in self._quiet:
-                    told.append(HealthWarning(rule.code, cause, rule.remedy))
+                    told.append(HealthWarning(rule.code, cause, rule.remedy_of(line)))
                 self._quiet[rule.code] = 0
             elif rule.code in self._quiet:
                 self._quiet[rule.code] += 1

@@ -10,12 +10,10 @@ from typing import Any, Final
 
 from pipeline.rules.foreign_settings import Findings, Section, Setting, Settings
 
-SUPPORTED: Final[Mapping[str, str]] = {"ppo": "PPO"}
+SUPPORTED: Final[Mapping[str, str]] = {"ppo": "PPO", "sac": "SAC"}
 """`trainer_type` to the request's `algorithm`; each needs a reader of its hyperparameters in `_HYPERPARAMETERS`."""
 
 _UNSUPPORTED: Final[Mapping[str, str]] = {
-    "sac": "SAC is not supported yet, and PPO in its place would learn otherwise; to train with PPO all the same, "
-    "write trainer_type: ppo with PPO's hyperparameters",
     "poca": "MA-POCA is not supported yet, and PPO in its place would pass over group rewards; if the agents are "
     "rewarded one by one, write trainer_type: ppo",
 }
@@ -113,7 +111,31 @@ def _ppo(section: Section) -> Settings:
     return settings | {"hyperparameters.vf_loss_coeff": Setting(0.5, section.path(""))}
 
 
-_HYPERPARAMETERS: Final = {"PPO": _ppo}
+def _sac(section: Section) -> Settings:
+    every = section.number("steps_per_update", 1.0)
+    if every < _LEAST_STEPS_PER_UPDATE:
+        section.refuse("steps_per_update", f"{every:g} is less than {_LEAST_STEPS_PER_UPDATE:g}, which is the least")
+        every = _LEAST_STEPS_PER_UPDATE
+    section.note("save_replay_buffer", "checkpoints always have the replay buffer")
+    section.note("reward_signal_steps_per_update", "rewards are those of the build alone")
+    values: dict[str, tuple[str, Any]] = {
+        "minibatch_size": ("batch_size", section.whole("batch_size", 128)),
+        "replay_capacity": ("buffer_size", section.whole("buffer_size", 50_000)),
+        "learning_starts": ("buffer_init_steps", section.whole("buffer_init_steps", 0)),
+        "lr": ("learning_rate", section.number("learning_rate", 3.0e-4)),
+        "lr_schedule": ("learning_rate_schedule", section.choice("learning_rate_schedule", _SCHEDULES, "constant")),
+        "tau": ("tau", section.number("tau", 0.005)),
+        "initial_alpha": ("init_entcoef", section.number("init_entcoef", 1.0)),
+        "updates_per_step": ("steps_per_update", 1.0 / every),
+    }
+    section.close()
+    return {f"hyperparameters.{ours}": Setting(value, section.path(name)) for ours, (name, value) in values.items()}
+
+
+_LEAST_STEPS_PER_UPDATE = 0.05
+"""As `contracts.job.Hyperparameters` takes its inverse."""
+
+_HYPERPARAMETERS: Final = {"PPO": _ppo, "SAC": _sac}
 
 
 def _network(behavior: Section, settings: Settings) -> Settings:

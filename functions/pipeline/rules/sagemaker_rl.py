@@ -14,7 +14,7 @@ from pipeline.rules.foreign_settings import Findings, Section, Setting, Settings
 
 PREFIX: Final = "rl.training."
 
-_ALGORITHMS: Final = {"PPO": "PPO"}
+_ALGORITHMS: Final = {"PPO": "PPO", "SAC": "SAC"}
 _ACTIVATIONS: Final = {"tanh": "tanh", "relu": "relu", "silu": "silu", "swish": "silu"}
 _FILTERS: Final = {"MeanStdFilter": "yes", "NoFilter": "no"}
 _LSTM: Final = ("config.model.use_lstm", "config.model.lstm_cell_size", "config.model.max_seq_len")

@@ -66,7 +66,7 @@ def test_the_file_of_an_example_environment():
 def test_a_silent_file_has_the_defaults_of_ml_agents():
     options, notes = read("behaviors: {Ball: {trainer_type: ppo}}")
     told, network = options.hyperparameters, options.network
-    assert told.model_dump() == {
+    assert told.model_dump(exclude_none=True) == {
         "lr": 3e-4,
         "lr_schedule": "linear",
         "entropy_schedule": "linear",
@@ -76,7 +76,6 @@ def test_a_silent_file_has_the_defaults_of_ml_agents():
         "clip_param": 0.2,
         "entropy_coeff": 5e-3,
         "vf_loss_coeff": 0.5,
-        "grad_clip": None,
         "train_batch_size": 10_240,
         "minibatch_size": 1024,
         "num_epochs": 3,
@@ -253,6 +252,18 @@ def test_engine_and_environment_settings():
     }
 
 
+def test_sac_has_hyperparameters_and_defaults_of_its_own():
+    text = "trainer_type: sac\nhyperparameters: {buffer_size: 9000, steps_per_update: 4, save_replay_buffer: true}"
+    options, notes = read(behavior(text))
+    told = options.hyperparameters
+    assert options.algorithm == "SAC"
+    assert (told.replay_capacity, told.updates_per_step, told.minibatch_size) == (9000, 0.25, 128)
+    assert (told.lr, told.lr_schedule, told.tau, told.initial_alpha) == (3e-4, "constant", 0.005, 1.0)
+    assert (told.num_epochs, told.clip_param, told.entropy_coeff, told.learning_starts) == (None, None, None, 0)
+    assert "behaviors.Ball.hyperparameters.save_replay_buffer" in notes
+    assert "behaviors.Ball.hyperparameters.beta" in problems(behavior("trainer_type: sac\nhyperparameters: {beta: 1}"))
+
+
 def test_a_seed_to_be_drawn_is_left_to_us_and_told():
     options, notes = read("{behaviors: {Ball: {}}, env_settings: {seed: -1}}")
     assert options.seed == 0
@@ -263,7 +274,6 @@ def test_a_seed_to_be_drawn_is_left_to_us_and_told():
     ("text", "field", "said"),
     [
         ("trainer_type: poca", "trainer_type", "group rewards"),
-        ("trainer_type: sac", "trainer_type", "SAC"),
         ("trainer_type: mine", "trainer_type", "of your own"),
         ("init_path: a/b", "init_path", "remove"),
         ("max_step: 10", "max_step", "did you mean 'max_steps'?"),

@@ -133,7 +133,7 @@ def test_no_workers_is_one_build():
         ("config.model.fcnet_hiddens", "[64", "list of whole numbers"),
         ("config.model.fcnet_activation", "elu", "'relu'"),
         ("config.model.lstm_cell_size", 64, "use_lstm"),
-        ("run", "SAC", "unknown"),
+        ("run", "DQN", "unknown"),
         ("config.framework", "torch", "changes nothing"),
     ],
 )
