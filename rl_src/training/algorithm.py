@@ -24,10 +24,13 @@ from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 
 from rl_src.envs.specs import BehaviorSpec
+from rl_src.training.behavioral_cloning import STATISTIC as CLONING_LOSS
+from rl_src.training.behavioral_cloning import BehavioralCloning
 from rl_src.training.best import Weights
 from rl_src.training.checkpoint import Arrays
 from rl_src.training.config import ResolvedBehavior
 from rl_src.training.curiosity import Curiosity
+from rl_src.training.demonstrations import Demonstrations
 from rl_src.training.env_runner import action_space, observation_space
 from rl_src.training.errors import InvalidCheckpointError
 from rl_src.training.learner import UnityPPOLearner
@@ -40,8 +43,8 @@ from rl_src.training.train_batch import EpisodesToTrainBatch
 PRODUCTS_WORTH_THREADS = 30_000_000
 """Multiplications in a minibatch's forward pass from which more than one thread is used: an estimate, not measured."""
 
-_CURIOSITY = "curiosity."
-"""Before the names of its arrays in a checkpoint."""
+_CURIOSITY, _CLONING = "curiosity.", "cloning."
+"""Before the names of their arrays in a checkpoint."""
 
 
 class PPO:
@@ -49,9 +52,16 @@ class PPO:
 
     `acting` plays: it gets the learner's weights by `synchronize` only, so that a batch is played by one policy even
     while the learner works on the batch before.
+
+    Args:
+        config: its settings.
+        behavior: its specs.
+        demonstrations: what it imitates at first, as its settings for behavioral cloning say.
     """
 
-    def __init__(self, config: ResolvedBehavior, behavior: BehaviorSpec) -> None:
+    def __init__(
+        self, config: ResolvedBehavior, behavior: BehaviorSpec, *, demonstrations: Demonstrations | None = None
+    ) -> None:
         # It warns of its own deprecations, whatever it is given.
         logging.getLogger("ray._common.deprecation").setLevel(logging.ERROR)
         self._config = config
@@ -65,6 +75,10 @@ class PPO:
         )
         self.acting = PolicyNetwork(behavior.observations, behavior.actions, config.network, with_critic=False).eval()
         self.synchronize()
+        if demonstrations is not None:
+            cloning = _cloning(config, demonstrations)
+            cloning.check(self.network)
+            self.learner.cloning = cloning
 
     @property
     def learner(self) -> UnityPPOLearner:
@@ -88,6 +102,7 @@ class PPO:
         if self._curiosity is not None:
             episodes, explored = self._curiosity.learn(episodes)
         settings = self._config.ppo
+        self.learner.env_steps = env_steps - sum(len(episode) for episode in episodes)
         self.learner.coefficients = coefficients(settings, env_steps, self._config.stop.env_steps)
         results = self._learner_group.update(
             episodes=list(episodes),
@@ -97,7 +112,9 @@ class PPO:
         )
         statistics = results[0][DEFAULT_MODULE_ID]
         names = ("policy_loss", "vf_loss", "entropy", "kl", "grad_norm", "explained_variance")
-        return {**{name: float(statistics[name].peek()) for name in names}, **explored}
+        cloning_loss = float(statistics[CLONING_LOSS].peek())
+        cloned = {} if math.isnan(cloning_loss) else {CLONING_LOSS: cloning_loss}
+        return {**{name: float(statistics[name].peek()) for name in names}, **explored, **cloned}
 
     def synchronize(self) -> None:
         """Act with what has been learned."""
@@ -122,23 +139,26 @@ class PPO:
         self.synchronize()
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
-        """Optimizer, random state and curiosity: plain values as JSON takes them, and arrays."""
+        """Optimizer, random state, curiosity and cloning: plain values as JSON takes them, and arrays."""
         optimizer = self._optimizer.state_dict()
         arrays = {name: optimizer.pop(name).numpy() for name in ("mean", "square")}
         arrays["shuffling"] = self.learner.shuffling.get_state().numpy()
         if self._curiosity is not None:
             arrays |= {f"{_CURIOSITY}{name}": value for name, value in self._curiosity.state().items()}
+        if self.learner.cloning is not None:
+            arrays |= {f"{_CLONING}{name}": value for name, value in self.learner.cloning.state().items()}
         return {"optimizer": optimizer}, arrays
 
     def set_state(self, state: Mapping[str, Any], arrays: Arrays) -> None:
         """The inverse of `state`.
 
         Raises:
-            InvalidCheckpointError: it is of another optimizer or curiosity.
+            InvalidCheckpointError: it is of another optimizer, curiosity or cloning.
         """
         if self._curiosity is not None:
-            own = {name: value for name, value in arrays.items() if name.startswith(_CURIOSITY)}
-            self._curiosity.set_state({name.removeprefix(_CURIOSITY): value for name, value in own.items()})
+            self._curiosity.set_state(_part(arrays, _CURIOSITY))
+        if self.learner.cloning is not None:
+            self.learner.cloning.set_state(_part(arrays, _CLONING))
         try:
             self.learner.shuffling.set_state(torch.from_numpy(arrays["shuffling"]))
             moments = {name: torch.from_numpy(arrays[name]) for name in ("mean", "square")}
@@ -240,6 +260,17 @@ def _curiosity(config: ResolvedBehavior, behavior: BehaviorSpec) -> Curiosity | 
         num_epochs=settings.num_epochs,
         minibatch_size=settings.minibatch_size,
     )
+
+
+def _cloning(config: ResolvedBehavior, demonstrations: Demonstrations) -> BehavioralCloning:
+    assert config.behavioral_cloning is not None, "nothing says how demonstrations are to be imitated"
+    return BehavioralCloning(
+        demonstrations, config.behavioral_cloning, config.ppo.minibatch_size, behavior_seed(config)
+    )
+
+
+def _part(arrays: Arrays, prefix: str) -> Arrays:
+    return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
 
 
 def seed_everything(seed: int) -> None:

@@ -22,10 +22,12 @@ from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 
 from rl_src.envs.specs import BehaviorSpec
 from rl_src.training.algorithm import PPO, behavior_seed
+from rl_src.training.behavioral_cloning import STATISTIC as CLONING_LOSS
 from rl_src.training.best import Best, BestPolicy, Weights
 from rl_src.training.checkpoint import BehaviorCheckpoint
 from rl_src.training.config import Algorithm, ResolvedBehavior
 from rl_src.training.curiosity import statistic_names
+from rl_src.training.demonstrations import Demonstrations
 from rl_src.training.network import PolicyNetwork
 from rl_src.training.patience import PatienceRule, PatienceSettings
 from rl_src.training.progress import RecentEpisodes
@@ -67,15 +69,22 @@ class BehaviorTraining:
         config: its settings.
         behavior: its specs.
         executor: a thread to learn in.
+        demonstrations: what it imitates at first.
     """
 
-    def __init__(self, config: ResolvedBehavior, behavior: BehaviorSpec, executor: Executor) -> None:
+    def __init__(
+        self,
+        config: ResolvedBehavior,
+        behavior: BehaviorSpec,
+        executor: Executor,
+        demonstrations: Demonstrations | None = None,
+    ) -> None:
         self.config = config
         self.behavior = behavior
         self.iterations = self.env_steps = self.episodes = 0
         self.stop_reason: str | None = None
         self._executor = executor
-        self._learner = _learner_of(config, behavior)
+        self._learner = _learner_of(config, behavior, demonstrations)
         self._played_by: Weights = self._learner.weights()
         self.sampler = BehaviorSampler(behavior, self._learner.acting, [behavior_seed(config), 0])
         self._recent = RecentEpisodes()
@@ -131,7 +140,9 @@ class BehaviorTraining:
             # A handful of decisions, as at a limit or a stop, would make a wild update.
             learns = learns and steps >= self.config.hyperparameters.minibatch_size
         result = self._executor.submit(self._learn, episodes, self.env_steps) if learns else None
-        names = (*STATISTICS[self.config.algorithm], *statistic_names(self.config.curiosity))
+        names = [*STATISTICS[self.config.algorithm], *statistic_names(self.config.curiosity)]
+        if self.config.behavioral_cloning is not None:
+            names.append(CLONING_LOSS)
         self._update = _Update(line, result, dict.fromkeys(names))
         self._batch_began = time.monotonic()
         self._judge_limits()
@@ -254,5 +265,7 @@ class BehaviorTraining:
             self.sampler.stop_collecting()
 
 
-def _learner_of(config: ResolvedBehavior, behavior: BehaviorSpec) -> PPO | SAC:
-    return SAC(config, behavior) if config.algorithm == "SAC" else PPO(config, behavior)
+def _learner_of(config: ResolvedBehavior, behavior: BehaviorSpec, demonstrations: Demonstrations | None) -> PPO | SAC:
+    if config.algorithm == "SAC":
+        return SAC(config, behavior)
+    return PPO(config, behavior, demonstrations=demonstrations)

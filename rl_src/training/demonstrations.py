@@ -40,6 +40,8 @@ _LFS_POINTER = b"version https://git-lfs"
 _CHUNK = 1024
 """Records decoded at once."""
 
+_MOST_LISTED = 10
+
 
 @dataclass(frozen=True)
 class Demonstrations:
@@ -79,6 +81,44 @@ def demonstrations_for(behavior: BehaviorSpec, place: Path, pairing: Pairing = "
         actions=np.concatenate([part.actions for part in parts]),
         masks=np.concatenate(masks) if masks else None,
     )
+
+
+def find_recording(demo: str, folder: Path) -> Path:
+    """A .demo file, or a folder of them, of a build: by its path from the program's folder, or from the one above.
+
+    Or else the only one of its name below the program's folder: trainer files have paths of a Unity project.
+
+    Args:
+        demo: its path or name.
+        folder: where the program lies.
+
+    Raises:
+        InvalidDemonstrationError: there is none, or there are several of the name.
+    """
+    for root in (folder, folder.parent):
+        place = (root / demo).resolve()
+        if place.exists() and place.is_relative_to(root.resolve()):
+            return place
+    name = Path(demo).name
+    below = sorted(folder.rglob("*"))
+    found = [path for path in below if path.name == name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InvalidDemonstrationError(
+            f"the build has several recordings {name}: {_listed(found, folder)}.",
+            f"Name one by its path as behavioral_cloning.demo, for example {found[0].relative_to(folder)}.",
+        )
+    there = [path for path in below if path.suffix == SUFFIX]
+    raise InvalidDemonstrationError(
+        f"the build has no recording {demo}; recordings there: {_listed(there, folder) or 'none'}.",
+        f"Put the {SUFFIX} file into the zip beside the program, and zip again.",
+    )
+
+
+def _listed(paths: Sequence[Path], folder: Path) -> str:
+    shown = ", ".join(str(path.relative_to(folder)) for path in paths[:_MOST_LISTED])
+    return f"{shown} and {len(paths) - _MOST_LISTED} more" if len(paths) > _MOST_LISTED else shown
 
 
 def _files(place: Path) -> list[Path]:

@@ -5,6 +5,7 @@ the squared value error at `vf_clip_param` (no gradient beyond an error of sqrt(
 warning.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -15,6 +16,8 @@ from ray.rllib.core.learner.training_data import TrainingData
 from ray.rllib.evaluation.postprocessing import Postprocessing
 
 from rl_src.training.action_distribution import log_probabilities_and_entropy
+from rl_src.training.behavioral_cloning import STATISTIC as CLONING_LOSS
+from rl_src.training.behavioral_cloning import BehavioralCloning
 from rl_src.training.errors import TrainingDivergedError
 from rl_src.training.network import PolicyNetwork
 from rl_src.training.optimizer import FlatAdam
@@ -46,6 +49,9 @@ class UnityPPOLearner(PPOTorchLearner):
         # What the loss weighs with; whoever asks for updates may set other ones before each.
         self.coefficients = Coefficients(entropy=float(config.entropy_coeff), clip=config.clip_param)
         self.shuffling = torch.Generator().manual_seed(self.config.learner_config_dict["seed"])
+        # What is imitated besides, and how much was played when the batch began: of whoever asks for updates, too.
+        self.cloning: BehavioralCloning | None = None
+        self.env_steps = 0
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
         """One Adam for policy and value function."""
@@ -105,13 +111,13 @@ class UnityPPOLearner(PPOTorchLearner):
         # Equal parts rather than a small rest, whose gradient would be the noisiest and count the same.
         parts = max(1, rows // (minibatch_size or rows))
         items = len(batch[SEQUENCES]) if SEQUENCES in batch else rows
-        totals = torch.zeros(5)
+        totals = torch.zeros(6)
         for _ in range(num_epochs):
             order = torch.randperm(items, generator=self.shuffling)
             for indices in torch.tensor_split(order, parts):
                 totals += self._step(module_id, network, _take(batch, indices))
         network.update_moments(batch[Columns.OBS])
-        policy_loss, vf_loss, entropy, kl, grad_norm = (totals / (num_epochs * parts)).tolist()
+        policy_loss, vf_loss, entropy, kl, grad_norm, cloning_loss = (totals / (num_epochs * parts)).tolist()
         return {
             "policy_loss": policy_loss,
             "vf_loss": vf_loss,
@@ -119,11 +125,17 @@ class UnityPPOLearner(PPOTorchLearner):
             "kl": kl,
             "grad_norm": grad_norm,
             "explained_variance": _explained_variance(batch),
+            CLONING_LOSS: cloning_loss,
         }
 
     def _step(self, module_id: str, network: PolicyNetwork, batch: Batch) -> torch.Tensor:
-        """One gradient step; returns [policy loss, value loss, entropy, KL, gradient norm]."""
+        """One gradient step; returns [policy loss, value loss, entropy, KL, gradient norm, cloning loss or NaN]."""
         loss, statistics = self._loss(network, batch)
+        cloned = self.cloning.loss(network, self.env_steps) if self.cloning else None
+        cloning_loss = loss.new_tensor(math.nan)
+        if self.cloning and cloned is not None:
+            loss = loss + cloned
+            cloning_loss = cloned.detach() / self.cloning.weight(self.env_steps)
         optimizer = self.get_optimizer(module_id)
         assert isinstance(optimizer, FlatAdam)
         optimizer.zero_grad()
@@ -132,7 +144,7 @@ class UnityPPOLearner(PPOTorchLearner):
         if not (torch.isfinite(norm) and torch.isfinite(loss)):
             raise TrainingDivergedError(f"the loss ({loss.item():g}) or its gradient ({norm.item():g}) is not finite.")
         optimizer.step()
-        return torch.stack([*statistics, norm])
+        return torch.stack([*statistics, norm, cloning_loss])
 
     @torch.no_grad()
     def _proximal(self, network: PolicyNetwork, batch: Batch) -> Batch:

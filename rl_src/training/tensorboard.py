@@ -32,7 +32,7 @@ TAGS: Mapping[str, str] = {
     "intrinsic_reward": "Policy/Curiosity Reward",
     "curiosity_loss": "Losses/Curiosity Forward Loss",
     "curiosity_inverse_loss": "Losses/Curiosity Inverse Loss",
-    "pretraining_loss": "Losses/Pretraining Loss",
+    "cloning_loss": "Losses/Pretraining Loss",
     "q1_loss": "Losses/Q1 Loss",
     "q2_loss": "Losses/Q2 Loss",
     "alpha_continuous": "Policy/Continuous Entropy Coeff",

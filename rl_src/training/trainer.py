@@ -172,10 +172,17 @@ class _Run:
     def _meet(self, behavior: BehaviorSpec) -> Any:
         """A behavior appears, perhaps late: it is trained from now on; its sampler."""
         from rl_src.training.behavior_training import BehaviorTraining
+        from rl_src.training.demonstrations import demonstrations_for, find_recording
 
         name = behavior.behavior_name
         agents = self._first_agents.get(name, 1)
-        training = BehaviorTraining(resolve(self._config, behavior, agents), behavior, self._executor)
+        resolved = resolve(self._config, behavior, agents)
+        demonstrations = None
+        if resolved.behavioral_cloning is not None:
+            recording = find_recording(resolved.behavioral_cloning.demo, self._config.executable.parent)
+            demonstrations = demonstrations_for(behavior, recording)
+            log.info("%s imitates %d recorded decisions at first", name, len(demonstrations))
+        training = BehaviorTraining(resolved, behavior, self._executor, demonstrations)
         self._behaviors[name] = training
         lines = [line for line in self._progress.lines if line["behavior"] == name]
         self._monitors[name] = HealthMonitor(behavior.actions, training.config.stop.mean_return, lines)
