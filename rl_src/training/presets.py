@@ -229,7 +229,7 @@ def _derived_sac(behavior: BehaviorSpec, agents: int) -> Hyperparameters:
         minibatch_size=256,
         replay_capacity=max(10_000, min(200_000, REPLAY_BYTES // row)),
         tau=0.005,
-        initial_alpha=0.1,
+        initial_alpha=0.02,
         updates_per_step=0.25,
         learning_starts=1000,
     )

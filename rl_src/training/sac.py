@@ -44,8 +44,8 @@ CONTINUOUS_TARGET = -1.0
 DISCRETE_TARGET = 0.2
 """Share of the entropy of choosing at random that is aimed at: ML-Agents' (`sac/optimizer_torch.py`)."""
 
-TEMPERATURE_LR = 3e-3
-"""Ten times the networks': a temperature is one number, and may have to fall far within a short training."""
+TEMPERATURE_LR = 1e-3
+"""More than the networks have: a temperature is one number, and may have to fall far within a short training."""
 
 _PREFIX = "network."
 

@@ -2,6 +2,7 @@
 
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,8 +22,10 @@ from rl_src.training.config import (
     TrainingConfig,
 )
 from rl_src.training.errors import InvalidTrainingConfigError
+from rl_src.training.health import HealthMonitor
 from rl_src.training.past_selves import SelfPlaySettings
 from rl_src.training.presets import PRESETS, REPLAY_BYTES, resolve
+from rl_src.training.sac import STATISTICS
 
 GAME = Path("Game.x86_64")
 BALL = BehaviorSpec("3DBall?team=0", (ObservationSpec("ball", (8,)),), ActionSpec(2, ()))
@@ -102,3 +105,18 @@ def test_a_request_for_sac_is_understood():
     config = TrainingConfig.from_document(GAME, document)
     chosen = resolve(config, BALL, agents=1).sac
     assert {name: getattr(chosen, name) for name in own} == own
+
+
+def line(number: int) -> dict[str, Any]:
+    known = {"behavior": "3DBall", "env_steps": 256 * number, "env_steps_limit": 10_000, "episodes": 30 * number}
+    returns = {"mean_return": 1.0, "min_return": 0.0, "max_return": 2.0, "mean_episode_length": 5.0}
+    return {**known, **returns, **dict.fromkeys(STATISTICS), "entropy": -20.0}
+
+
+def test_warnings_name_settings_that_sac_has():
+    monitor = HealthMonitor(BALL.actions, target_return=100.0)
+    told = {warning.code: warning.remedy for i in range(1, 60) for warning in monitor.observe(line(i))}
+    assert told.keys() == {"FlatReturn", "EntropyCollapse"}
+    for remedy in told.values():
+        assert "initial_alpha" in remedy
+        assert not any(name in remedy for name in PPO_ONLY)
