@@ -225,12 +225,14 @@ RULES: Sequence[_Rule] = (
         _flat_return,
         "Check that the agents get rewards that differ with what they do; raise entropy_coeff or gamma for rewards "
         "that are rare or late, turn on curiosity, or begin with an easier scene by a curriculum.",
+        "Check that the agents get rewards that differ with what they do; raise initial_alpha, learning_starts or gamma "
+        "for rewards that are rare or late, or begin with an easier scene by a curriculum.",
     ),
     _Rule(
         "EntropyCollapse",
         _collapsed_entropy,
-        "Raise entropy_coeff (three times as much; with SAC initial_alpha), or lower lr or num_epochs, so that it goes "
-        "on exploring.",
+        "Raise entropy_coeff (three times as much), or lower lr or num_epochs, so that it goes on exploring.",
+        "Raise initial_alpha (ten times as much), or lower lr or updates_per_step, so that it goes on exploring.",
     ),
     _Rule(
         "ValueExplainsNothing",
