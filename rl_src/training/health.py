@@ -225,8 +225,8 @@ RULES: Sequence[_Rule] = (
         _flat_return,
         "Check that the agents get rewards that differ with what they do; raise entropy_coeff or gamma for rewards "
         "that are rare or late, turn on curiosity, or begin with an easier scene by a curriculum.",
-        "Check that the agents get rewards that differ with what they do; raise initial_alpha, learning_starts or gamma "
-        "for rewards that are rare or late, or begin with an easier scene by a curriculum.",
+        "Check that the agents get rewards that differ with what they do; raise initial_alpha or gamma for rewards "
+        "that are rare or late, or begin with an easier scene by a curriculum.",
     ),
     _Rule(
         "EntropyCollapse",
