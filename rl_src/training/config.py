@@ -16,6 +16,8 @@ Activation = Literal["tanh", "relu", "silu"]
 GoalConditioning = Literal["hyper", "none"]
 ImageEncoderName = Literal["simple", "nature_cnn", "resnet", "match3"]
 Schedule = Literal["linear", "constant"]
+Nothing = Literal["none"]
+"""Of what a preset may have: without it."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Network:
     normalize_observations: bool | None = None
     goal_conditioning: GoalConditioning | None = None
     image_encoder: ImageEncoderName | None = None
-    memory: Memory | None = None
+    memory: Memory | Nothing | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ class BehaviorSettings:
     hyperparameters: Hyperparameters = Hyperparameters()
     network: Network = Network()
     stop: StopRule | None = None
-    self_play: SelfPlaySettings | None = None
+    self_play: SelfPlaySettings | Nothing | None = None
     curiosity: CuriositySettings | None = None
     behavioral_cloning: CloningSettings | None = None
 
@@ -157,7 +159,7 @@ class TrainingConfig:
     hyperparameters: Hyperparameters = Hyperparameters()
     network: Network = Network()
     stop: StopRule | None = None
-    self_play: SelfPlaySettings | None = None
+    self_play: SelfPlaySettings | Nothing | None = None
     curiosity: CuriositySettings | None = None
     behavioral_cloning: CloningSettings | None = None
     behaviors: Mapping[str, BehaviorSettings] = field(default_factory=dict)
@@ -310,7 +312,9 @@ def _read_behavior(behavior: str, document: Mapping[str, Any], parts: Mapping[st
     return BehaviorSettings(**read)
 
 
-def _read(kind: Any, name: str, document: Mapping[str, Any]) -> Any:
+def _read(kind: Any, name: str, document: Any) -> Any:
+    if document == "none" and kind in (SelfPlaySettings, Memory):
+        return document
     known = {item.name for item in fields(kind)} | {"executable"}
     if unknown := sorted(set(document) - known):
         raise InvalidTrainingConfigError(f"unknown setting {name}.{unknown[0]}; known: {', '.join(sorted(known))}.")

@@ -114,7 +114,7 @@ def resolve(config: TrainingConfig, behavior: BehaviorSpec, agents: int) -> Reso
     preset, own = PRESETS.get(name), config.behaviors.get(name, BehaviorSettings())
     asked = _overlay(config.hyperparameters, own.hyperparameters)
     _check_is_of(config.algorithm, asked)
-    network = _overlay(_derived_network(config.algorithm, behavior), preset.network if preset else None)
+    network = _overlay(_derived_network(config.algorithm, behavior), _network_of(preset, config.algorithm))
     network = _overlay(_overlay(network, config.network), own.network)
     resolved = ResolvedBehavior(
         behavior=name,
@@ -131,6 +131,13 @@ def resolve(config: TrainingConfig, behavior: BehaviorSpec, agents: int) -> Reso
     if config.algorithm == "SAC":
         _check_sac_can(resolved)
     return resolved
+
+
+def _network_of(preset: Preset | None, algorithm: Algorithm) -> Network | None:
+    """Without what the algorithm does not train."""
+    if preset is None or algorithm == "PPO":
+        return preset.network if preset else None
+    return replace(preset.network, memory=None)
 
 
 def _hyperparameters(
@@ -151,6 +158,8 @@ def _hyperparameters(
 def _resolved_network(algorithm: Algorithm, network: Network) -> ResolvedNetwork:
     chosen = {item.name: getattr(network, item.name) for item in fields(network)}
     given = {name: value for name, value in chosen.items() if value is not None}
+    if network.memory == "none":
+        del given["memory"]
     soft = algorithm == "SAC"
     return ResolvedNetwork(**given, squash=soft, state_dependent_std=soft)
 
@@ -185,8 +194,9 @@ def _check_sac_can(resolved: ResolvedBehavior) -> None:
 def self_play_of(config: TrainingConfig, behavior: str) -> SelfPlaySettings | None:
     """Of one behavior; None: its teams all learn, as one policy."""
     own = config.behaviors.get(behavior, BehaviorSettings()).self_play
-    preset = PRESETS.get(behavior)
-    return own or config.self_play or (preset.self_play if preset else None)
+    preset = PRESETS.get(behavior) if config.algorithm == "PPO" else None
+    chosen = own or config.self_play or (preset.self_play if preset else None)
+    return None if chosen == "none" else chosen
 
 
 def number_of_builds(config: TrainingConfig) -> int:

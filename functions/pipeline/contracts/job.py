@@ -24,6 +24,10 @@ Schedule = Literal["linear", "constant"]
 """Linear: falls until the limit on env_steps, to a tenth (the clip range: to half); without a limit it is constant."""
 
 
+Nothing = Literal["none"]
+"""Of what a preset may have: without it."""
+
+
 class Memory(Contract):
     """An LSTM behind the hidden layers."""
 
@@ -70,7 +74,9 @@ class Network(Contract):
     image_encoder: Literal["simple", "nature_cnn", "resnet", "match3"] | None = Field(
         default=None, description="by ML-Agents' vis_encode_type; left out, by the size of the image"
     )
-    memory: Memory | None = Field(default=None, description="left out: the policy remembers nothing")
+    memory: Memory | Nothing | None = Field(
+        default=None, description="left out: as a preset says, or none: the policy remembers nothing"
+    )
 
 
 class Curiosity(Contract):
@@ -123,7 +129,7 @@ class BehaviorSettings(Contract):
     hyperparameters: Hyperparameters = Hyperparameters()
     network: Network = Network()
     stop: StopRule | None = None
-    self_play: SelfPlay | None = None
+    self_play: SelfPlay | Nothing | None = None
     curiosity: Curiosity | None = None
     behavioral_cloning: BehavioralCloning | None = None
 
@@ -155,7 +161,9 @@ class TrainingJobConfig(Contract):
     hyperparameters: Hyperparameters = Hyperparameters()
     network: Network = Network()
     stop: StopRule | None = Field(default=None, description="left out: the default rule of the preset")
-    self_play: SelfPlay | None = Field(default=None, description="left out: all teams learn, unless a preset says so")
+    self_play: SelfPlay | Nothing | None = Field(
+        default=None, description="left out: all teams learn, unless a preset says otherwise; none: they do"
+    )
     curiosity: Curiosity | None = None
     behavioral_cloning: BehavioralCloning | None = None
     behaviors: dict[str, BehaviorSettings] = Field(default_factory=dict, description="by behavior name, without team")

@@ -70,7 +70,7 @@ def read_behavior(document: Mapping[Any, Any], path: str, findings: Findings) ->
         settings["algorithm"] = Setting(algorithm, section.path("trainer_type"))
     settings |= _network(section, settings)
     settings |= _reward_signals(section)
-    settings |= _self_play(section.section("self_play"))
+    settings |= _self_play(section)
     settings |= _behavioral_cloning(section.section("behavioral_cloning"), limit)
     section.close()
     return settings
@@ -153,7 +153,7 @@ def _network(behavior: Section, settings: Settings) -> Settings:
     if section.has("goal_conditioning_type"):
         conditioning = section.choice("goal_conditioning_type", _CONDITIONING, "hyper")
         found["network.goal_conditioning"] = Setting(conditioning, section.path("goal_conditioning_type"))
-    found |= _memory(section.section("memory"), settings)
+    found |= _memory(section, settings)
     section.close()
     return found
 
@@ -179,9 +179,10 @@ def _encoder(section: Section) -> str:
     return section.choice("vis_encode_type", _ENCODERS, "simple")
 
 
-def _memory(section: Section | None, settings: Settings) -> Settings:
-    if section is None:
-        return {}
+def _memory(network: Section, settings: Settings) -> Settings:
+    section = network.section("memory")
+    if section is None:  # what a preset of ours may have, ML-Agents' own defaults have not
+        return {"network.memory": Setting("none", network.path("memory"))}
     # ML-Agents counts the LSTM's hidden and cell state together (`torch_entities/layers.py`, class LSTM).
     both, length = section.whole("memory_size", 128), section.whole("sequence_length", 64)
     if both % 2:
@@ -268,9 +269,10 @@ def default_team_change(save_steps: object) -> int:
     return 5 * (save_steps if isinstance(save_steps, int) else _SAVE_STEPS)
 
 
-def _self_play(section: Section | None) -> Settings:
+def _self_play(behavior: Section) -> Settings:
+    section = behavior.section("self_play")
     if section is None:
-        return {}
+        return {"self_play": Setting("none", behavior.path("self_play"))}
     save_steps = section.whole("save_steps", _SAVE_STEPS)
     values = {
         "save_steps": save_steps,

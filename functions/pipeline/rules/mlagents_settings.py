@@ -119,8 +119,7 @@ def _well_formed(root: Section, defaults: object, named: object) -> bool:
 
 def _refuse_takebacks(root: Section, path: str, options: Mapping[str, Any], own: Mapping[str, Any]) -> None:
     """What is left out of one behavior's settings is as for all: nothing there can say that there is none."""
-    gone = [name for name in ("self_play", "curiosity", "behavioral_cloning") if name in options and name not in own]
-    gone += ["memory"] if "memory" in options.get("network", {}) and "memory" not in own["network"] else []
+    gone = [name for name in ("curiosity", "behavioral_cloning") if name in options and name not in own]
     for name in gone:
         root.refuse(path, f"takes {name} of {_DEFAULTS} back; write it below the behaviors that are to have it instead")
 

@@ -83,7 +83,7 @@ def test_a_silent_file_has_the_defaults_of_ml_agents():
     assert network.hidden_sizes == (128, 128)
     assert network.activation == "silu"
     assert network.normalize_observations is False
-    assert network.memory is None
+    assert (network.memory, options.self_play) == ("none", "none"), "no preset of ours fills them"
     assert options.stop is not None
     assert options.stop.env_steps == 500_000
     assert notes == {}
@@ -227,8 +227,13 @@ def test_what_is_wrong_in_the_default_settings_is_said_once():
 
 
 def test_what_one_behavior_takes_back_cannot_be_said_and_is_refused():
-    text = "default_settings: {self_play: {window: 5}}\nbehaviors: {A: {self_play: null}, B: {}}"
-    assert "takes self_play" in problems(text)["behaviors.A"]
+    text = (
+        "default_settings: {behavioral_cloning: {demo_path: a.demo}}\nbehaviors: {A: {behavioral_cloning: null}, B: {}}"
+    )
+    assert "takes behavioral_cloning" in problems(text)["behaviors.A"]
+    options, _ = read("default_settings: {self_play: {window: 5}}\nbehaviors: {A: {self_play: null}, B: {}}")
+    assert options.behaviors["A"].self_play == "none"
+    assert options.behaviors["B"].self_play.window == 5
 
 
 def test_engine_and_environment_settings():

@@ -1,5 +1,6 @@
 """Configuration: what is given wins over the preset, the preset over what is derived; contradictions are refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -161,3 +162,17 @@ def test_unknown_settings_are_refused_by_name(document):
         InvalidTrainingConfigError, match=r"unknown setting '?(lr|hyperparameters.learning_rate|environ)"
     ):
         TrainingConfig.from_document(GAME, document)
+
+
+def test_what_a_preset_has_can_be_done_without():
+    soccer = replace(UNKNOWN, name="SoccerTwos?team=0")
+    hallway = replace(UNKNOWN, name="Hallway?team=0")
+    assert resolve(TrainingConfig(GAME), soccer, 1).self_play is not None
+    assert resolve(TrainingConfig(GAME), hallway, 1).network.memory is not None
+    document = TrainingJobConfig.model_validate({"self_play": "none", "network": {"memory": "none"}})
+    config = TrainingConfig.from_document(GAME, document.model_dump(exclude_none=True))
+    assert resolve(config, soccer, 1).self_play is None
+    assert resolve(config, hallway, 1).network.memory is None
+    soft = TrainingConfig(GAME, algorithm="SAC")  # which trains neither: a preset's are left out
+    assert resolve(soft, soccer, 1).self_play is None
+    assert resolve(soft, hallway, 1).network.memory is None
