@@ -82,7 +82,7 @@ class ClusterOptions:
     resolve: Resolve = socket.gethostbyname
     control_port: int = CONTROL_PORT
     join_seconds: float = 600.0
-    ray_arguments: tuple[str, ...] = ("--object-store-memory=200000000",)
+    ray_arguments: tuple[str, ...] = ("--object-store-memory=100000000",)
 
 
 class Head:

@@ -1,28 +1,31 @@
 """Builds on the other hosts of a Ray cluster, played from this one as if they ran here.
 
-Each is a Ray actor with a `UnityClient` of its own; `RemoteBuild` is its end here. A host that is lost takes its builds
+Each is a `UnityClient` in a Ray actor of its own; `RemoteBuild` is the end here. A host that is lost takes its builds
 with it: to `BuildGroup` they are builds that broke, and it starts them again, on the hosts that are left.
 """
 
 import logging
 import os
+import secrets
 import signal
+import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
-from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import ray
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from rl_src.envs.batches import Actions, BehaviorStep
-from rl_src.envs.errors import BuildProcessError
+from rl_src.envs.errors import BuildProcessError, UnityEnvironmentError
 from rl_src.envs.group import BuildClient, Parameters
 from rl_src.envs.side_channels import Sampler
 from rl_src.envs.specs import BehaviorSpec
@@ -30,7 +33,7 @@ from rl_src.training.config import TrainingConfig
 from rl_src.training.host_build import HostBuild
 from rl_src.training.scenes import Scenes, start_client
 
-_ACTOR_SECONDS = 60.0
+_LATE_SECONDS = 60.0
 """For Ray to start a process that imports us, and for what is late on the way; on top of the build's own time-outs."""
 
 _CLOSE_SECONDS = 15.0
@@ -48,7 +51,7 @@ class BuildHostLostError(BuildProcessError):
 
 @dataclass(frozen=True)
 class _Reply:
-    """What an actor answers. Errors are values: Ray would wrap them in a class that is no longer theirs."""
+    """What a build's host answers. Errors are values, with their own class on this side, too."""
 
     steps: SceneStep | None = None
     specs: Mapping[str, BehaviorSpec] | None = None
@@ -56,43 +59,70 @@ class _Reply:
 
 
 class BuildActor:
-    """In a process of its own on the build's host."""
+    """In a process of its own on the build's host. Ray starts it; commands and answers have a connection of their own.
+
+    A call of an actor takes several milliseconds here, which is longer than most builds take for a step.
+    """
 
     def __init__(self) -> None:
         self._client: BuildClient | None = None
-        self._known = 0
+        self._thread: threading.Thread | None = None
 
-    def start(self, config: TrainingConfig, index: int, generation: int) -> _Reply:
-        """Start the build that this host has unpacked."""
+    def start(
+        self, config: TrainingConfig, index: int, generation: int, key: bytes
+    ) -> tuple[str, int] | UnityEnvironmentError:
+        """Start the build that this host has unpacked; where to connect, with the key, and play it."""
+        host = HostBuild.from_environment()
+        own = replace(config, executable=host.executable, run_as=host.run_as)
         try:
-            host = HostBuild.from_environment()
-            own = replace(config, executable=host.executable, run_as=host.run_as)
             self._client = start_client(own, host.work_dir, index, generation)
-        except Exception as error:
-            return _Reply(error=error)
-        return _Reply()
-
-    def exchange(self, actions: Mapping[str, Actions] | None, parameters: Parameters) -> _Reply:
-        """One step; a reset without actions."""
-        client = self._client
-        assert client is not None
-        try:
-            client.set_parameters(parameters)
-            if actions is None:
-                client.send_reset()
-            else:
-                client.send_step(actions)
-            steps = client.receive()
-        except Exception as error:
-            return _Reply(error=error)
-        specs = dict(client.specs) if len(client.specs) != self._known else None
-        self._known = len(client.specs)
-        return _Reply(steps, specs)
+        except UnityEnvironmentError as error:
+            return error
+        address: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+        listener = Listener((address, 0), "AF_INET", authkey=key)
+        self._thread = threading.Thread(target=_serve, args=(listener, self._client), daemon=True, name="build")
+        self._thread.start()
+        _, port = cast(tuple[str, int], listener.address)
+        return address, port
 
     def close(self) -> None:
-        """End the build."""
+        """Wait until the build has ended, which it does when the connection has."""
+        if self._thread is not None:
+            self._thread.join()
         if self._client is not None:
             self._client.close()
+
+
+def _serve(listener: Listener, client: BuildClient) -> None:
+    """Play a build for the one who connects, until the connection ends."""
+    known = 0
+    try:
+        with listener:
+            connection = listener.accept()
+        _tune(connection)
+        with connection, suppress(EOFError, OSError):
+            while True:
+                actions, parameters = connection.recv()
+                reply = _exchange(client, actions, parameters)
+                if len(client.specs) != known:
+                    known = len(client.specs)
+                    reply = replace(reply, specs=dict(client.specs))
+                connection.send(reply)
+    finally:
+        client.close()
+
+
+def _exchange(client: BuildClient, actions: Mapping[str, Actions] | None, parameters: Parameters) -> _Reply:
+    """One step; a reset without actions."""
+    try:
+        client.set_parameters(parameters)
+        if actions is None:
+            client.send_reset()
+        else:
+            client.send_step(actions)
+        return _Reply(client.receive())
+    except Exception as error:
+        return _Reply(error=error)
 
 
 class RemoteBuild:
@@ -110,24 +140,25 @@ class RemoteBuild:
     """
 
     def __init__(self, node: str, config: TrainingConfig, index: int, generation: int) -> None:
-        self.node = node
         self._index = index
-        self._seconds = config.environment.step_timeout_seconds + _ACTOR_SECONDS
+        self._seconds = config.environment.step_timeout_seconds + _LATE_SECONDS
         self._specs: dict[str, BehaviorSpec] = {}
         self._parameters: dict[str, float | Sampler] = {}
-        self._answer: Future[_Reply] | None = None
         self._deadline = 0.0
-        self._lost = False
+        self._lost = self._closed = False
         self._lock = threading.Lock()
-        self._wake: int | None = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._connection: Connection | None = None
+        self._actor = _remote(node)
+        key = secrets.token_bytes(32)
         try:
-            self._actor = _remote(node)
-            start = self._actor.start.remote(config, index, generation)
-            seconds = config.environment.startup_timeout_seconds + _ACTOR_SECONDS
-            reply: _Reply = ray.get(start, timeout=seconds)
-            if reply.error is not None:
-                raise reply.error
-        except RayError as error:
+            start = self._actor.start.remote(config, index, generation, key)
+            place = ray.get(start, timeout=config.environment.startup_timeout_seconds + _LATE_SECONDS)
+            if isinstance(place, UnityEnvironmentError):
+                raise place
+            self._connection = Client(place, "AF_INET", authkey=key)
+            _tune(self._connection)
+        except (RayError, OSError, EOFError, AuthenticationError) as error:
+            self._lost = True
             self.close()
             raise self._host_lost(error) from error
         except BaseException:
@@ -154,20 +185,19 @@ class RemoteBuild:
 
     def has_answer(self) -> bool:
         """Whether `receive` would return, or raise, at once."""
-        with self._lock:
-            if self._wake is not None:
-                with suppress(BlockingIOError):
-                    os.eventfd_read(self._wake)  # before we look: what comes after that wakes again
-        answered = self._answer is not None and self._answer.done()
-        return answered or self._lost or time.monotonic() >= self._deadline
+        return self._lost or self._has_come(0.0) or time.monotonic() >= self._deadline
 
     def receive(self) -> SceneStep:
         """The answer to what was sent."""
-        answer, self._answer = self._answer, None
-        assert answer is not None
         try:
-            reply = self._awaited(answer)
-        except (RayError, TimeoutError) as error:
+            while not self._has_come(0.2):
+                if self._lost or time.monotonic() >= self._deadline:
+                    raise TimeoutError("it does not answer")
+            if self._lost or self._connection is None:
+                raise EOFError("the connection has ended")
+            reply: _Reply = self._connection.recv()
+        except (OSError, EOFError) as error:
+            self._lost = True
             self.close()
             raise self._host_lost(error) from error
         if reply.specs is not None:
@@ -180,55 +210,49 @@ class RemoteBuild:
 
     def descriptors(self) -> list[int]:
         """What to poll for the answer."""
-        return [self._wake] if self._wake is not None else []
+        return [self._connection.fileno()] if self._connection is not None else []
 
     def lose(self) -> None:
-        """The host is known to be gone; Ray would find out later. From another thread."""
+        """The host is known to be gone; the connection would tell later. From another thread."""
         self._lost = True
-        self._notify()
+        with self._lock:
+            if self._connection is not None:
+                with suppress(OSError), _socket_of(self._connection) as connection:
+                    connection.shutdown(socket.SHUT_RDWR)  # wakes who polls
 
     def close(self) -> None:
         """End the build. May be called twice."""
+        if self._closed:
+            return
+        self._closed = True
         with self._lock:
-            wake, self._wake = self._wake, None
-        if wake is None:
-            return
-        os.close(wake)
-        actor = getattr(self, "_actor", None)
-        if actor is None:
-            return
-        if not self._lost:
-            with suppress(Exception):
-                ray.get(actor.close.remote(), timeout=_CLOSE_SECONDS)
+            connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()  # on which the build ends
         with suppress(Exception):
-            ray.kill(actor)  # the player's supervisor ends the player then
+            if not self._lost:
+                ray.get(self._actor.close.remote(), timeout=_CLOSE_SECONDS)
+        with suppress(Exception):
+            ray.kill(self._actor)  # the player's supervisor ends the player then
 
     def _send(self, actions: Mapping[str, Actions] | None) -> None:
         parameters, self._parameters = self._parameters, {}
         self._deadline = time.monotonic() + self._seconds
         try:
-            answer: Future[_Reply] = self._actor.exchange.remote(actions, parameters).future()
-        except RayError as error:
-            answer = Future()
-            answer.set_exception(error)  # told where answers are awaited
-        self._answer = answer
-        answer.add_done_callback(lambda _: self._notify())
+            if self._connection is not None:
+                self._connection.send((actions, parameters))
+        except OSError:
+            self._lost = True  # told where answers are awaited
 
-    def _awaited(self, answer: "Future[_Reply]") -> _Reply:
-        """In short waits: `lose` must be heard, too."""
-        while True:
-            with suppress(TimeoutError):
-                return answer.result(0.0 if answer.done() else 0.2)
-            if self._lost or time.monotonic() >= self._deadline:
-                raise TimeoutError("it was lost" if self._lost else "it does not answer")
-
-    def _notify(self) -> None:
-        with self._lock:
-            if self._wake is not None:
-                os.eventfd_write(self._wake, 1)
+    def _has_come(self, seconds: float) -> bool:
+        """Whether there is an answer, or the connection's end."""
+        try:
+            return self._connection is None or self._connection.poll(seconds)
+        except OSError:
+            return True
 
     def _host_lost(self, error: Exception) -> BuildHostLostError:
-        first = (str(error).splitlines() or [""])[0]
+        first = (str(error).splitlines() or [""])[0] or "the connection has ended"
         return BuildHostLostError(f"The host of build {self._index} was lost ({type(error).__name__}: {first}).")
 
 
@@ -333,6 +357,21 @@ class RemoteBuilds:
         if node is None:
             raise BuildHostLostError(f"{address} is no host of the cluster any more.")
         return node
+
+
+def _socket_of(connection: Connection) -> socket.socket:
+    """A second handle on the connection's socket. Close it."""
+    return socket.socket(fileno=os.dup(connection.fileno()))
+
+
+def _tune(connection: Connection) -> None:
+    """No waiting for more to send; a host that lost its power is noticed in the middle of a message, too."""
+    with _socket_of(connection) as handle:
+        handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        handle.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 4)):
+            handle.setsockopt(socket.IPPROTO_TCP, option, value)
+        handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 30_000)
 
 
 def _nodes() -> dict[str, str]:
