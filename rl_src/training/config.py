@@ -91,12 +91,16 @@ class CuriositySettings:
 
 @dataclass(frozen=True)
 class CloningSettings:
-    """A warm start from recordings. `demo`: a .demo file or a folder of them, in the build; `steps`: until it ends."""
+    """A warm start from recordings. `demo`: a .demo file or a folder of them, in the build; `steps`: until it ends.
+
+    `pairing`: an observation's action is its own record's, or the next one's (`demonstrations`).
+    """
 
     demo: str
     strength: float = 0.5
     steps: int = 50_000
     batch_size: int | None = None
+    pairing: Literal["own", "next"] = "own"
 
 
 @dataclass(frozen=True)

@@ -180,7 +180,7 @@ class _Run:
         demonstrations = None
         if resolved.behavioral_cloning is not None:
             recording = find_recording(resolved.behavioral_cloning.demo, self._config.executable.parent)
-            demonstrations = demonstrations_for(behavior, recording)
+            demonstrations = demonstrations_for(behavior, recording, resolved.behavioral_cloning.pairing)
             log.info("%s imitates %d recorded decisions at first", name, len(demonstrations))
         training = BehaviorTraining(resolved, behavior, self._executor, demonstrations)
         self._behaviors[name] = training

@@ -95,6 +95,9 @@ class BehavioralCloning(Contract):
     strength: float = Field(default=0.5, gt=0, le=1)
     steps: int = Field(default=50_000, ge=1, description="agent decisions until it ends")
     batch_size: int | None = Field(default=None, ge=1, description="left out: the minibatch's size")
+    pairing: Literal["own", "next"] = Field(
+        default="own", description="whose action answers an observation: its own record's, or the next record's"
+    )
 
 
 class StopRule(Contract):
