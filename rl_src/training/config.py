@@ -85,7 +85,7 @@ class CuriositySettings:
 
     kind: Literal["icm", "rnd"] = "rnd"
     strength: float = 0.01
-    lr: float = 3e-4
+    lr: float = 1e-3
     hidden_sizes: tuple[int, ...] = (128,)
 
 

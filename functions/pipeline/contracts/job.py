@@ -84,7 +84,7 @@ class Curiosity(Contract):
 
     kind: Literal["icm", "rnd"] = "rnd"
     strength: float = Field(default=0.01, gt=0)
-    lr: float = Field(default=3e-4, gt=0, le=1)
+    lr: float = Field(default=1e-3, gt=0, le=1)
     hidden_sizes: tuple[int, ...] = Field(default=(128,), min_length=1, max_length=8)
 
 
