@@ -68,7 +68,7 @@ lint: setup ## format, lint, types, import borders, templates
 
 test-fast: setup ## unit, contract and integration tests
 	$(call say,Unit$(,) contract and integration tests)
-	$(PYTEST) tests/unit tests/contract tests/integration -n $(WORKERS)
+	$(PYTEST) tests/unit tests/contract tests/integration -n $(WORKERS) -m "not faults"
 
 test-rl: setup ## tests that learn
 	$(call say,Learning tests)
@@ -87,6 +87,10 @@ test-functions-312: .venv-functions-312/.done ## the Lambda code under Python 3.
 	else
 	  printf '\033[33mSKIPPED: Python 3.12 is not installed, so the Lambda code was tested under 3.11 only\033[0m\n'
 	fi
+
+test-faults: setup ## injected faults that take long
+	$(call say,Faults)
+	$(PYTEST) tests/integration -m faults
 
 test-peers: setup .venv-peers/.done ## the unmodified ML-Agents 1.1.0 plays and trains on the sample builds
 	$(call say,The reference clients on the sample builds)

@@ -146,7 +146,9 @@ class Environment(Contract):
         default_factory=dict, description="ML-Agents environment parameters: numbers, samplers, curricula"
     )
     time_scale: float = Field(default=20.0, gt=0, le=100)
-    num_builds: int | None = Field(default=None, ge=1, le=64, description="copies of the build played side by side, on each host of the job")
+    num_builds: int | None = Field(
+        default=None, ge=1, le=64, description="copies of the build played side by side, on each host of the job"
+    )
     lockstep: bool = Field(
         default=False, description="several builds wait for each other in every step, so that a seed repeats"
     )

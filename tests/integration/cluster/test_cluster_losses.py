@@ -3,7 +3,10 @@
 import os
 import signal
 
+import pytest
 
+
+@pytest.mark.faults
 def test_a_worker_host_that_is_killed_is_noticed_and_the_others_stay(start):
     head, second, third = (start(f"algo-{number}", 3) for number in (1, 2, 3))
     head.says("formed")
@@ -40,6 +43,7 @@ def test_a_head_that_is_killed_ends_the_others_with_an_error(start):
     assert head.left() == []
 
 
+@pytest.mark.faults
 def test_a_head_that_hangs_is_lost_too(start):
     worker, head = start("algo-2"), start("algo-1")
     head.says("formed")
@@ -50,6 +54,7 @@ def test_a_head_that_hangs_is_lost_too(start):
     assert worker.left() == []
 
 
+@pytest.mark.faults
 def test_hosts_that_never_come_are_named_and_those_that_came_are_let_go(start):
     worker, head = start("algo-2", 4), start("algo-1", 4, join_seconds=25.0)
     worker.says("joined")
@@ -61,6 +66,7 @@ def test_hosts_that_never_come_are_named_and_those_that_came_are_let_go(start):
     assert (head.left(), worker.left()) == ([], [])
 
 
+@pytest.mark.faults
 def test_a_worker_waits_for_a_head_whose_name_and_server_come_late(start):
     worker = start("algo-2", late={"algo-1": 3.0})
     head = start("algo-1", late={"algo-1": 5.0})
@@ -70,6 +76,7 @@ def test_a_worker_waits_for_a_head_whose_name_and_server_come_late(start):
     assert (head.ends(), worker.ends()) == (0, 0)
 
 
+@pytest.mark.faults
 def test_sigterm_ends_a_worker_which_the_head_notices_and_then_the_head(start):
     worker, head = start("algo-2"), start("algo-1")
     head.says("formed")
@@ -85,6 +92,7 @@ def test_sigterm_ends_a_worker_which_the_head_notices_and_then_the_head(start):
     assert (head.left(), worker.left()) == ([], [])
 
 
+@pytest.mark.faults
 def test_sigterm_while_a_worker_still_waits_for_the_head(start):
     worker = start("algo-2")
     worker.says("begins")
@@ -92,6 +100,7 @@ def test_sigterm_while_a_worker_still_waits_for_the_head(start):
     assert worker.ends() == 0
 
 
+@pytest.mark.faults
 def test_ray_that_dies_on_a_worker_is_started_again(start):
     worker, head = start("algo-2"), start("algo-1")
     head.says("formed")

@@ -179,6 +179,7 @@ def test_the_same_seed_gives_the_same_game_there_as_here(run, build):
     run(build, SAME)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("fault", "error"), [("nan-reward", "NonFiniteRewardError"), ("exit", "BuildProcessError")], ids=["nan", "exit"]
 )
@@ -187,6 +188,7 @@ def test_a_build_fails_there_as_here(run, fault, error):
     assert "Remedy" in run("Faulty", program, "--fault", fault, "--after", "30")
 
 
+@pytest.mark.faults
 def test_actions_that_do_not_fit_are_refused(run):
     run("Basic", REFUSED)
 

@@ -167,6 +167,7 @@ def test_a_host_that_is_lost_takes_its_builds_to_the_first(start):
     assert job.left() == []
 
 
+@pytest.mark.faults
 def test_a_training_that_fails_lets_the_other_host_go(start):
     fault = json.dumps(["--fault", "nan-reward", "--after", "300"])
     job = start({"stop.env_steps": "40000000", "environment.arguments": fault}, build="Faulty")
@@ -176,6 +177,7 @@ def test_a_training_that_fails_lets_the_other_host_go(start):
     assert job.left() == []
 
 
+@pytest.mark.faults
 def test_a_first_host_that_is_lost_ends_the_other_and_its_builds(start):
     job = start({"stop.env_steps": "40000000", "environment.num_builds": "1"})
     job.wait_for(lambda: bool(job.progress()) and bool(job.players(1)))
@@ -186,6 +188,7 @@ def test_a_first_host_that_is_lost_ends_the_other_and_its_builds(start):
     assert job.left() == []
 
 
+@pytest.mark.faults
 def test_all_hosts_are_told_to_stop_at_once(start):
     job = start({"stop.env_steps": "40000000", "environment.num_builds": "1"})
     job.wait_for(lambda: len(job.progress()) >= 2 and bool(job.players(1)))
