@@ -39,7 +39,7 @@ def test_a_side_of_ours_trains(side: Side, build: str) -> None:
 def test_slow_builds_are_trained_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     program = executable(tmp_path, sys.executable)
     lines = train_for_some_seconds(program, 2, tmp_path, steps=1)
-    assert lines[-1]["env_steps"] == 4 * BATCH
+    assert 4 * BATCH <= lines[-1]["env_steps"] < 5 * BATCH
 
 
 def test_a_goal_is_the_median_of_the_rounds_ratios() -> None:
