@@ -4,9 +4,8 @@ import json
 import tempfile
 from pathlib import Path
 
-import psutil
-
 from local.processes import JOB_FOLDER_VARIABLE, survivors
+from tests.fakes.running_processes import is_there
 
 SCRATCH = ("TMPDIR", "HOME", JOB_FOLDER_VARIABLE)
 """Variables that name folders which are made for a process and go with it."""
@@ -27,7 +26,7 @@ def test_down_in_the_middle_of_a_job_leaves_nothing(cloud, dropped, basic_zip):
 
     assert survivors(cloud.state_dir) == []
     # a zombie has ended: it waits for the machine's first process to collect it
-    assert not [process for process in running if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+    assert not [process for process in running if is_there(process)]
     ports = {cloud.connection[name].rpartition(":")[2] for name in ("endpoint_url", "sagemaker_url")}
     assert not [path for port in ports for path in Path(tempfile.gettempdir()).glob(f"ministack-*{port}*")]
     assert [folder for folder in scratch if folder.exists() and folder != cloud.state_dir / "home"] == []

@@ -20,6 +20,7 @@ import json, logging, sys, time
 from container.cluster import ClusterOptions, Head, Hosts, Worker
 from container.failures import ContainerError
 from container.job import StopSignal
+from tests.fakes.running_processes import is_there
 
 told = json.loads(sys.argv[1])
 logging.basicConfig(level=logging.INFO, stream=sys.stderr)
@@ -114,7 +115,7 @@ class Host:
     def left(self, seconds: float = 30.0) -> list[psutil.Process]:
         """Of all that it had started, what runs still, after a while."""
         _, alive = psutil.wait_procs(self.descendants, timeout=seconds)
-        return [item for item in alive if item.is_running() and item.status() != psutil.STATUS_ZOMBIE]
+        return [item for item in alive if is_there(item)]
 
 
 @pytest.fixture

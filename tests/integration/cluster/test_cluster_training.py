@@ -20,6 +20,7 @@ TRAIN = """
 import json, sys
 from container.cluster import ClusterOptions
 from container.training_job import main
+from tests.fakes.running_processes import is_there
 
 told = json.loads(sys.argv[1])
 sys.exit(main(ClusterOptions(
@@ -112,7 +113,7 @@ class Job:
 
     def left(self) -> list[psutil.Process]:
         _, alive = psutil.wait_procs(set().union(*self.descendants), timeout=30.0)
-        return [item for item in alive if item.is_running() and item.status() != psutil.STATUS_ZOMBIE]
+        return [item for item in alive if is_there(item)]
 
     def logs(self) -> str:
         return "\n".join((base / "log").read_text() for base in self.bases)

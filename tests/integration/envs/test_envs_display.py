@@ -25,6 +25,7 @@ NOBODY = 65534
 OWNER = """
 import sys
 from rl_src.envs.display import VirtualDisplay
+from tests.fakes.running_processes import is_there
 display = VirtualDisplay()
 print(display.supervisor_pid, flush=True)
 sys.stdin.read()
@@ -47,7 +48,7 @@ def family(display: VirtualDisplay) -> list[psutil.Process]:
 
 
 def all_gone(processes: list[psutil.Process]) -> bool:
-    return not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes)
+    return not any(is_there(process) for process in processes)
 
 
 def socket_file(display: VirtualDisplay) -> Path:
@@ -166,7 +167,7 @@ def test_closing_after_xvfb_was_killed() -> None:
     supervisor, *servers = family(display)
     for server in servers:
         server.kill()
-    eventually(lambda: not supervisor.is_running() or supervisor.status() == psutil.STATUS_ZOMBIE)
+    eventually(lambda: not is_there(supervisor))
     assert not display.is_alive()
     display.close()
     assert not Path(display.environment["XAUTHORITY"]).exists()

@@ -18,6 +18,7 @@ PARENT = """
 import os, sys
 from pathlib import Path
 from rl_src.envs.client import UnityClient
+from tests.fakes.running_processes import is_there
 client = UnityClient(Path(sys.argv[1]), log_file=Path(sys.argv[2]))
 client.reset()
 print(client._player.supervisor_pid, flush=True)
@@ -50,13 +51,6 @@ def family(supervisor: int) -> list[psutil.Process]:
 
 def all_gone(processes: list[psutil.Process]) -> bool:
     return not any(is_there(process) for process in processes)
-
-
-def is_there(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:  # it ended between the two
-        return False
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])

@@ -22,6 +22,7 @@ from local.processes import (
     survivors,
     wait_until_ready,
 )
+from tests.fakes.running_processes import is_there
 
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
@@ -72,7 +73,7 @@ def test_what_a_process_started_ends_with_it(spawn):
     wait_for(lambda: bool(psutil.Process(record.pid).children()))
     children = psutil.Process(record.pid).children(recursive=True)
     stop(record, grace_seconds=10)
-    assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    assert not [child for child in children if is_there(child)]
 
 
 def test_a_pid_that_went_to_another_process_is_left_alone(spawn):
