@@ -12,6 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.fakes.running_processes import is_there
+
 ROOT = Path(__file__).resolve().parents[3]
 
 # Its own process must not die of SIGTERM; that is what StopSignal is for.
@@ -20,7 +22,6 @@ import json, logging, sys, time
 from container.cluster import ClusterOptions, Head, Hosts, Worker
 from container.failures import ContainerError
 from container.job import StopSignal
-from tests.fakes.running_processes import is_there
 
 told = json.loads(sys.argv[1])
 logging.basicConfig(level=logging.INFO, stream=sys.stderr)

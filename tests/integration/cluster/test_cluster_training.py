@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from sample_builds.packer import pack
+from tests.fakes.running_processes import is_there
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -20,7 +21,6 @@ TRAIN = """
 import json, sys
 from container.cluster import ClusterOptions
 from container.training_job import main
-from tests.fakes.running_processes import is_there
 
 told = json.loads(sys.argv[1])
 sys.exit(main(ClusterOptions(

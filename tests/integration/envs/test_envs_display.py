@@ -20,12 +20,12 @@ import pytest
 from rl_src.envs.display import VirtualDisplay, display_is_reachable
 from rl_src.envs.errors import DisplayMissingError, UnityEnvironmentError
 from rl_src.envs.player import PlayerUser
+from tests.fakes.running_processes import is_there
 
 NOBODY = 65534
 OWNER = """
 import sys
 from rl_src.envs.display import VirtualDisplay
-from tests.fakes.running_processes import is_there
 display = VirtualDisplay()
 print(display.supervisor_pid, flush=True)
 sys.stdin.read()

@@ -12,13 +12,13 @@ import psutil
 import pytest
 
 from rl_src.envs.player import Player, PlayerExit, PlayerUser, player_environment
+from tests.fakes.running_processes import is_there
 
 NOBODY = 65534
 PARENT = """
 import os, sys
 from pathlib import Path
 from rl_src.envs.client import UnityClient
-from tests.fakes.running_processes import is_there
 client = UnityClient(Path(sys.argv[1]), log_file=Path(sys.argv[2]))
 client.reset()
 print(client._player.supervisor_pid, flush=True)
