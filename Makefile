@@ -72,7 +72,7 @@ test-fast: setup ## unit, contract and integration tests
 
 test-rl: setup ## tests that learn
 	$(call say,Learning tests)
-	$(PYTEST) tests/rl
+	$(PYTEST) tests/rl -n $(WORKERS)
 
 test-e2e: setup ## the whole local cloud
 	$(call say,End to end on the local cloud)
