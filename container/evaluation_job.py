@@ -19,8 +19,8 @@ from rl_src.evaluation.training_record import TrainingRecord, read_training_reco
 from rl_src.serving.artifact import ServedPolicy, load_artifact
 from rl_src.serving.errors import InvalidArtifactError
 from rl_src.serving.onnx_policy import OnnxPolicy
-from rl_src.training.curriculum import final_values
-from rl_src.training.curriculum_form import read_parameters
+from rl_src.training.settings.curriculum import final_values
+from rl_src.training.settings.curriculum_form import read_parameters
 
 EPISODES_PER_BUILD = 25
 """At least: starting a Unity build takes as long as playing some episodes."""

@@ -26,11 +26,11 @@ from rl_src.envs.player import PlayerUser
 from rl_src.envs.specs import BehaviorSpec as UnityBehaviorSpec
 from rl_src.serving.artifact import check_manifest
 from rl_src.serving.errors import InvalidArtifactError
-from rl_src.training.host_build import HostBuild
+from rl_src.training.sampling.host_build import HostBuild
 
 if TYPE_CHECKING:
-    from rl_src.training.config import TrainingConfig
     from rl_src.training.result import TrainingResult
+    from rl_src.training.settings.config import TrainingConfig
 
 
 def main(options: ClusterOptions | None = None) -> int:
@@ -109,7 +109,7 @@ class LostHosts:
 
 def _train(own: _Job, head: Head | None = None, lost: LostHosts | None = None) -> None:
     # ray and torch take seconds to import: a build that is refused is refused before.
-    from rl_src.training.config import TrainingConfig
+    from rl_src.training.settings.config import TrainingConfig
     from rl_src.training.trainer import train
 
     opt_ml = own.opt_ml
@@ -135,8 +135,8 @@ def _train(own: _Job, head: Head | None = None, lost: LostHosts | None = None) -
 
 
 def _train_on_all_hosts(own: _Job, config: "TrainingConfig", head: Head, lost: LostHosts) -> "TrainingResult":
-    from rl_src.training.presets import number_of_builds
-    from rl_src.training.remote_builds import RemoteBuilds
+    from rl_src.training.sampling.remote_builds import RemoteBuilds
+    from rl_src.training.settings.presets import number_of_builds
     from rl_src.training.trainer import train_on
 
     started = time.monotonic()

@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.learning.evaluation import mean_return
 from benchmarks.learning.results import Curve, Result
 from benchmarks.learning.tasks import Task
-from rl_src.training.config import EnvironmentSettings, StopRule, TrainingConfig
+from rl_src.training.settings.config import EnvironmentSettings, StopRule, TrainingConfig
 from rl_src.training.trainer import train
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.training.sides import EPOCHS, HIDDEN, LAYERS, Cell
-from rl_src.training.config import EnvironmentSettings, Hyperparameters, Network, StopRule, TrainingConfig
+from rl_src.training.settings.config import EnvironmentSettings, Hyperparameters, Network, StopRule, TrainingConfig
 from rl_src.training.trainer import train
 
 

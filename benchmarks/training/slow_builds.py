@@ -15,8 +15,8 @@ from benchmarks.envs.contestant import executable
 from benchmarks.envs.slow_builds import AGENTS, build_arguments, steps_against_echoes
 from benchmarks.training.sides import EPOCHS, HIDDEN, LAYERS
 from rl_src.envs.client import UnityClient
-from rl_src.training.config import Hyperparameters, Network, StopRule, TrainingConfig
-from rl_src.training.scenes import Scenes
+from rl_src.training.sampling.scenes import Scenes
+from rl_src.training.settings.config import Hyperparameters, Network, StopRule, TrainingConfig
 from rl_src.training.trainer import train_on
 
 BATCH, MINIBATCH, SECONDS = 2048, 256, 6.0

@@ -1,13 +1,15 @@
-"""Training a policy with Ray RLlib (new API stack, torch) on a Unity build.
+"""Training policies with Ray RLlib (new API stack, torch) on Unity builds.
 
 Where to look, in the order of the data:
 
-- `config`, `presets`: what was asked for, and what follows from it for the behavior at hand
-- `scenes`: the running builds, side by side
-- `trajectories`, `env_runner`: decisions of all agents become RLlib episodes
-- `train_batch`, `learner`: episodes become advantages, advantages become updates (PPO)
-- `network`, `action_distribution`, `rl_module`: the policy and the value function
-- `best`, `progress`, `checkpoint`, `onnx_export`: what is kept
+- `settings`: what was asked for, and what follows from it for the behaviors at hand
+- `sampling`: the running builds, side by side; decisions of all agents become RLlib episodes
+- `curiosity`, `imitation`, `self_play`: what else there is to learn from than the build's rewards
+- `algorithms`: episodes become advantages or replay, and those become updates
+- `networks`: the policy and the value function
+- `progress`: lines, warnings, limits
+- `artifacts`: what is kept
+- `behavior_training`: one behavior's policy and all that belongs to it
 - `trainer`: the loop, `train()`
 - `errors`: everything that can end a training, with its remedy
 """

@@ -21,19 +21,19 @@ from typing import Any
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 
 from rl_src.envs.specs import BehaviorSpec
-from rl_src.training.algorithm import PPO, behavior_seed
-from rl_src.training.behavioral_cloning import STATISTIC as CLONING_LOSS
-from rl_src.training.best import Best, BestPolicy, Weights
-from rl_src.training.checkpoint import BehaviorCheckpoint
-from rl_src.training.config import Algorithm, ResolvedBehavior
-from rl_src.training.curiosity import statistic_names
-from rl_src.training.demonstrations import Demonstrations
-from rl_src.training.network import PolicyNetwork
-from rl_src.training.patience import PatienceRule, PatienceSettings
-from rl_src.training.progress import RecentEpisodes
-from rl_src.training.sac import SAC
-from rl_src.training.sac import STATISTICS as SAC_STATISTICS
-from rl_src.training.sampler import BehaviorSampler
+from rl_src.training.algorithms.ppo import PPO, behavior_seed
+from rl_src.training.algorithms.sac import SAC
+from rl_src.training.algorithms.sac import STATISTICS as SAC_STATISTICS
+from rl_src.training.artifacts.best import Best, BestPolicy, Weights
+from rl_src.training.artifacts.checkpoint import BehaviorCheckpoint
+from rl_src.training.curiosity.bonus import statistic_names
+from rl_src.training.imitation.behavioral_cloning import STATISTIC as CLONING_LOSS
+from rl_src.training.imitation.demonstrations import Demonstrations
+from rl_src.training.networks.network import PolicyNetwork
+from rl_src.training.progress.patience import PatienceRule, PatienceSettings
+from rl_src.training.progress.report import RecentEpisodes
+from rl_src.training.sampling.sampler import BehaviorSampler
+from rl_src.training.settings.config import Algorithm, ResolvedBehavior
 
 EPISODES_TO_STOP = 50
 """`stop.mean_return` counts from so many recent episodes on."""

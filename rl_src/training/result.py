@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rl_src.envs.specs import BehaviorSpec
-from rl_src.training.config import ResolvedConfig
+from rl_src.training.settings.config import ResolvedConfig
 
 
 @dataclass(frozen=True)

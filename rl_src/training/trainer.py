@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rl_src.envs.group import Answer
 from rl_src.envs.specs import BehaviorSpec
-from rl_src.training.budget import PRICE_FIELD, Budget
-from rl_src.training.checkpoint import (
+from rl_src.training.artifacts.checkpoint import (
     Checkpoint,
     file_name,
     load_latest,
@@ -22,15 +21,16 @@ from rl_src.training.checkpoint import (
     without_replay,
     write_checkpoint,
 )
-from rl_src.training.config import ResolvedBehavior, ResolvedConfig, TrainingConfig
-from rl_src.training.curriculum import Curriculum
 from rl_src.training.errors import InvalidCheckpointError, InvalidTrainingConfigError
-from rl_src.training.health import HealthMonitor
-from rl_src.training.presets import number_of_builds, resolve, self_play_of
-from rl_src.training.progress import ProgressLog, draw_learning_curves, limited_by
+from rl_src.training.progress.budget import PRICE_FIELD, Budget
+from rl_src.training.progress.health import HealthMonitor
+from rl_src.training.progress.report import ProgressLog, draw_learning_curves, limited_by
+from rl_src.training.progress.tensorboard import TensorBoardLog
 from rl_src.training.result import BehaviorResult, TrainingResult
-from rl_src.training.scenes import Scenes
-from rl_src.training.tensorboard import TensorBoardLog
+from rl_src.training.sampling.scenes import Scenes
+from rl_src.training.settings.config import ResolvedBehavior, ResolvedConfig, TrainingConfig
+from rl_src.training.settings.curriculum import Curriculum
+from rl_src.training.settings.presets import number_of_builds, resolve, self_play_of
 
 if TYPE_CHECKING:
     from rl_src.training.behavior_training import BehaviorTraining
@@ -113,8 +113,8 @@ class _Run:
     ) -> None:
         # RLlib takes seconds to import: only where it is used.
         from rl_src.training.behavior_training import BehaviorTraining
-        from rl_src.training.env_runner import UnityEnvRunner
-        from rl_src.training.opponents import Opponents
+        from rl_src.training.sampling.env_runner import UnityEnvRunner
+        from rl_src.training.self_play.opponents import Opponents
 
         self._config = config
         self._scenes = scenes
@@ -172,7 +172,7 @@ class _Run:
     def _meet(self, behavior: BehaviorSpec) -> Any:
         """A behavior appears, perhaps late: it is trained from now on; its sampler."""
         from rl_src.training.behavior_training import BehaviorTraining
-        from rl_src.training.demonstrations import demonstrations_for, find_recording
+        from rl_src.training.imitation.demonstrations import demonstrations_for, find_recording
 
         name = behavior.behavior_name
         agents = self._first_agents.get(name, 1)
@@ -287,8 +287,8 @@ class _Run:
         return bool(given) and self._wall_time() >= max(given)
 
     def _finish(self, reason: str) -> TrainingResult:
-        from rl_src.training.algorithm import build_network
-        from rl_src.training.onnx_export import export_onnx
+        from rl_src.training.algorithms.ppo import build_network
+        from rl_src.training.artifacts.onnx_export import export_onnx
 
         self._save()
         write_checkpoint(self._model_dir / "checkpoint", without_replay(self._as_checkpoint()))

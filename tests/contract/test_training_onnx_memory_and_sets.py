@@ -10,9 +10,9 @@ import torch
 
 from rl_src.envs.specs import ActionSpec, DimensionProperty, ObservationSpec
 from rl_src.serving.onnx_policy import OnnxPolicy
-from rl_src.training.config import Memory, ResolvedNetwork
-from rl_src.training.network import PolicyNetwork
-from rl_src.training.onnx_export import OPSET, export_onnx
+from rl_src.training.artifacts.onnx_export import OPSET, export_onnx
+from rl_src.training.networks.network import PolicyNetwork
+from rl_src.training.settings.config import Memory, ResolvedNetwork
 
 HYBRID = ActionSpec(2, (3, 2))
 VECTOR = ObservationSpec("position", (6,))

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from rl_src.envs.specs import ActionSpec, ObservationSpec
-from rl_src.training.action_distribution import mask_logits, to_unity_range
-from rl_src.training.config import ResolvedNetwork
+from rl_src.training.artifacts.onnx_export import export_onnx
 from rl_src.training.errors import OnnxExportError
-from rl_src.training.network import PolicyNetwork
-from rl_src.training.onnx_export import export_onnx
+from rl_src.training.networks.action_distribution import mask_logits, to_unity_range
+from rl_src.training.networks.network import PolicyNetwork
+from rl_src.training.settings.config import ResolvedNetwork
 
 ACTIONS = {
     "discrete": ActionSpec(0, (3,)),

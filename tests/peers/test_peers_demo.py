@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rl_src.training.demonstrations import Demonstrations, demonstrations_for
+from rl_src.training.imitation.demonstrations import Demonstrations, demonstrations_for
 from tests.fakes.demo_recordings import Recorded, at_random, record, right_going
 from tests.peers.reference import Builds, run
 

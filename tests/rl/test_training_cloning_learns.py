@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from rl_src.training.config import CloningSettings, Hyperparameters, Memory, Network, StopRule, TrainingConfig
 from rl_src.training.errors import InvalidCheckpointError, InvalidDemonstrationError, UnsupportedBehaviorError
 from rl_src.training.result import TrainingResult
-from rl_src.training.scenes import Scenes
+from rl_src.training.sampling.scenes import Scenes
+from rl_src.training.settings.config import CloningSettings, Hyperparameters, Memory, Network, StopRule, TrainingConfig
 from rl_src.training.trainer import train_on
 from tests.fakes.demo_recordings import Moment, basic_going_right, write_demo
 from tests.fakes.unity_scenes import BasicScene, FakeScene, TargetScene

@@ -8,11 +8,18 @@ import pytest
 from safetensors.numpy import load_file
 
 from rl_src.envs.specs import ActionSpec, BehaviorSpec, ObservationSpec
-from rl_src.training.config import CuriositySettings, Hyperparameters, Memory, Network, StopRule, TrainingConfig
-from rl_src.training.curiosity import statistic_names
+from rl_src.training.curiosity.bonus import statistic_names
 from rl_src.training.errors import InvalidCheckpointError
 from rl_src.training.result import TrainingResult
-from rl_src.training.scenes import Scenes
+from rl_src.training.sampling.scenes import Scenes
+from rl_src.training.settings.config import (
+    CuriositySettings,
+    Hyperparameters,
+    Memory,
+    Network,
+    StopRule,
+    TrainingConfig,
+)
 from rl_src.training.trainer import train_on
 from tests.fakes.unity_scenes import FakeScene
 

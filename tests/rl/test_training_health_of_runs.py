@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rl_src.training.config import Hyperparameters, StopRule, TrainingConfig
-from rl_src.training.health import HealthMonitor
-from rl_src.training.scenes import Scenes
+from rl_src.training.progress.health import HealthMonitor
+from rl_src.training.sampling.scenes import Scenes
+from rl_src.training.settings.config import Hyperparameters, StopRule, TrainingConfig
 from rl_src.training.trainer import train_on
 from tests.fakes.unity_scenes import BasicScene, FakeScene, HybridScene, MatchScene, TargetScene
 

@@ -4,9 +4,9 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from rl_src.training.config import Hyperparameters, StopRule, TrainingConfig
 from rl_src.training.result import TrainingResult
-from rl_src.training.scenes import Scenes
+from rl_src.training.sampling.scenes import Scenes
+from rl_src.training.settings.config import Hyperparameters, StopRule, TrainingConfig
 from rl_src.training.trainer import train_on
 from tests.fakes.unity_scenes import BasicScene, FakeScene, HybridScene, MatchScene, TargetScene
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from rl_src.serving.onnx_policy import OnnxPolicy
-from rl_src.training.config import Hyperparameters, Memory, Network, StopRule, TrainingConfig
 from rl_src.training.result import TrainingResult
-from rl_src.training.scenes import Scenes
+from rl_src.training.sampling.scenes import Scenes
+from rl_src.training.settings.config import Hyperparameters, Memory, Network, StopRule, TrainingConfig
 from rl_src.training.trainer import train_on
 from tests.fakes.unity_scenes import RecallScene
 

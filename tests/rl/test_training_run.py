@@ -10,15 +10,6 @@ import pytest
 from safetensors.numpy import load_file
 
 from rl_src.envs.specs import ActionSpec, BehaviorSpec, ObservationSpec
-from rl_src.training.config import (
-    BehaviorSettings,
-    EnvironmentSettings,
-    Hyperparameters,
-    Network,
-    StopRule,
-    TrainingConfig,
-)
-from rl_src.training.curriculum_form import read_parameters
 from rl_src.training.errors import (
     InvalidCheckpointError,
     InvalidTrainingConfigError,
@@ -26,7 +17,16 @@ from rl_src.training.errors import (
     UnsupportedBehaviorError,
 )
 from rl_src.training.result import BehaviorResult, TrainingResult
-from rl_src.training.scenes import Scenes
+from rl_src.training.sampling.scenes import Scenes
+from rl_src.training.settings.config import (
+    BehaviorSettings,
+    EnvironmentSettings,
+    Hyperparameters,
+    Network,
+    StopRule,
+    TrainingConfig,
+)
+from rl_src.training.settings.curriculum_form import read_parameters
 from rl_src.training.trainer import train_on
 from tests.fakes.unity_scenes import BasicScene, CombinedScene, EndlessScene, FailingScene, TargetScene
 

@@ -7,10 +7,10 @@ import onnxruntime
 import pytest
 from safetensors.numpy import load_file
 
-from rl_src.training.config import Hyperparameters, StopRule, TrainingConfig
+from rl_src.training.progress.tensorboard import scalars
 from rl_src.training.result import TrainingResult
-from rl_src.training.scenes import Scenes
-from rl_src.training.tensorboard import scalars
+from rl_src.training.sampling.scenes import Scenes
+from rl_src.training.settings.config import Hyperparameters, StopRule, TrainingConfig
 from rl_src.training.trainer import train_on
 from tests.fakes.unity_scenes import BasicScene, FakeScene, HybridScene, MatchScene, TargetScene
 

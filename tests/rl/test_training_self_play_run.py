@@ -9,10 +9,10 @@ import onnxruntime
 import pytest
 from safetensors.numpy import load_file
 
-from rl_src.training.config import BehaviorSettings, Hyperparameters, StopRule, TrainingConfig
-from rl_src.training.past_selves import SelfPlaySettings
 from rl_src.training.result import TrainingResult
-from rl_src.training.scenes import Scenes
+from rl_src.training.sampling.scenes import Scenes
+from rl_src.training.self_play.past_selves import SelfPlaySettings
+from rl_src.training.settings.config import BehaviorSettings, Hyperparameters, StopRule, TrainingConfig
 from rl_src.training.trainer import train_on
 from tests.fakes.unity_scenes import DuelScene
 

@@ -23,9 +23,9 @@ import psutil
 from container.ray_node import RayNode, token_variables
 os.environ.update(token_variables("token-of-this-test"))
 from rl_src.envs.batches import Actions
-from rl_src.training.config import EnvironmentSettings, TrainingConfig
-from rl_src.training.host_build import HostBuild
-from rl_src.training.scenes import start_client
+from rl_src.training.settings.config import EnvironmentSettings, TrainingConfig
+from rl_src.training.sampling.host_build import HostBuild
+from rl_src.training.sampling.scenes import start_client
 
 work, program = Path(sys.argv[1]), Path(sys.argv[2])
 config = TrainingConfig(program, environment=EnvironmentSettings(arguments=tuple(sys.argv[3:])))
@@ -41,7 +41,7 @@ node = RayNode(arguments, "127.0.0.2", "token-of-this-test", host.variables())
 assert node.wait_until_started(lambda: False), node.output()
 import ray
 ray.init(address=f"127.0.0.2:{port}", _node_ip_address="127.0.0.2", log_to_driver=False)
-from rl_src.training.remote_builds import BuildHostLostError, RemoteBuild
+from rl_src.training.sampling.remote_builds import BuildHostLostError, RemoteBuild
 ID = ray.nodes()[0]["NodeID"]
 
 def acted(build, steps, numbers):

@@ -8,8 +8,8 @@ import pytest
 
 from rl_src.envs.protocol import message_class
 from rl_src.envs.specs import ActionSpec, BehaviorSpec, ObservationSpec
-from rl_src.training.demonstrations import Demonstrations, demonstrations_for
 from rl_src.training.errors import InvalidDemonstrationError
+from rl_src.training.imitation.demonstrations import Demonstrations, demonstrations_for
 from tests.fakes.demo_recordings import (
     BRAIN_AT,
     Moment,

@@ -16,7 +16,7 @@ from ray.rllib.env.multi_agent_env_runner import MultiAgentEnvRunner
 from ray.rllib.env.multi_agent_episode import MultiAgentEpisode
 from ray.rllib.utils.pre_checks.env import check_multiagent_environments
 
-from rl_src.training.multi_agent_env import UnityMultiAgentEnv, policy_mapping
+from rl_src.training.sampling.multi_agent_env import UnityMultiAgentEnv, policy_mapping
 from tests.fakes.chaos_ledger import read_ledger
 from tests.fakes.sample_players import unpacked, use_this_interpreter
 

@@ -14,14 +14,14 @@ import pytest
 
 from rl_src.envs.build import unpack_build
 from rl_src.envs.errors import NonFiniteRewardError
-from rl_src.training.config import EnvironmentSettings, StopRule, TrainingConfig
+from rl_src.training.settings.config import EnvironmentSettings, StopRule, TrainingConfig
 from rl_src.training.trainer import train
 from sample_builds.packer import pack
 
 PROGRAM = """
 import json, sys
 from pathlib import Path
-from rl_src.training.config import TrainingConfig
+from rl_src.training.settings.config import TrainingConfig
 from rl_src.training.trainer import train
 place = Path(sys.argv[1])
 result = train(

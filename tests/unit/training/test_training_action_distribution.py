@@ -6,7 +6,7 @@ import torch
 from torch.distributions import Categorical, Normal
 
 from rl_src.envs.specs import ActionSpec
-from rl_src.training.action_distribution import (
+from rl_src.training.networks.action_distribution import (
     action_size,
     distribution_size,
     log_probabilities_and_entropy,

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rl_src.training.train_batch import generalized_advantages
+from rl_src.training.algorithms.train_batch import generalized_advantages
 
 number = st.floats(-5, 5, width=32)
 stretches = st.integers(1, 20).flatmap(

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from rl_src.envs.specs import ActionSpec, BehaviorSpec, ObservationSpec
-from rl_src.training.behavioral_cloning import BehavioralCloning
-from rl_src.training.config import CloningSettings, Memory, ResolvedNetwork
-from rl_src.training.demonstrations import Demonstrations, find_recording
 from rl_src.training.errors import InvalidCheckpointError, InvalidDemonstrationError, UnsupportedBehaviorError
-from rl_src.training.network import PolicyNetwork
+from rl_src.training.imitation.behavioral_cloning import BehavioralCloning
+from rl_src.training.imitation.demonstrations import Demonstrations, find_recording
+from rl_src.training.networks.network import PolicyNetwork
+from rl_src.training.settings.config import CloningSettings, Memory, ResolvedNetwork
 
 HYBRID = BehaviorSpec("Mixed", (ObservationSpec("seen", (3,)),), ActionSpec(2, (2, 3)))
 DISCRETE = BehaviorSpec("Choosing", (ObservationSpec("seen", (3,)),), ActionSpec(0, (2, 3)))

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from rl_src.training import budget
-from rl_src.training.budget import OVERHEAD_SECONDS, Budget, spent_usd
 from rl_src.training.errors import InvalidTrainingConfigError
+from rl_src.training.progress import budget
+from rl_src.training.progress.budget import OVERHEAD_SECONDS, Budget, spent_usd
 
 DOCUMENT = json.loads((Path(budget.__file__).parent / "instance_prices.json").read_text())
 PRICES: dict[str, float] = DOCUMENT["usd_per_hour"]

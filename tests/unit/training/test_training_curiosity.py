@@ -8,8 +8,7 @@ from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from ray.rllib.env.utils.infinite_lookback_buffer import InfiniteLookbackBuffer
 
 from rl_src.envs.specs import ActionSpec, BehaviorSpec, DimensionProperty, ObservationSpec
-from rl_src.training.config import CuriositySettings
-from rl_src.training.curiosity import (
+from rl_src.training.curiosity.bonus import (
     REWARD_LIMIT,
     Curiosity,
     Transitions,
@@ -17,8 +16,9 @@ from rl_src.training.curiosity import (
     statistic_names,
     with_rewards,
 )
+from rl_src.training.curiosity.icm import ICM, encode_actions
 from rl_src.training.errors import InvalidCheckpointError, TrainingDivergedError
-from rl_src.training.icm import ICM, encode_actions
+from rl_src.training.settings.config import CuriositySettings
 
 KINDS = ["icm", "rnd"]
 PLACES = 12

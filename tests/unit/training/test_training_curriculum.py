@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from rl_src.envs.side_channels import Gaussian, MultiRangeUniform, Uniform
-from rl_src.training.curriculum import CompletionCriteria, Curriculum, Lesson
-from rl_src.training.curriculum_form import read_parameters
 from rl_src.training.errors import InvalidCheckpointError, InvalidTrainingConfigError
+from rl_src.training.settings.curriculum import CompletionCriteria, Curriculum, Lesson
+from rl_src.training.settings.curriculum_form import read_parameters
 
 
 def wall(*criteria: CompletionCriteria) -> Curriculum:

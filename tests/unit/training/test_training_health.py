@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rl_src.envs.specs import ActionSpec
-from rl_src.training.health import LINES_TO_CLEAR, HealthMonitor, HealthWarning
+from rl_src.training.progress.health import LINES_TO_CLEAR, HealthMonitor, HealthWarning
 
 DISCRETE, CONTINUOUS = ActionSpec(0, (3,)), ActionSpec(2, ())
 

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rl_src.training.best import EPISODES_TO_JUDGE, BestPolicy
-from rl_src.training.checkpoint import BehaviorCheckpoint, Checkpoint, file_name, load_latest, save_checkpoint
+from rl_src.training.artifacts.best import EPISODES_TO_JUDGE, BestPolicy
+from rl_src.training.artifacts.checkpoint import BehaviorCheckpoint, Checkpoint, file_name, load_latest, save_checkpoint
 from rl_src.training.errors import InvalidCheckpointError
-from rl_src.training.progress import (
+from rl_src.training.progress.report import (
     ProgressLog,
     RecentEpisodes,
     draw_learning_curves,
     limited_by,
     read_progress,
 )
-from rl_src.training.trajectories import FinishedEpisode
+from rl_src.training.sampling.trajectories import FinishedEpisode
 
 
 def episodes(value: float, count: int = EPISODES_TO_JUDGE) -> list[FinishedEpisode]:

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from rl_src.envs.specs import ActionSpec, DimensionProperty, ObservationSpec
-from rl_src.training.config import Memory, ResolvedNetwork
-from rl_src.training.encoders import EntityEncoder, ImageEncoder, entities_present
 from rl_src.training.errors import InvalidTrainingConfigError
-from rl_src.training.network import PolicyNetwork
+from rl_src.training.networks.encoders import EntityEncoder, ImageEncoder, entities_present
+from rl_src.training.networks.network import PolicyNetwork
+from rl_src.training.settings.config import Memory, ResolvedNetwork
 
 ENTITIES = ObservationSpec("others", (5, 4), (DimensionProperty.VARIABLE_SIZE, DimensionProperty.NONE))
 VECTOR = ObservationSpec("position", (6,))

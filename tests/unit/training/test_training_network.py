@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from rl_src.envs.specs import ActionSpec, ObservationSpec
-from rl_src.training.action_distribution import distribution_size
-from rl_src.training.config import ResolvedNetwork
-from rl_src.training.network import Critic, PolicyNetwork
-from rl_src.training.normalization import PictureMoments, RunningMoments
+from rl_src.training.networks.action_distribution import distribution_size
+from rl_src.training.networks.network import Critic, PolicyNetwork
+from rl_src.training.networks.normalization import PictureMoments, RunningMoments
+from rl_src.training.settings.config import ResolvedNetwork
 
 PLAIN = ResolvedNetwork((16,), "tanh", False)
 NORMALIZING = ResolvedNetwork((16, 8), "silu", True)

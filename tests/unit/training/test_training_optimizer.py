@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rl_src.training.optimizer import BETAS, EPSILON, FlatAdam
+from rl_src.training.algorithms.optimizer import BETAS, EPSILON, FlatAdam
 
 
 def adam(values: np.ndarray, gradients: list[np.ndarray], lr: float) -> np.ndarray:

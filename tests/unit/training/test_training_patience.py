@@ -5,7 +5,7 @@ import json
 import pytest
 
 from rl_src.training.errors import InvalidTrainingConfigError
-from rl_src.training.patience import PatienceRule, PatienceSettings
+from rl_src.training.progress.patience import PatienceRule, PatienceSettings
 
 
 def reasons(rule: PatienceRule, values: list[float | None], start: int = 0) -> list[str | None]:

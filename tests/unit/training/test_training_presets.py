@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from pipeline.contracts.job import TrainingJobConfig
 from rl_src.envs.side_channels import Uniform
 from rl_src.envs.specs import ActionSpec, BehaviorSpec, ObservationSpec
-from rl_src.training.config import Hyperparameters, Network, StopRule, TrainingConfig
-from rl_src.training.curriculum import final_values
 from rl_src.training.errors import InvalidTrainingConfigError
-from rl_src.training.presets import DEFAULT_STOP, PRESETS, resolve
+from rl_src.training.settings.config import Hyperparameters, Network, StopRule, TrainingConfig
+from rl_src.training.settings.curriculum import final_values
+from rl_src.training.settings.presets import DEFAULT_STOP, PRESETS, resolve
 
 GAME = Path("Game.x86_64")
 BASIC = BehaviorSpec("Basic?team=0", (ObservationSpec("position", (20,)),), ActionSpec(0, (3,)))

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from ray.rllib.env.utils.infinite_lookback_buffer import InfiniteLookbackBuffer
 
+from rl_src.training.algorithms.replay import ReplayBuffer
 from rl_src.training.errors import InvalidCheckpointError
-from rl_src.training.replay import ReplayBuffer
-from rl_src.training.rl_module import ACTION_MASK
+from rl_src.training.networks.rl_module import ACTION_MASK
 
 
 def stretch(first: float, length: int, *, key="a", at=0, end="", masks=None) -> SingleAgentEpisode:

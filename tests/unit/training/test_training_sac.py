@@ -9,12 +9,12 @@ from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from ray.rllib.env.utils.infinite_lookback_buffer import InfiniteLookbackBuffer
 
 from rl_src.envs.specs import ActionSpec, BehaviorSpec, ObservationSpec
-from rl_src.training.action_distribution import mask_logits, sample_actions
-from rl_src.training.config import Memory, ResolvedBehavior, ResolvedNetwork, ResolvedSac, StopRule
+from rl_src.training.algorithms.sac import SAC
+from rl_src.training.algorithms.soft_critic import SoftCritic, choices, largest_entropy
 from rl_src.training.errors import InvalidCheckpointError, TrainingDivergedError, UnsupportedBehaviorError
-from rl_src.training.rl_module import ACTION_MASK
-from rl_src.training.sac import SAC
-from rl_src.training.soft_critic import SoftCritic, choices, largest_entropy
+from rl_src.training.networks.action_distribution import mask_logits, sample_actions
+from rl_src.training.networks.rl_module import ACTION_MASK
+from rl_src.training.settings.config import Memory, ResolvedBehavior, ResolvedNetwork, ResolvedSac, StopRule
 
 SETTINGS = {
     "lr": 3e-3,

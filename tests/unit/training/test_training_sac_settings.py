@@ -8,7 +8,11 @@ import pytest
 
 from pipeline.contracts.job import TrainingJobConfig
 from rl_src.envs.specs import ActionSpec, BehaviorSpec, ObservationSpec
-from rl_src.training.config import (
+from rl_src.training.algorithms.sac import STATISTICS
+from rl_src.training.errors import InvalidTrainingConfigError
+from rl_src.training.progress.health import HealthMonitor
+from rl_src.training.self_play.past_selves import SelfPlaySettings
+from rl_src.training.settings.config import (
     PPO_ONLY,
     SAC_ONLY,
     BehaviorSettings,
@@ -21,11 +25,7 @@ from rl_src.training.config import (
     ResolvedSac,
     TrainingConfig,
 )
-from rl_src.training.errors import InvalidTrainingConfigError
-from rl_src.training.health import HealthMonitor
-from rl_src.training.past_selves import SelfPlaySettings
-from rl_src.training.presets import PRESETS, REPLAY_BYTES, resolve
-from rl_src.training.sac import STATISTICS
+from rl_src.training.settings.presets import PRESETS, REPLAY_BYTES, resolve
 
 GAME = Path("Game.x86_64")
 BALL = BehaviorSpec("3DBall?team=0", (ObservationSpec("ball", (8,)),), ActionSpec(2, ()))

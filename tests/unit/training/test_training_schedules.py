@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from rl_src.envs.specs import ActionSpec, BehaviorSpec, ObservationSpec
-from rl_src.training.config import Hyperparameters, StopRule, TrainingConfig
-from rl_src.training.presets import resolve
-from rl_src.training.schedules import Coefficients, coefficients, learning_rate
+from rl_src.training.algorithms.schedules import Coefficients, coefficients, learning_rate
+from rl_src.training.settings.config import Hyperparameters, StopRule, TrainingConfig
+from rl_src.training.settings.presets import resolve
 
 ANY = BehaviorSpec("Any?team=0", (ObservationSpec("state", (4,)),), ActionSpec(0, (2,)))
 ASKED = Hyperparameters(lr=1e-3, entropy_coeff=0.02, clip_param=0.2, entropy_schedule="linear", clip_schedule="linear")

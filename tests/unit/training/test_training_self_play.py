@@ -8,8 +8,8 @@ import pytest
 from safetensors.numpy import load, save
 
 from rl_src.training.errors import InvalidCheckpointError, InvalidTrainingConfigError
-from rl_src.training.past_selves import SelfPlaySettings
-from rl_src.training.self_play import SelfPlay, expected_score, score
+from rl_src.training.self_play.past_selves import SelfPlaySettings
+from rl_src.training.self_play.turns import SelfPlay, expected_score, score
 
 
 def policy(number: float) -> dict[str, np.ndarray]:

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rl_src.training.sequences import PADDING, sequence_rows
+from rl_src.training.algorithms.sequences import PADDING, sequence_rows
 
 
 def test_stretches_are_cut_and_padded():

@@ -8,7 +8,7 @@ import pytest
 from tensorboardX.crc32c import crc32c
 from tensorboardX.proto.event_pb2 import Event
 
-from rl_src.training.tensorboard import TensorBoardLog
+from rl_src.training.progress.tensorboard import TensorBoardLog
 
 
 def line(steps: int, behavior: str = "Basic", **values: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rl_src.training.trajectories import Trajectory, TrajectoryCollector
+from rl_src.training.sampling.trajectories import Trajectory, TrajectoryCollector
 
 
 def ids(*values: int) -> np.ndarray:

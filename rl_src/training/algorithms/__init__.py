@@ -1,0 +1,1 @@
+"""Learning: episodes become batches, batches become updates. PPO and SAC."""

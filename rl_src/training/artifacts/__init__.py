@@ -1,0 +1,1 @@
+"""What is kept: checkpoints, the best weights, ONNX files."""

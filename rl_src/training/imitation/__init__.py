@@ -1,0 +1,1 @@
+"""Learning from recordings: the `.demo` reader and behavioral cloning."""

@@ -1,0 +1,132 @@
+"""What is told while training goes on: one line an iteration, the recent returns, the learning curve."""
+
+import json
+import statistics
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from rl_src.training.sampling.trajectories import FinishedEpisode
+
+RECENT_EPISODES = 100
+"""The mean return that is reported and compared with the stop rule is taken over so many episodes."""
+
+
+class RecentEpisodes:
+    """The last episodes, oldest first."""
+
+    def __init__(self, episodes: Iterable[FinishedEpisode] = ()) -> None:
+        self._episodes = deque(episodes, maxlen=RECENT_EPISODES)
+
+    def __len__(self) -> int:
+        return len(self._episodes)
+
+    def add(self, episodes: Iterable[FinishedEpisode]) -> None:
+        """Append; the oldest fall out."""
+        self._episodes.extend(episodes)
+
+    def mean_return(self) -> float | None:
+        """None until an episode has ended."""
+        return statistics.fmean(item.episode_return for item in self._episodes) if self._episodes else None
+
+    def summary(self) -> dict[str, float | None]:
+        """Mean, extremes and length, as they are reported."""
+        returns = [item.episode_return for item in self._episodes]
+        return {
+            "mean_return": self.mean_return(),
+            "min_return": min(returns, default=None),
+            "max_return": max(returns, default=None),
+            "mean_episode_length": statistics.fmean(item.length for item in self._episodes) if returns else None,
+        }
+
+    def to_document(self) -> list[list[float]]:
+        """As the checkpoint holds it."""
+        return [[item.episode_return, item.length] for item in self._episodes]
+
+    @classmethod
+    def from_document(cls, document: Iterable[Sequence[float]]) -> "RecentEpisodes":
+        """The inverse of `to_document`."""
+        return cls(FinishedEpisode(float(value), int(length)) for value, length in document)
+
+
+Limit = Literal["learning", "builds", "inference"]
+
+
+def limited_by(sampling_seconds: float, build_seconds: float, learning_seconds: float) -> Limit:
+    """What a batch took longest for: sampling and learning go on side by side, so the longer of them counts.
+
+    Args:
+        sampling_seconds: until the batch was full.
+        build_seconds: of these, waited for the builds.
+        learning_seconds: the update on it.
+    """
+    if learning_seconds > sampling_seconds:
+        return "learning"
+    return "builds" if build_seconds > sampling_seconds / 2 else "inference"
+
+
+class ProgressLog:
+    """`progress.jsonl`: a line an iteration. Lines of an earlier part of the same training are kept."""
+
+    def __init__(self, path: Path, earlier: Sequence[dict[str, Any]] = ()) -> None:
+        self._path = path
+        self.lines: list[dict[str, Any]] = list(earlier)
+        path.write_text("".join(json.dumps(line) + "\n" for line in self.lines))
+
+    def add(self, line: dict[str, Any]) -> None:
+        """Write one line at once, so that nothing is lost when the process is killed."""
+        self.lines.append(line)
+        with self._path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def read_progress(path: Path) -> list[dict[str, Any]]:
+    """The lines of a `progress.jsonl`; none if there is no file."""
+    return [json.loads(line) for line in path.read_text().splitlines() if line] if path.exists() else []
+
+
+def draw_learning_curves(
+    lines: Sequence[dict[str, Any]], path: Path, best: Mapping[str, float | None], *, title: str
+) -> None:
+    """One picture, as PNG, with a plot for each behavior in `best`, which holds the mean return of the policy kept.
+
+    Mean episode return (with the range of recent episodes) and policy entropy over agent decisions.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 0.5 + 4 * len(best)), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, (behavior, kept) in zip(figure.subplots(len(best), 1, squeeze=False)[:, 0], best.items(), strict=True):
+        entropy = axes.twinx()
+        _draw_behavior(axes, entropy, [line for line in lines if line["behavior"] == behavior], kept)
+        axes.set(title=f"{behavior}, {title}")
+    handles, labels = axes.get_legend_handles_labels()
+    more, names = entropy.get_legend_handles_labels()
+    figure.legend(handles + more, labels + names, loc="outside lower center", ncols=4, frameon=False)
+    figure.savefig(path)
+
+
+def _draw_behavior(axes: Any, entropy: Any, lines: Sequence[dict[str, Any]], best: float | None) -> None:
+    shown = [line for line in lines if line["mean_return"] is not None]
+    steps = [line["env_steps"] for line in shown]
+    if shown:
+        low, high = [line["min_return"] for line in shown], [line["max_return"] for line in shown]
+        axes.fill_between(steps, low, high, color="tab:blue", alpha=0.15, linewidth=0, label="range of recent episodes")
+        axes.plot(steps, [line["mean_return"] for line in shown], color="tab:blue", label="mean return")
+    else:
+        axes.text(0.5, 0.5, "no episode has ended", transform=axes.transAxes, ha="center", va="center")
+    if best is not None:
+        axes.axhline(best, color="tab:green", linestyle="--", linewidth=1, label=f"best kept: {best:.3g}")
+    axes.set(xlabel="agent decisions", ylabel="episode return")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.grid(alpha=0.3)
+    entropy.plot(
+        [line["env_steps"] for line in lines if line["entropy"] is not None],
+        [line["entropy"] for line in lines if line["entropy"] is not None],
+        color="tab:orange",
+        linewidth=1,
+        label="policy entropy",
+    )
+    entropy.set_ylabel("policy entropy (nats)")

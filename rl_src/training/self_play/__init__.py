@@ -1,0 +1,1 @@
+"""Teams that play against their past selves, with ratings."""
