@@ -48,6 +48,14 @@ def mask_logits(inputs: torch.Tensor, masks: torch.Tensor | None, spec: ActionSp
     return torch.cat([inputs[:, :gaussian], logits], dim=1)
 
 
+def masked_logits(inputs: FloatArray, masks: FloatArray, spec: ActionSpec) -> FloatArray:
+    """`mask_logits` in NumPy: [N, 2C + sum(branches)], [N, sum(branches)]."""
+    gaussian = 2 * spec.continuous_size
+    ruled = inputs.copy()
+    ruled[:, gaussian:][masks <= 0.5] = FORBIDDEN_LOGIT
+    return ruled
+
+
 def sample_actions(
     inputs: FloatArray, spec: ActionSpec, rng: np.random.Generator, deterministic: bool = False
 ) -> FloatArray:

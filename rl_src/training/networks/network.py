@@ -12,6 +12,7 @@ from rl_src.training.networks.action_distribution import mask_logits
 from rl_src.training.networks.encoders import ACTIVATIONS, EntityEncoder, ImageEncoder, entities_present, linear
 from rl_src.training.networks.memory import LstmTrunk
 from rl_src.training.networks.normalization import ObservationMoments
+from rl_src.training.networks.small_actor import SmallActor, finish_of
 from rl_src.training.settings.config import ResolvedNetwork
 
 UNITY_LIMIT = 3.0
@@ -78,6 +79,11 @@ class Body(nn.Module):
         self.goal_layer = GoalLayer(size, goal_size, last) if self.goals else None
         self.goal_activation = activation()
         self.size = last if self.goals else size
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether observations go through dense layers and nothing else."""
+        return not (self.images or self.entities or self.goals)
 
     def forward(self, observations: Sequence[torch.Tensor]) -> torch.Tensor:
         """One [N, *shape] tensor for each sensor -> [N, size]."""
@@ -217,6 +223,18 @@ class PolicyNetwork(nn.Module):
         seen, memory = self._seen(observations, memory)
         inputs: torch.Tensor = self.actor(seen)
         return inputs, memory
+
+    def small_actor(self) -> SmallActor | None:
+        """A quicker way to `step` for few agents; None where the network has other parts than dense layers.
+
+        Pictures, sets of entities, goals, memory and spreads that depend on the observation are left to torch.
+        """
+        actor = self.actor
+        if self.trunk is not None or not actor.body.is_dense or actor.squash or actor.spread_is_seen:
+            return None
+        moments = [self.moments.of_sensor(i) for i in range(len(self.observation_specs))]
+        layers = [*actor.body.layers, actor.head]
+        return SmallActor(moments, layers, finish_of(actor.continuous_size, actor.log_std))
 
     def distribution_inputs(self, observations: Sequence[torch.Tensor]) -> torch.Tensor:
         """`step` for agents that remember nothing."""

@@ -12,6 +12,9 @@ from rl_src.training.networks.encoders import entities_present
 NORMALIZED_LIMIT = 5.0
 """Normalised observations are clipped here, as ML-Agents does (`torch_entities/encoders.py`)."""
 
+VARIANCE_FLOOR = 1e-8
+"""Added to a variance before its root is divided by."""
+
 LEAST_DEVIATION = 0.01
 """Of a picture's channel, whose values are within [0, 1]: what is smaller is noise."""
 
@@ -47,7 +50,7 @@ class RunningMoments(nn.Module):
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """Standardise and clip: [N, size] -> [N, size]."""
-        standard = (values - self.mean) / torch.sqrt(self.variance + 1e-8)
+        standard = (values - self.mean) / torch.sqrt(self.variance + VARIANCE_FLOOR)
         return standard.clamp(-NORMALIZED_LIMIT, NORMALIZED_LIMIT)
 
 
@@ -93,6 +96,14 @@ class ObservationMoments(nn.ModuleDict):
     def forward(self, observations: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """Standardise: the same tensors, those that are no sets and no pictures as [N, size]."""
         return [self._standard(i, value) if str(i) in self else value for i, value in enumerate(observations)]
+
+    def of_sensor(self, sensor: int) -> RunningMoments | None:
+        """None: it is seen as it is."""
+        if str(sensor) not in self:
+            return None
+        moments = self[str(sensor)]
+        assert isinstance(moments, RunningMoments)
+        return moments
 
     def _standard(self, sensor: int, value: torch.Tensor) -> torch.Tensor:
         moments = self[str(sensor)]

@@ -6,6 +6,7 @@ Under self-play, teams may have opponents' policies to act with; what these team
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -17,12 +18,13 @@ from rl_src.envs.batches import Actions, BehaviorStep, DecisionBatch, TerminalBa
 from rl_src.envs.specs import BehaviorSpec
 from rl_src.training.networks.action_distribution import (
     log_probabilities,
-    mask_logits,
+    masked_logits,
     sample_actions,
     to_unity_range,
 )
 from rl_src.training.networks.network import PolicyNetwork
 from rl_src.training.networks.rl_module import ACTION_MASK, MEMORY
+from rl_src.training.networks.small_actor import SmallActor
 from rl_src.training.sampling.trajectories import FinishedEpisode, FloatArray, IntArray, Trajectory, TrajectoryCollector
 
 SCENE_KEY_SHIFT = 32
@@ -99,6 +101,7 @@ class BehaviorSampler:
         self._collector = TrajectoryCollector()
         self._memories = AgentMemories(network.memory_size)
         self._waiting: list[Waiting] = []
+        self._small_actors: WeakKeyDictionary[PolicyNetwork, SmallActor | None] = WeakKeyDictionary()
 
     @property
     def decisions(self) -> int:
@@ -121,22 +124,34 @@ class BehaviorSampler:
             return []
         keys, observations = _joined_agents(waiting)
         masks = _joined_masks([item.decisions for item in waiting])
-        before = torch.from_numpy(self._memories.of(keys)) if network.memory_size else None
-        with torch.inference_mode():
-            raw, after = network.step([torch.from_numpy(value) for value in observations], before)
-            if masks is not None:
-                raw = mask_logits(raw, torch.from_numpy(masks), self._actions)
-        inputs: FloatArray = raw.numpy()
+        before = self._memories.of(keys) if network.memory_size else None
+        inputs, after = self._think(network, observations, before)
+        if masks is not None:
+            inputs = masked_logits(inputs, masks, self._actions)
         actions = sample_actions(inputs, self._actions, self._rng)
         memories = None
         if before is not None and after is not None:
-            self._memories.keep(keys, after.numpy())
-            memories = torch.stack([before, after], dim=1).numpy()
+            self._memories.keep(keys, after)
+            memories = np.stack([before, after], axis=1)
         if collects:
             self.decided += len(keys)
             self._collector.record(keys, observations, actions, inputs, masks, memories)
         borders = np.cumsum([len(item.decisions) for item in waiting])[:-1]
         return [(item, self._as_unity(own)) for item, own in zip(waiting, np.split(actions, borders), strict=True)]
+
+    def _think(
+        self, network: PolicyNetwork, observations: tuple[FloatArray, ...], memory: FloatArray | None
+    ) -> tuple[FloatArray, FloatArray | None]:
+        """Distribution inputs [N, D], unmasked, and the memory afterwards [N, M]."""
+        if network not in self._small_actors:
+            self._small_actors[network] = network.small_actor()
+        small = self._small_actors[network]
+        if small is not None:
+            return small(observations), None
+        with torch.inference_mode():
+            before = None if memory is None else torch.from_numpy(memory)
+            inputs, after = network.step([torch.from_numpy(value) for value in observations], before)
+            return inputs.numpy(), None if after is None else after.numpy()
 
     def receive(self, index: int, scene: int, name: str, step: BehaviorStep) -> None:
         """What became of the agents of one scene and team, and who waits now."""
