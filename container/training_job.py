@@ -110,6 +110,7 @@ class LostHosts:
 def _train(own: _Job, head: Head | None = None, lost: LostHosts | None = None) -> None:
     # ray and torch take seconds to import: a build that is refused is refused before.
     from rl_src.training.settings.config import TrainingConfig
+    from rl_src.training.settings.presets import learner_place
     from rl_src.training.trainer import train
 
     opt_ml = own.opt_ml
@@ -119,6 +120,7 @@ def _train(own: _Job, head: Head | None = None, lost: LostHosts | None = None) -
         instance_type=opt_ml.instance_type(),
         instance_count=len(hosts),
         start_from=_earlier_checkpoint(opt_ml, own.folder),
+        learns_in=learner_place(),
     )
     if head is None or lost is None:
         result = train(

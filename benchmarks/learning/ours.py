@@ -12,6 +12,7 @@ from benchmarks.learning.evaluation import mean_return
 from benchmarks.learning.results import Curve, Result
 from benchmarks.learning.tasks import Task
 from rl_src.training.settings.config import EnvironmentSettings, StopRule, TrainingConfig
+from rl_src.training.settings.presets import learner_place
 from rl_src.training.trainer import train
 
 
@@ -43,6 +44,7 @@ def learn(task: Task, program: Path, seed: int, folder: Path) -> Result:
                 stop=StopRule(env_steps=task.limit),
                 environment=EnvironmentSettings(arguments=task.arguments),
                 seed=seed,
+                learns_in=learner_place(),
             ),
             model_dir=folder / "model",
             checkpoint_dir=folder / "checkpoints",

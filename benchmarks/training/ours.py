@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks.training.sides import EPOCHS, HIDDEN, LAYERS, Cell
 from rl_src.training.settings.config import EnvironmentSettings, Hyperparameters, Network, StopRule, TrainingConfig
+from rl_src.training.settings.presets import learner_place
 from rl_src.training.trainer import train
 
 
@@ -47,6 +48,7 @@ def config_of(program: Path, cell: Cell) -> TrainingConfig:
         environment=EnvironmentSettings(arguments=("--agents", str(cell.agents)), num_builds=1),
         seed=1,
         checkpoint_interval_seconds=3600.0,
+        learns_in=learner_place(),
     )
 
 

@@ -17,6 +17,7 @@ from benchmarks.training.sides import EPOCHS, HIDDEN, LAYERS
 from rl_src.envs.client import UnityClient
 from rl_src.training.sampling.scenes import Scenes
 from rl_src.training.settings.config import Hyperparameters, Network, StopRule, TrainingConfig
+from rl_src.training.settings.presets import learner_place
 from rl_src.training.trainer import train_on
 
 BATCH, MINIBATCH, SECONDS = 2048, 256, 6.0
@@ -48,6 +49,7 @@ def train_for_some_seconds(program: Path, number: int, folder: Path, steps: int)
             network=Network(hidden_sizes=(HIDDEN,) * LAYERS, activation="silu", normalize_observations=False),
             stop=StopRule(env_steps=max(steps, 4 * BATCH)),
             checkpoint_interval_seconds=3600.0,
+            learns_in=learner_place(),
         ),
         model_dir=folder / "model",
         checkpoint_dir=folder / "checkpoints",

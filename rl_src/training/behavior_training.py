@@ -21,8 +21,10 @@ from typing import Any
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 
 from rl_src.envs.specs import BehaviorSpec
-from rl_src.training.algorithms.ppo import PPO, behavior_seed
-from rl_src.training.algorithms.sac import SAC
+from rl_src.training.algorithms.learner_process import LearnerProcess
+from rl_src.training.algorithms.learners import Learner, make_learner
+from rl_src.training.algorithms.ppo import behavior_seed
+from rl_src.training.algorithms.remote_learner import RemoteLearner
 from rl_src.training.algorithms.sac import STATISTICS as SAC_STATISTICS
 from rl_src.training.artifacts.best import Best, BestPolicy, Weights
 from rl_src.training.artifacts.checkpoint import BehaviorCheckpoint
@@ -68,8 +70,9 @@ class BehaviorTraining:
     Args:
         config: its settings.
         behavior: its specs.
-        executor: a thread to learn in.
+        executor: a thread to learn in, or to wait in for the process that learns.
         demonstrations: what it imitates at first.
+        learner_process: where it learns; None: here.
     """
 
     def __init__(
@@ -78,13 +81,18 @@ class BehaviorTraining:
         behavior: BehaviorSpec,
         executor: Executor,
         demonstrations: Demonstrations | None = None,
+        learner_process: LearnerProcess | None = None,
     ) -> None:
         self.config = config
         self.behavior = behavior
         self.iterations = self.env_steps = self.episodes = 0
         self.stop_reason: str | None = None
         self._executor = executor
-        self._learner = _learner_of(config, behavior, demonstrations)
+        self._learner: Learner
+        if learner_process is None:
+            self._learner = make_learner(config, behavior, demonstrations)
+        else:
+            self._learner = RemoteLearner(learner_process, config, behavior, demonstrations)
         self._played_by: Weights = self._learner.weights()
         self.sampler = BehaviorSampler(behavior, self._learner.acting, [behavior_seed(config), 0])
         self._recent = RecentEpisodes()
@@ -263,9 +271,3 @@ class BehaviorTraining:
             self.stop_reason = "env_steps"
         if self.stop_reason is not None:
             self.sampler.stop_collecting()
-
-
-def _learner_of(config: ResolvedBehavior, behavior: BehaviorSpec, demonstrations: Demonstrations | None) -> PPO | SAC:
-    if config.algorithm == "SAC":
-        return SAC(config, behavior)
-    return PPO(config, behavior, demonstrations=demonstrations)

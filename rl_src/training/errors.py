@@ -3,6 +3,7 @@
 TrainingError
 ├── UnsupportedBehaviorError     the build asks for something that is not trained yet
 ├── InvalidTrainingConfigError   settings that contradict each other or the build's specs
+├── LearnerLostError             the process that learns has ended
 ├── TrainingDivergedError        loss or gradients are not finite any more
 ├── InvalidCheckpointError       a checkpoint that is incomplete, or of another behavior or network
 ├── InvalidDemonstrationError    a recording that cannot be read, or of another behavior
@@ -11,7 +12,7 @@ TrainingError
 Each has `code`, `cause` and `remedy`, as the environment's errors have.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class TrainingError(Exception):
@@ -23,6 +24,10 @@ class TrainingError(Exception):
         self.cause = cause
         self.remedy = remedy if remedy is not None else self.default_remedy
         super().__init__(f"{cause} Remedy: {self.remedy}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors of the learner's process travel to the trainer's."""
+        return type(self), (self.cause, self.remedy), self.__dict__
 
     @property
     def code(self) -> str:
@@ -40,6 +45,12 @@ class InvalidTrainingConfigError(TrainingError):
     """Settings that contradict each other or the build's specs."""
 
     default_remedy = "Correct the named settings, or leave them out to have them derived."
+
+
+class LearnerLostError(TrainingError):
+    """The process that learns has ended."""
+
+    default_remedy = "It may have run out of memory: use a smaller train_batch_size, or an instance with more of it."
 
 
 class TrainingDivergedError(TrainingError):

@@ -5,13 +5,15 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rl_src.envs.group import Answer
 from rl_src.envs.specs import BehaviorSpec
+from rl_src.training.algorithms.learner_process import LearnerProcess
 from rl_src.training.artifacts.checkpoint import (
     Checkpoint,
     file_name,
@@ -66,7 +68,7 @@ def train(
     """
     started = time.monotonic()
     work_dir.mkdir(parents=True, exist_ok=True)
-    with _start_scenes(config, work_dir) as scenes:
+    with _start_learning(config) as learner_process, _start_scenes(config, work_dir) as scenes:
         return train_on(
             scenes,
             config,
@@ -75,6 +77,7 @@ def train(
             report=report,
             stop_requested=stop_requested,
             started=started,
+            learner_process=learner_process,
         )
 
 
@@ -87,14 +90,28 @@ def train_on(
     report: Report,
     stop_requested: Callable[[], bool],
     started: float | None = None,
+    learner_process: LearnerProcess | None = None,
 ) -> TrainingResult:
     """`train` on scenes that run already; they are closed at the end. `started` (monotonic) begins the wall time."""
     for directory in (model_dir, checkpoint_dir):
         directory.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic() if started is None else started
-    with scenes, ThreadPoolExecutor(1, "learner") as executor:
-        run = _Run(config, scenes, executor, begun, model_dir, checkpoint_dir, report, stop_requested)
+    with ExitStack() as stack:
+        stack.enter_context(scenes)
+        if learner_process is None:
+            learner_process = stack.enter_context(_start_learning(config))
+        executor = stack.enter_context(ThreadPoolExecutor(1, "learner"))
+        learning = _Learning(executor, learner_process)
+        run = _Run(config, scenes, learning, begun, model_dir, checkpoint_dir, report, stop_requested)
         return run.play(scenes.reset())
+
+
+@dataclass(frozen=True)
+class _Learning:
+    """Where learning goes on. `process`: None is this one."""
+
+    executor: ThreadPoolExecutor
+    process: LearnerProcess | None
 
 
 class _Run:
@@ -104,7 +121,7 @@ class _Run:
         self,
         config: TrainingConfig,
         scenes: Scenes,
-        executor: ThreadPoolExecutor,
+        learning: _Learning,
         started: float,
         model_dir: Path,
         checkpoint_dir: Path,
@@ -118,7 +135,7 @@ class _Run:
 
         self._config = config
         self._scenes = scenes
-        self._executor = executor
+        self._learning = learning
         self._started = started
         self._model_dir = model_dir
         self._checkpoint_dir = checkpoint_dir
@@ -182,7 +199,7 @@ class _Run:
             recording = find_recording(resolved.behavioral_cloning.demo, self._config.executable.parent)
             demonstrations = demonstrations_for(behavior, recording, resolved.behavioral_cloning.pairing)
             log.info("%s imitates %d recorded decisions at first", name, len(demonstrations))
-        training = BehaviorTraining(resolved, behavior, self._executor, demonstrations)
+        training = BehaviorTraining(resolved, behavior, self._learning.executor, demonstrations, self._learning.process)
         self._behaviors[name] = training
         lines = [line for line in self._progress.lines if line["behavior"] == name]
         self._monitors[name] = HealthMonitor(behavior.actions, training.config.stop.mean_return, lines)
@@ -356,6 +373,10 @@ def budget_of(config: TrainingConfig) -> Budget | None:
             "stop.budget_usd is given, but not what this machine costs.", f"Give {PRICE_FIELD}."
         )
     return Budget(stop.budget_usd, config.instance_type or "", config.instance_count, usd_per_hour=stop.usd_per_hour)
+
+
+def _start_learning(config: TrainingConfig) -> AbstractContextManager[LearnerProcess | None]:
+    return LearnerProcess() if config.learns_in == "process" else nullcontext()
 
 
 def _start_scenes(config: TrainingConfig, work_dir: Path) -> Scenes:

@@ -77,7 +77,7 @@ class _Linear:
 
 
 def _silu(values: FloatArray) -> FloatArray:
-    """Values times their sigmoid, as x / (1 + e^-x); e^-x may overflow to infinity, and the quotient is then 0, as it should be."""
+    """Values times their sigmoid. Where e^-x overflows to infinity the quotient is 0, as it should be."""
     with np.errstate(over="ignore"):
         quotient: FloatArray = values / (1 + np.exp(-values))
     return quotient

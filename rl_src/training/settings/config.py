@@ -155,7 +155,8 @@ class TrainingConfig:
 
     `executable` is the unpacked build's program; `run_as` the user that it is dropped to, which needs root. The
     instances are those that this training runs on, for a budget. `start_from`: a folder that
-    `checkpoint.write_checkpoint` wrote, whose policies are what this training begins with.
+    `checkpoint.write_checkpoint` wrote, whose policies are what this training begins with. `learns_in` a process of its
+    own is quicker, if there is a core for it (`presets.learner_place`); the numbers are the same.
     """
 
     executable: Path
@@ -174,6 +175,7 @@ class TrainingConfig:
     start_from: Path | None = None
     instance_type: str | None = None
     instance_count: int = 1
+    learns_in: Literal["thread", "process"] = "thread"
 
     @classmethod
     def from_document(

@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 from rl_src.envs.specs import BehaviorSpec
 from rl_src.training.errors import InvalidTrainingConfigError
@@ -205,6 +205,11 @@ def number_of_builds(config: TrainingConfig) -> int:
     One, unless asked for: a second build would contend with the learner for the cores of a small machine.
     """
     return config.environment.num_builds or max(1, min(4, len(os.sched_getaffinity(0)) // 4))
+
+
+def learner_place() -> Literal["thread", "process"]:
+    """Where learning is quicker on this machine: a process of its own needs a core of its own."""
+    return "process" if len(os.sched_getaffinity(0)) > 1 else "thread"
 
 
 def _derived_hyperparameters(behavior: BehaviorSpec, agents: int) -> Hyperparameters:
