@@ -56,7 +56,7 @@ _GRID = _ppo(
 )  # fmt: skip
 TASKS = (
     Task("Basic", 0.92, 0.85, 512, 40_000, reference=_BASIC),
-    Task("3DBall", 95.0, 60.0, 12_000, 500_000, reference=_BALL),
+    Task("3DBall", 95.0, 15.0, 6_000, 500_000, reference=_BALL),
     Task("GridWorld", 0.8, 0.6, 5_000, 300_000, reference=_GRID),
     Task("Hallway", 0.7, 0.55, 50_000, 5_000_000, arguments=("--agents", "16")),
     Task("WallJump", 0.8, 0.6, 50_000, 5_000_000),

@@ -199,6 +199,25 @@ def test_each_behavior_has_a_plot_of_its_own(tmp_path):
         assert image.size == (960, 1020)
 
 
+def test_recent_episodes_are_those_of_two_batches_and_at_least_fifty():
+    recent = RecentEpisodes()
+    for value, count, expected in (
+        (0.0, 40, 40),
+        (1.0, 20, 60),
+        (2.0, 5, 50),
+        (3.0, 60, 65),
+        (4.0, 0, 60),
+        (5.0, 1, 50),
+    ):
+        recent.add(episodes(value, count))
+        assert len(recent) == expected, value
+    assert recent.mean_return() == (49 * 3.0 + 5.0) / 50
+    again = RecentEpisodes.from_document(json.loads(json.dumps(recent.to_document())))
+    for each in (recent, again):
+        each.add(episodes(6.0, 70))
+        assert (len(each), each.mean_return()) == (71, (70 * 6.0 + 5.0) / 71)
+
+
 def test_recent_episodes_are_the_last_hundred():
     recent = RecentEpisodes()
     assert recent.mean_return() is None
