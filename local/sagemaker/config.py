@@ -9,6 +9,9 @@ from typing import Any
 
 from local.sagemaker.errors import ConfigError
 
+TIME_SCALE_VARIABLE = "SFN_WAIT_SCALE"
+"""The emulator's variable for its Wait states and retry delays; one value makes both clouds equally quick."""
+
 
 @dataclass(frozen=True)
 class Image:
@@ -38,6 +41,21 @@ class Timing:
     """Logs and metrics are sent to the emulator this often."""
     restart_backoff_seconds: float = 0.5
     """First pause before an inference process that ended is started again; doubles up to 30 s."""
+    starting_seconds: float = 0.0
+    """A training job's phase Starting at the least; a cloud takes minutes, a laptop need not. This and the following
+    are the double's seconds (see clock.py)."""
+    pending_seconds: float = 0.0
+    image_download_seconds: float = 0.0
+    spot_retry_seconds: float = 60.0
+    """A spot job that found no capacity looks again after so long."""
+    endpoint_instance_seconds: float = 0.0
+    """Until an endpoint's instance is there, before its container is started."""
+    rolling_back_seconds: float = 0.0
+    """An endpoint's status RollingBack at the least."""
+    alarm_poll_seconds: float = 10.0
+    """The alarms of a deployment are looked at this often while it bakes."""
+    scaling_seconds: float = 60.0
+    """Scaling policies are looked at this often."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +69,10 @@ class ServiceConfig:
         port: 0 takes a free one.
         port_file: the port is written there once the service answers.
         quotas: name of a service quota, such as "ml.m5.xlarge for training job usage" -> instances.
+        rates: operation -> calls a second before it is throttled, such as {"ListTrainingJobs": 2}.
+        time_scale: real seconds to a second of the double; SFN_WAIT_SCALE of the environment by default.
+        fault_plan: a JSON file, see faults.py; `<state_dir>/faults.json` by default.
+        spot_price_share: what spot costs of the full price, for BillableTimeInSeconds.
     """
 
     state_dir: Path
@@ -62,6 +84,10 @@ class ServiceConfig:
     region: str = "us-east-1"
     account_id: str = "000000000000"
     quotas: Mapping[str, int] = field(default_factory=dict)
+    rates: Mapping[str, float] = field(default_factory=dict)
+    time_scale: float = 1.0
+    fault_plan: Path | None = None
+    spot_price_share: float = 0.3
     timing: Timing = Timing()
 
     @classmethod
@@ -76,6 +102,7 @@ class ServiceConfig:
         except (OSError, ValueError) as error:
             raise ConfigError(f"Cannot read the config {path}: {error}") from error
         document.setdefault("emulator_url", environment.get("AWS_ENDPOINT_URL"))
+        document.setdefault("time_scale", environment.get(TIME_SCALE_VARIABLE, 1.0))
         return cls.from_document(document)
 
     @classmethod
@@ -100,6 +127,8 @@ class ServiceConfig:
             "state_dir": Path(values["state_dir"]).absolute(),
             "timing": Timing(**values.get("timing", {})),
             "port_file": Path(values["port_file"]) if values.get("port_file") else None,
+            "fault_plan": Path(values["fault_plan"]).absolute() if values.get("fault_plan") else None,
+            "time_scale": _scale(values.get("time_scale", 1.0)),
         }
         return cls(**values)
 
@@ -116,6 +145,16 @@ def repository_name(image_uri: str) -> str:
     first, slash, rest = image_uri.partition("/")
     path = rest if slash and ("." in first or ":" in first or first == "localhost") else image_uri
     return path.partition("@")[0].partition(":")[0]
+
+
+def _scale(value: Any) -> float:
+    try:
+        scale = float(value)
+    except (TypeError, ValueError):
+        scale = 0.0
+    if not 0 < scale <= 1:
+        raise ConfigError(f"time_scale ({TIME_SCALE_VARIABLE}) must be above 0 and at most 1, not {value!r}.")
+    return scale
 
 
 def _check_names(what: str, values: Mapping[str, Any], model: type[Any]) -> None:

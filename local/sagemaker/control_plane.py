@@ -4,12 +4,15 @@ from collections.abc import Callable
 from typing import Any
 
 from local.sagemaker.endpoints_api import Endpoints
-from local.sagemaker.errors import NotImplementedLocallyError, ServiceUnavailableError
+from local.sagemaker.errors import LostConnectionError, NotImplementedLocallyError, ServiceUnavailableError
 from local.sagemaker.models_api import EndpointConfigs, Models
 from local.sagemaker.platform import Platform
+from local.sagemaker.rates import Rates
 from local.sagemaker.tags_api import Tags
 from local.sagemaker.training_api import TrainingJobs
 from local.sagemaker.validation import check_request, operation_model
+
+_NAME_MEMBERS = ("TrainingJobName", "EndpointName", "EndpointConfigName", "ModelName", "ResourceArn", "ResourceId")
 
 Operation = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -19,6 +22,8 @@ class ControlPlane:
 
     def __init__(self, platform: Platform) -> None:
         self._closing = False
+        self._faults = platform.faults
+        self._rates = Rates(platform.config.rates)
         self._jobs = TrainingJobs(platform)
         models, configs, tags = Models(platform), EndpointConfigs(platform), Tags(platform.store)
         self.endpoints = Endpoints(platform, configs)
@@ -50,6 +55,7 @@ class ControlPlane:
 
         Raises:
             ApiError: as SageMaker answers it; NotImplementedLocallyError for what is not here.
+            LostConnectionError: the fault plan wants no answer.
         """
         if self._closing:
             raise ServiceUnavailableError("The local service is ending.")
@@ -57,8 +63,17 @@ class ControlPlane:
         implementation = self.operations.get(operation)
         if implementation is None:
             raise NotImplementedLocallyError(operation)
+        self._rates.take(operation)
+        fault = self._faults.call(operation, resource_name(document))
+        if fault is not None and (refusal := fault.refusal()) is not None:
+            raise refusal
+        if fault is not None and fault.kind == "lost_request":
+            raise LostConnectionError
         check_request(model, document)
-        return implementation({name: value for name, value in document.items() if value is not None})
+        answer = implementation({name: value for name, value in document.items() if value is not None})
+        if fault is not None and fault.kind == "lost_answer":
+            raise LostConnectionError
+        return answer
 
     def close(self) -> None:
         """End every job and endpoint; from now on every operation is refused."""
@@ -66,3 +81,12 @@ class ControlPlane:
         self._jobs.end_all()
         self.endpoints.close()
         self._jobs.join()
+
+
+def resource_name(document: Any) -> str:
+    """What a request is about, for the fault plan: the name in its own resource's member, or the ARN; else nothing."""
+    if isinstance(document, dict):
+        for member in _NAME_MEMBERS:
+            if isinstance(document.get(member), str):
+                return str(document[member])
+    return ""

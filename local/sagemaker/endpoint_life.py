@@ -90,7 +90,7 @@ class EndpointLife:
                 _log.exception("Endpoint %s failed inside the service", self.endpoint.name)
                 with self._platform.store.change():
                     self.endpoint.failure_reason = "InternalServerError: see the log of the local service."
-                    self.endpoint.move("Failed")
+                    self.endpoint.move("Failed", now=self._platform.clock.now())
 
         self._working = threading.Thread(target=run, name=f"endpoint-{self.endpoint.name}", daemon=True)
         self._working.start()
@@ -127,9 +127,9 @@ class EndpointLife:
         with self._platform.store.change():
             self.endpoint.failure_reason = reason[:_FAILURE_REASON_CHARACTERS]
             self.endpoint.pending = None
-            self.endpoint.move("RollingBack")
+            self.endpoint.move("RollingBack", now=self._platform.clock.now())
         with self._platform.store.change():
-            self.endpoint.move("InService")
+            self.endpoint.move("InService", now=self._platform.clock.now())
 
     def _fail(self, reason: str) -> None:
         if self._closing:
@@ -137,7 +137,7 @@ class EndpointLife:
         with self._platform.store.change():
             self.endpoint.failure_reason = reason[:_FAILURE_REASON_CHARACTERS]
             self.endpoint.pending = None
-            self.endpoint.move("Failed")
+            self.endpoint.move("Failed", now=self._platform.clock.now())
 
     def _serve(self, deployment: Deployment) -> None:
         self._current = deployment
@@ -146,7 +146,7 @@ class EndpointLife:
             self.endpoint.config_name = deployment.served.config_name
             self.endpoint.pending = None
             self.endpoint.failure_reason = ""
-            self.endpoint.move("InService")
+            self.endpoint.move("InService", now=self._platform.clock.now())
 
     def _delete(self, on_gone: Callable[[], None]) -> None:
         deployment, self._current = self._current, None

@@ -1,7 +1,6 @@
 """CreateEndpoint, DescribeEndpoint, ListEndpoints, UpdateEndpoint, DeleteEndpoint."""
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -39,7 +38,7 @@ class Endpoints:
                 raise ValidationError(f'Cannot create already existing endpoint "{arn}".')
             served = self._served(request["EndpointConfigName"])
             self._check_quota(served)
-            now = time.time()
+            now = self._platform.clock.now()
             endpoint = Endpoint(name, arn, now, now, served.config_name, pending=served, pending_since=now)
             tags = new_tags(request)
             self._store.endpoints[name] = endpoint
@@ -99,10 +98,10 @@ class Endpoints:
             served = self._served(request["EndpointConfigName"])
             if endpoint.served is not None and served.is_serverless and not endpoint.served.is_serverless:
                 raise ValidationError("An instance-based endpoint cannot be updated to a serverless one.")
-            endpoint.pending, endpoint.pending_since = served, time.time()
+            endpoint.pending, endpoint.pending_since = served, self._platform.clock.now()
             endpoint.failure_reason = ""
             endpoint.deployment_config = request.get("DeploymentConfig", endpoint.deployment_config)
-            endpoint.move("Updating")
+            endpoint.move("Updating", now=self._platform.clock.now())
             life = self._lives[endpoint.name]
         life.update(served)
         return {"EndpointArn": endpoint.arn}
@@ -116,7 +115,7 @@ class Endpoints:
             if life.current is None:  # nothing runs: gone at once
                 self._forget(endpoint)
                 return {}
-            endpoint.move("Deleting")
+            endpoint.move("Deleting", now=self._platform.clock.now())
         life.delete(on_gone=lambda: self._forget(endpoint))
         return {}
 
@@ -171,7 +170,8 @@ class Endpoints:
                 served = endpoint.served or endpoint.pending
                 if endpoint.status != "Failed" and served is not None:
                     endpoint.pending = None
-                    endpoint.move("SystemUpdating" if endpoint.served is not None else "Creating")
+                    status = "SystemUpdating" if endpoint.served is not None else "Creating"
+                    endpoint.move(status, now=self._platform.clock.now())
                     life.create(served)
 
     def _check_quota(self, served: Served) -> None:
@@ -181,7 +181,7 @@ class Endpoints:
         variants = [(each.served or each.pending) for each in self._store.endpoints.values() if each.status != "Failed"]
         used = Counter(each.variant.get("InstanceType") for each in variants if each is not None)[instance_type]
         if limit is not None and used + 1 > limit:
-            raise ResourceLimitExceededError(quota_message(quota, limit, used))
+            raise ResourceLimitExceededError(quota_message(quota, limit, used, 1))
 
     def _variant_summary(self, endpoint: Endpoint, served: Served) -> dict[str, Any]:
         life = self._lives.get(endpoint.name)

@@ -9,12 +9,16 @@ ApiError                      -> an answer of the API
 ├── ResourceInUseError        400 ResourceInUse (modelled)
 ├── ResourceLimitExceededError 400 ResourceLimitExceeded (modelled)
 ├── ThrottlingError           429 a serverless endpoint beyond its MaxConcurrency
+├── RateExceededError         400 ThrottlingException of the control plane
+├── AccessDeniedError         400 AccessDeniedException
+├── ObjectNotFoundError       400 application-autoscaling: no such target or policy
 ├── ContentTooLargeError      413
 ├── ModelError                424 the container failed
 ├── ServiceUnavailableError   503 no process of the endpoint is healthy
 └── InternalError             500
 ConfigError                   the service's own config is wrong
 JobFailedError                a training job cannot go on; its text becomes FailureReason
+LostConnectionError           the fault plan: the client gets no answer
 DeploymentFailedError         an endpoint's process did not come up; its text becomes FailureReason
 """
 
@@ -92,6 +96,27 @@ class ThrottlingError(ApiError):
     status = 429
 
 
+class RateExceededError(ApiError):
+    """Too many calls of an operation."""
+
+    code = "ThrottlingException"
+    status = 400
+
+
+class AccessDeniedError(ApiError):
+    """The caller may not do this."""
+
+    code = "AccessDeniedException"
+    status = 400
+
+
+class ObjectNotFoundError(ApiError):
+    """A scalable target or scaling policy that does not exist."""
+
+    code = "ObjectNotFoundException"
+    status = 400
+
+
 class ContentTooLargeError(ApiError):
     """A body beyond the real-time limit; SageMaker sends no error type with it, so clients see the code 413."""
 
@@ -123,6 +148,10 @@ class ConfigError(Exception):
 
 class JobFailedError(Exception):
     """A training job cannot go on; the text becomes FailureReason."""
+
+
+class LostConnectionError(Exception):
+    """The fault plan breaks the connection: the client gets no answer."""
 
 
 class DeploymentFailedError(Exception):

@@ -14,14 +14,13 @@ import contextlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from local.sagemaker.errors import JobFailedError
 from local.sagemaker.processes import BASE_DIR_VARIABLE
 
-HOST_NAME = "algo-1"
 CONTAINER_BASE_DIR = Path("/opt/ml")
 TEMPORARY_PREFIX = "sm-"
 
@@ -94,8 +93,8 @@ def remove_container_folder(scratch: Path) -> None:
     shutil.rmtree(scratch, ignore_errors=True)
 
 
-def write_job_config(folder: ContainerFolder, request: Mapping[str, Any]) -> None:
-    """The files of /opt/ml/input/config, from a CreateTrainingJob request."""
+def write_job_config(folder: ContainerFolder, request: Mapping[str, Any], host: str, hosts: Sequence[str]) -> None:
+    """The files of /opt/ml/input/config, from a CreateTrainingJob request, for one of the job's hosts."""
     resources = request["ResourceConfig"]
     instance_type = resources["InstanceType"]
     documents: dict[str, Any] = {
@@ -105,12 +104,12 @@ def write_job_config(folder: ContainerFolder, request: Mapping[str, Any]) -> Non
             for channel in request.get("InputDataConfig", [])
         },
         "resourceconfig": {
-            "current_host": HOST_NAME,
+            "current_host": host,
             "current_instance_type": instance_type,
             "current_group_name": "homogeneousCluster",
-            "hosts": [HOST_NAME],
+            "hosts": list(hosts),
             "instance_groups": [
-                {"instance_group_name": "homogeneousCluster", "instance_type": instance_type, "hosts": [HOST_NAME]}
+                {"instance_group_name": "homogeneousCluster", "instance_type": instance_type, "hosts": list(hosts)}
             ],
             "network_interface_name": "lo",
         },

@@ -1,6 +1,5 @@
 """Models and endpoint configs: they are only remembered, so create, describe, list and delete is all there is."""
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,7 +41,7 @@ class Models:
             raise ValidationError("ExecutionRoleArn is required to create a model.")
         self._platform.image(container_of(request)["Image"])
         name = request["ModelName"]
-        model = Model(name, self._platform.config.arn("model", name), request, time.time())
+        model = Model(name, self._platform.config.arn("model", name), request, self._platform.clock.now())
         with self._store.change():
             if name in self._store.models:
                 raise ValidationError(f'Cannot create already existing model "{model.arn}".')
@@ -102,7 +101,9 @@ class EndpointConfigs:
         variant = request["ProductionVariants"][0]
         _refuse_others("A production variant", variant, _VARIANT_MEMBERS)
         name = request["EndpointConfigName"]
-        config = EndpointConfig(name, self._platform.config.arn("endpoint-config", name), request, time.time())
+        config = EndpointConfig(
+            name, self._platform.config.arn("endpoint-config", name), request, self._platform.clock.now()
+        )
         with self._store.change():
             model = self._store.models.get(variant.get("ModelName", ""))
             if model is None:

@@ -3,7 +3,7 @@
 import os
 import posixpath
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -40,14 +40,18 @@ class Objects:
     def __init__(self, config: ServiceConfig) -> None:
         self._client = emulator_client(config, "s3")
 
-    def download_prefix(self, uri: str, into: Path, *, role_arn: str, cancelled: Callable[[], bool]) -> None:
+    def download_prefix(
+        self, uri: str, into: Path, *, role_arn: str, cancelled: Callable[[], bool], shard: tuple[int, int] = (0, 1)
+    ) -> None:
         """All objects that begin with the URI (S3Prefix); a single object lands under its base name.
+
+        `shard`: number and count of the hosts among which the objects are divided (ShardedByS3Key).
 
         Raises:
             JobFailedError: nothing is there, or it cannot be read.
         """
         into.mkdir(parents=True, exist_ok=True)
-        found = self.download_tree(uri, into, cancelled=cancelled)
+        found = self.download_tree(uri, into, cancelled=cancelled, shard=shard)
         if not found and not cancelled():
             bucket, _ = split_uri(uri)
             raise JobFailedError(
@@ -56,8 +60,15 @@ class Objects:
                 f'S3 prefix, and that the role "{role_arn}" has "s3:ListBucket" permissions on bucket "{bucket}".'
             )
 
-    def download_tree(self, uri: str, into: Path, *, cancelled: Callable[[], bool] = lambda: False) -> int:
-        """The same for a prefix that may be empty; returns the number of files.
+    def download_tree(
+        self,
+        uri: str,
+        into: Path,
+        *,
+        cancelled: Callable[[], bool] = lambda: False,
+        shard: tuple[int, int] = (0, 1),
+    ) -> int:
+        """The same for a prefix that may be empty; returns the number of objects, those of other shards included.
 
         Raises:
             JobFailedError: it cannot be read.
@@ -68,10 +79,12 @@ class Objects:
             for key in self._keys(bucket, prefix):
                 if cancelled():
                     break
+                count += 1
+                if (count - 1) % shard[1] != shard[0]:
+                    continue
                 target = inside(into, relative_name(prefix, key))
                 target.parent.mkdir(parents=True, exist_ok=True)
                 self._client.download_file(bucket, key, str(target))
-                count += 1
         except _FAILURES as error:
             raise JobFailedError(f"ClientError: Data download failed: {uri}: {error}") from error
         return count
@@ -139,11 +152,19 @@ def inside(folder: Path, name: str) -> Path:
     return target
 
 
-def pack(folder: Path, target: Path) -> None:
-    """Write a folder's content as tar.gz; compression is kept light, because the next step waits for it."""
+def pack(folders: Sequence[Path], target: Path) -> None:
+    """Write what folders contain as one tar.gz; a name that several have is the first one's.
+
+    Compression is kept light, because the next step waits for it.
+    """
+    packed: set[str] = set()
     with tarfile.open(target, "w:gz", compresslevel=1) as archive:
-        for child in sorted(folder.iterdir()):
-            archive.add(child, arcname=child.name)
+        for folder in folders:
+            for path in sorted(folder.rglob("*")):
+                name = path.relative_to(folder).as_posix()
+                if name not in packed:
+                    archive.add(path, arcname=name, recursive=False)
+                    packed.add(name)
 
 
 def unpack(archive: Path, into: Path) -> None:

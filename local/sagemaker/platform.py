@@ -6,8 +6,10 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.sagemaker.clock import Clock
 from local.sagemaker.config import Image, ServiceConfig, repository_name
 from local.sagemaker.errors import ValidationError
+from local.sagemaker.faults import Faults
 from local.sagemaker.job_folder import ContainerFolder, remove_container_folder
 from local.sagemaker.logs import Logs
 from local.sagemaker.metrics import Metrics
@@ -32,7 +34,13 @@ class Platform:
     objects: Objects
     logs: Logs
     metrics: Metrics
+    faults: Faults
     can_isolate: bool
+
+    @property
+    def clock(self) -> Clock:
+        """The double's time."""
+        return self.store.clock
 
     @classmethod
     def build(cls, config: ServiceConfig) -> "Platform":
@@ -45,10 +53,11 @@ class Platform:
         interval_seconds = config.timing.publish_seconds
         return cls(
             config=config,
-            store=Store(config.state_dir / "state.json"),
+            store=Store(config.state_dir / "state.json", config.time_scale),
             objects=Objects(config),
             logs=Logs(emulator_client(config, "logs"), interval_seconds=interval_seconds),
             metrics=Metrics(emulator_client(config, "cloudwatch"), interval_seconds=interval_seconds),
+            faults=Faults(config.fault_plan or config.state_dir / "faults.json"),
             can_isolate=can_isolate,
         )
 

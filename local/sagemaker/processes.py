@@ -31,6 +31,10 @@ class Command:
     environment: Mapping[str, str]
     working_dir: Path
     isolate_network: bool = False
+    join_network_of: int | None = None
+    """A process whose network namespace is to be shared."""
+    hosts_file: Path | None = None
+    """What is to be its /etc/hosts."""
     remove_if_orphaned: Sequence[Path] = field(default_factory=tuple)
 
 
@@ -135,6 +139,13 @@ def isolation_is_possible() -> bool:
     return _probe(_supervised(probe)) == 0
 
 
+@cache
+def hosts_can_be_named() -> bool:
+    """Whether this machine lets a process have an /etc/hosts of its own."""
+    probe = Command(["/bin/true"], {}, Path("/"), hosts_file=Path("/etc/hosts"))
+    return _probe(_supervised(probe)) == 0
+
+
 def _probe(arguments: Sequence[str]) -> int:
     with subprocess.Popen(
         arguments, env={}, cwd="/", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -145,6 +156,10 @@ def _probe(arguments: Sequence[str]) -> int:
 
 def _supervised(command: Command) -> list[str]:
     options = ["--isolate"] if command.isolate_network else []
+    if command.join_network_of is not None:
+        options += ["--join-network", str(command.join_network_of)]
+    if command.hosts_file is not None:
+        options += ["--hosts-file", str(command.hosts_file)]
     for folder in command.remove_if_orphaned:
         options += ["--remove", str(folder)]
     return [sys.executable, "-I", "-S", str(_SUPERVISOR), *options, "--", *command.arguments]

@@ -1,6 +1,5 @@
 """What the service remembers of each resource. Times are seconds since 1970, as JSON 1.1 carries them."""
 
-import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,15 +23,26 @@ class TrainingJob:
     ended_at: float | None = None
     failure_reason: str = ""
     metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    trained_seconds: float = 0.0
+    interruptions: int = 0
 
     @property
     def has_ended(self) -> bool:
         """True once nothing changes any more."""
         return self.status in JOB_ENDED
 
-    def move(self, secondary_status: str, message: str, status: str | None = None) -> None:
-        """Enter a secondary status; a final one begins and ends at once."""
-        now = time.time()
+    @property
+    def is_spot(self) -> bool:
+        """True if its instances may be taken away."""
+        return bool(self.request.get("EnableManagedSpotTraining"))
+
+    @property
+    def instance_count(self) -> int:
+        """How many hosts it has."""
+        return int(self.request["ResourceConfig"]["InstanceCount"])
+
+    def move(self, secondary_status: str, message: str, status: str | None = None, *, now: float) -> None:
+        """Enter a secondary status, at a time of the double's clock; a final one begins and ends at once."""
         if self.transitions:
             self.transitions[-1].setdefault("EndTime", now)
         self.secondary_status = secondary_status
@@ -96,7 +106,7 @@ class Endpoint:
     pending_since: float | None = None
     deployment_config: dict[str, Any] | None = None
 
-    def move(self, status: str) -> None:
+    def move(self, status: str, *, now: float) -> None:
         """Enter a status."""
         self.status = status
-        self.modified_at = time.time()
+        self.modified_at = now

@@ -14,6 +14,7 @@ from local.sagemaker.errors import (
     ApiError,
     ContentTooLargeError,
     InternalError,
+    LostConnectionError,
     ModelError,
     NotImplementedLocallyError,
     ValidationError,
@@ -81,6 +82,7 @@ class Runtime:
 
         Raises:
             ApiError: as SageMaker answers it.
+            LostConnectionError: the fault plan wants no answer.
         """
         name = invocation.endpoint_name
         check_value(_endpoint_name_shape(), name, "endpointName")
@@ -90,9 +92,17 @@ class Runtime:
         life = self._endpoints.life(name)
         if life is None:
             raise ValidationError(f"Endpoint {name} of account {self._platform.config.account_id} not found.")
+        fault = self._platform.faults.call("InvokeEndpoint", name)
+        if fault is not None and (refusal := fault.refusal()) is not None:
+            raise refusal
+        if fault is not None and fault.kind == "lost_request":
+            raise LostConnectionError
         if len(invocation.body) > self.limit_bytes(name):
             raise self.refuse_oversize(name)
-        return self._ask(life, invocation)
+        response = self._ask(life, invocation)
+        if fault is not None and fault.kind == "lost_answer":
+            raise LostConnectionError
+        return response
 
     def _ask(self, life: EndpointLife, invocation: Invocation) -> Response:
         headers = {header: invocation.headers[header] for header in _FORWARDED if header in invocation.headers}

@@ -1,4 +1,4 @@
-"""The HTTP face of the service: JSON 1.1 on `/`, InvokeEndpoint on `/endpoints/{name}/invocations`, `/_health`.
+"""The HTTP face: JSON 1.1 on `/`, InvokeEndpoint on `/endpoints/{name}/invocations`, `/_health`, `/_admin/…`.
 
 A thread to each connection, kept open: an invocation passes no queue and changes no thread on its way, which makes the
 service's own share of its time less than a millisecond.
@@ -14,10 +14,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote
 
+from local.sagemaker.admin import PREFIX as ADMIN_PREFIX
+from local.sagemaker.admin import Admin
 from local.sagemaker.control_plane import ControlPlane
 from local.sagemaker.errors import (
     ApiError,
     InternalError,
+    LostConnectionError,
     NotImplementedLocallyError,
     SerializationError,
     UnknownOperationError,
@@ -50,7 +53,8 @@ class SageMakerServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, host: str, port: int, control_plane: ControlPlane, runtime: Runtime) -> None:
+    def __init__(self, host: str, port: int, control_plane: ControlPlane, runtime: Runtime, admin: Admin) -> None:
+        self.admin = admin
         self.control_plane = control_plane
         self.runtime = runtime
         super().__init__((host, port), _Handler)
@@ -64,12 +68,28 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == HEALTH_PATH:
             self._send(_Reply(200, {"Content-Type": "application/json"}, b'{"status": "ready"}'))
+        elif self.path.startswith(ADMIN_PREFIX):
+            self._send(self._admin())
+        else:
+            self._unknown()
+
+    def do_PUT(self) -> None:
+        if self.path.startswith(ADMIN_PREFIX):
+            self._send(self._admin())
         else:
             self._unknown()
 
     def do_POST(self) -> None:
+        try:
+            self._post()
+        except LostConnectionError:
+            self.close_connection = True  # and no answer
+
+    def _post(self) -> None:
         if self.path == "/":
             self._send(self._control())
+        elif self.path.startswith(ADMIN_PREFIX):
+            self._send(self._admin())
         elif self.path.startswith(_INVOCATION_PREFIX) and self.path.endswith(_INVOCATION_SUFFIX):
             self._send(self._invoke())
         else:
@@ -89,10 +109,20 @@ class _Handler(BaseHTTPRequestHandler):
         except ApiError as error:
             _log.info("%s: %s: %s", operation, error.code, error.message)
             return _control_error(error)
+        except LostConnectionError:
+            raise
         except Exception as error:
             _log.exception("%s failed", operation)
             return _control_error(InternalError(f"The local service failed: {error!r}"))
         return _Reply(200, {"Content-Type": _CONTROL_CONTENT_TYPE}, json.dumps(answer).encode())
+
+    def _admin(self) -> _Reply:
+        try:
+            body = self._body(_CONTROL_LIMIT_BYTES, lambda: ValidationError("The request is larger than 1 MiB."))
+            answer = self.server.admin.call(self.command, self.path, _document(body))
+        except ApiError as error:
+            return _control_error(error)
+        return _Reply(200, {"Content-Type": "application/json"}, json.dumps(answer).encode())
 
     def _invoke(self) -> _Reply:
         name = unquote(self.path.removeprefix(_INVOCATION_PREFIX).removesuffix(_INVOCATION_SUFFIX))
@@ -103,6 +133,8 @@ class _Handler(BaseHTTPRequestHandler):
             response = runtime.invoke(Invocation(name, headers, body))
         except ApiError as error:
             return _runtime_error(error)
+        except LostConnectionError:
+            raise
         except Exception as error:
             _log.exception("InvokeEndpoint %s failed", name)
             return _runtime_error(InternalError(f"The local service failed: {error!r}"))

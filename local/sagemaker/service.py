@@ -10,6 +10,7 @@ The way of a request:
 import logging
 import threading
 
+from local.sagemaker.admin import Admin
 from local.sagemaker.config import ServiceConfig
 from local.sagemaker.control_plane import ControlPlane
 from local.sagemaker.platform import Platform
@@ -61,7 +62,7 @@ def start(config: ServiceConfig) -> Service:
     control_plane = ControlPlane(platform)
     runtime = Runtime(platform, control_plane.endpoints)
     try:
-        server = SageMakerServer(config.host, config.port, control_plane, runtime)
+        server = SageMakerServer(config.host, config.port, control_plane, runtime, Admin(platform))
     except BaseException:
         control_plane.close()
         platform.close()

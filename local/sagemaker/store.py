@@ -9,15 +9,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from local.sagemaker.clock import Clock
 from local.sagemaker.resources import Endpoint, EndpointConfig, Model, Served, TrainingJob
 
 _FORMAT = 1
 
 
 class Store:
-    """All resources. Read and write below `lock`; change within `change()`, which also saves."""
+    """All resources, and the clock. Read and write below `lock`; change within `change()`, which also saves."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, time_scale: float = 1.0) -> None:
         self._path = path
         self.lock = threading.RLock()
         self.training_jobs: dict[str, TrainingJob] = {}
@@ -25,7 +26,7 @@ class Store:
         self.endpoint_configs: dict[str, EndpointConfig] = {}
         self.endpoints: dict[str, Endpoint] = {}
         self.tags: dict[str, dict[str, str]] = {}
-        self._load()
+        self.clock = Clock(time_scale, not_before=self._load())
 
     @contextmanager
     def change(self) -> Iterator[None]:
@@ -39,6 +40,7 @@ class Store:
         with self.lock:
             document = {
                 "format": _FORMAT,
+                "clock": self.clock.now(),
                 "training_jobs": [asdict(job) for job in self.training_jobs.values()],
                 "models": [asdict(model) for model in self.models.values()],
                 "endpoint_configs": [asdict(config) for config in self.endpoint_configs.values()],
@@ -49,11 +51,12 @@ class Store:
             fresh.write_text(json.dumps(document))
             os.replace(fresh, self._path)  # noqa: PTH105
 
-    def _load(self) -> None:
+    def _load(self) -> float:
+        """Returns the time that the clock had reached."""
         try:
             document = json.loads(self._path.read_text())
         except FileNotFoundError:
-            return
+            return 0.0
         if document.get("format") != _FORMAT:
             raise ValueError(f"{self._path} was written by another version of this service; remove it to start anew.")
         self.training_jobs = {each["name"]: TrainingJob(**each) for each in document["training_jobs"]}
@@ -61,6 +64,7 @@ class Store:
         self.endpoint_configs = {each["name"]: EndpointConfig(**each) for each in document["endpoint_configs"]}
         self.endpoints = {each["name"]: _endpoint(each) for each in document["endpoints"]}
         self.tags = document["tags"]
+        return float(document.get("clock", 0.0))
 
 
 def _endpoint(document: dict[str, Any]) -> Endpoint:

@@ -1,6 +1,6 @@
 """Runs one container's command and sees to it that nothing of it is left.
 
-    python -I -S supervisor.py [--isolate] [--remove DIR]... -- COMMAND...
+    python -I -S supervisor.py [--isolate | --join-network PID] [--hosts-file FILE] [--remove DIR]... -- COMMAND...
 
 A program of its own, standard library only, that stands between the service and the command, as `docker run` does:
 
@@ -9,7 +9,9 @@ A program of its own, standard library only, that stands between the service and
 - It is a subreaper (prctl(2), PR_SET_CHILD_SUBREAPER): whatever the command leaves behind, daemons included, becomes
   its child and is killed when the command has ended, as the end of a container's first process ends the container.
 - The command dies with it (PR_SET_PDEATHSIG), should the supervisor itself be killed.
-- `--isolate` runs the command in a network namespace that has a loopback device and nothing else.
+- `--isolate` runs the command in a network namespace that has a loopback device and nothing else; `--join-network`
+  in the one of another process: the hosts of a job reach one another, and nothing else.
+- `--hosts-file` is the command's /etc/hosts, in a mount namespace of its own: a job's hosts find one another by name.
 - `--remove DIR` is removed if the service is gone; while it lives, that is the service's own task.
 
 Exits with the command's status, 128 + n for signal n, 127 if it cannot be found, 125 if the isolation fails.
@@ -30,10 +32,14 @@ import sys
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
 SIOCSIFFLAGS = 0x8914
 IFF_UP = 0x1
+MS_BIND = 0x1000
+MS_REC = 0x4000
+MS_PRIVATE = 0x40000
 
 ISOLATION_FAILED = 125
 CANNOT_EXECUTE = 126
@@ -48,7 +54,7 @@ def main() -> int:
     wake = _wake_on_signals()
     child = os.fork()
     if child == 0:
-        os._exit(_become(options.command, isolate=options.isolate, libc=libc))
+        os._exit(_become(options, libc))
     status = _watch(child, wake)
     if status is None:
         _kill_everything()
@@ -62,6 +68,8 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--isolate", action="store_true")
+    parser.add_argument("--join-network", type=int)
+    parser.add_argument("--hosts-file")
     parser.add_argument("--remove", action="append", default=[])
     parser.add_argument("command", nargs="+")
     return parser.parse_args()
@@ -145,8 +153,9 @@ def _signal(pid: int, number: int) -> None:
         os.kill(pid, number)
 
 
-def _become(command: list[str], *, isolate: bool, libc: ctypes.CDLL) -> int:
+def _become(options: argparse.Namespace, libc: ctypes.CDLL) -> int:
     """In the child: turn into the command. Returns an exit status only if that fails."""
+    command: list[str] = options.command
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)
@@ -155,12 +164,11 @@ def _become(command: list[str], *, isolate: bool, libc: ctypes.CDLL) -> int:
     if os.getppid() == 1:  # the supervisor ended before prctl
         return 128 + signal.SIGKILL
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    if isolate:
-        try:
-            isolate_network(libc)
-        except OSError as error:
-            _say(f"the network cannot be isolated: {error}")
-            return ISOLATION_FAILED
+    try:
+        _enter_namespaces(options, libc)
+    except OSError as error:
+        _say(f"the network cannot be isolated, or the hosts cannot be named: {error}")
+        return ISOLATION_FAILED
     try:
         os.execvp(command[0], command)
     except (FileNotFoundError, NotADirectoryError):
@@ -171,20 +179,50 @@ def _become(command: list[str], *, isolate: bool, libc: ctypes.CDLL) -> int:
         return CANNOT_EXECUTE
 
 
+def _enter_namespaces(options: argparse.Namespace, libc: ctypes.CDLL) -> None:
+    if options.join_network:
+        _join_network(libc, options.join_network)
+    elif options.isolate:
+        isolate_network(libc)
+    if options.hosts_file:
+        _unshare(libc, CLONE_NEWNS)
+        # else the mount would be seen outside
+        _check(libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None))
+        _check(libc.mount(os.fsencode(options.hosts_file), b"/etc/hosts", None, MS_BIND, None))
+
+
+def _join_network(libc: ctypes.CDLL, pid: int) -> None:
+    """Enter the network namespace of a process, by way of its user namespace where that is another than ours."""
+    kinds = ["user", "net"] if os.readlink(f"/proc/{pid}/ns/user") != os.readlink("/proc/self/ns/user") else ["net"]  # noqa: PTH115
+    for descriptor in [os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY) for kind in kinds]:
+        _check(libc.setns(descriptor, 0))
+        os.close(descriptor)
+
+
+def _unshare(libc: ctypes.CDLL, flag: int) -> None:
+    """Enter a new namespace; needs root, or user namespaces, in which we stay who we are."""
+    user, group = os.getuid(), os.getgid()
+    if libc.unshare(flag) == 0:
+        return
+    _check(libc.unshare(CLONE_NEWUSER | flag))
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
+        with open(f"/proc/self/{name}", "w") as file:  # noqa: PTH123
+            file.write(text)
+
+
+def _check(result: int) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
 def isolate_network(libc: ctypes.CDLL) -> None:
     """Enter a network namespace that has a loopback device only; needs root, or user namespaces.
 
     Raises:
         OSError: the machine does not allow it.
     """
-    user, group = os.getuid(), os.getgid()
-    if libc.unshare(CLONE_NEWNET) != 0:
-        if libc.unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number))
-        for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
-            with open(f"/proc/self/{name}", "w") as file:  # noqa: PTH123
-                file.write(text)
+    _unshare(libc, CLONE_NEWNET)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         # struct ifreq: name, flags, padding
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", IFF_UP))

@@ -1,46 +1,24 @@
 """CreateTrainingJob, DescribeTrainingJob, ListTrainingJobs, StopTrainingJob."""
 
-import time
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from local.sagemaker.errors import (
-    NotImplementedLocallyError,
     ResourceInUseError,
     ResourceLimitExceededError,
     ResourceNotFoundError,
     ValidationError,
 )
-from local.sagemaker.job_folder import CONTAINER_BASE_DIR
 from local.sagemaker.listing import page
 from local.sagemaker.metrics import LogMetrics
 from local.sagemaker.platform import Platform
 from local.sagemaker.resources import TrainingJob
 from local.sagemaker.tags_api import new_tags
-from local.sagemaker.training_run import Ending, TrainingRun, output_uri
+from local.sagemaker.training_rules import check_rules, check_supported
+from local.sagemaker.training_run import Ending, TrainingRun, output_uri, settle_without_service
 from local.sagemaker.validation import operation_model
 
-_MAX_RUNTIME_SECONDS = 28 * 86_400
-_MAX_HYPERPARAMETERS = 100
 _DEFAULT_STOPPING_CONDITION = {"MaxRuntimeInSeconds": 86_400}
-
-_IMPLEMENTED = {
-    "TrainingJobName",
-    "HyperParameters",
-    "AlgorithmSpecification",
-    "RoleArn",
-    "InputDataConfig",
-    "OutputDataConfig",
-    "ResourceConfig",
-    "StoppingCondition",
-    "Tags",
-    "EnableNetworkIsolation",
-    "EnableInterContainerTrafficEncryption",
-    "CheckpointConfig",
-    "Environment",
-}
-"""Members of CreateTrainingJob that have their effect here; any other is refused unless it asks for nothing."""
 
 
 class TrainingJobs:
@@ -50,16 +28,16 @@ class TrainingJobs:
         self._platform = platform
         self._store = platform.store
         self._runs: dict[str, TrainingRun] = {}
-        self._fail_interrupted()
+        self._resume()
 
     def create(self, request: dict[str, Any]) -> dict[str, Any]:
         """CreateTrainingJob."""
-        _check_supported(request)
-        _check_rules(request)
+        check_supported(request)
+        check_rules(request)
         self._platform.image(request["AlgorithmSpecification"]["TrainingImage"])
         LogMetrics(request["AlgorithmSpecification"].get("MetricDefinitions", []))
         name = request["TrainingJobName"]
-        now = time.time()
+        now = self._platform.clock.now()
         job = TrainingJob(
             name=name,
             arn=self._platform.config.arn("training-job", name),
@@ -67,7 +45,7 @@ class TrainingJobs:
             created_at=now,
             modified_at=now,
         )
-        job.move("Starting", "Starting the training job")
+        job.move("Starting", "Starting the training job", now=now)
         with self._store.change():
             if name in self._store.training_jobs:
                 raise ResourceInUseError(
@@ -78,7 +56,7 @@ class TrainingJobs:
             tags = new_tags(request)
             self._store.training_jobs[name] = job
             self._store.tags[job.arn] = tags
-            run = self._runs[name] = TrainingRun(job, self._platform, on_end=lambda: self._forget(name))
+            run = self._new_run(job)
         run.start()
         return {"TrainingJobArn": job.arn}
 
@@ -99,7 +77,7 @@ class TrainingJobs:
                 "LastModifiedTime": job.modified_at,
                 "ModelArtifacts": {"S3ModelArtifacts": f"{output_uri(job.request)}/model.tar.gz"},
                 "EnableNetworkIsolation": job.request.get("EnableNetworkIsolation", False),
-                "EnableManagedSpotTraining": False,
+                "EnableManagedSpotTraining": job.is_spot,
                 "EnableInterContainerTrafficEncryption": False,
             }
             answer["AlgorithmSpecification"] = {
@@ -110,7 +88,7 @@ class TrainingJobs:
                 answer["FinalMetricDataList"] = [dict(each) for each in list(job.metrics.values())]
             if job.failure_reason:
                 answer["FailureReason"] = job.failure_reason
-            return answer | _times(job)
+            return answer | _times(job, self._platform.config.spot_price_share)
 
     def list(self, request: dict[str, Any]) -> dict[str, Any]:
         """ListTrainingJobs."""
@@ -126,7 +104,7 @@ class TrainingJobs:
             if job.has_ended:
                 raise ValidationError(f"The request was rejected because the training job is in status {job.status}.")
             if job.status != "Stopping":
-                job.move("Stopping", "Stopping the training job", "Stopping")
+                job.move("Stopping", "Stopping the training job", "Stopping", now=self._platform.clock.now())
             run = self._runs.get(job.name)
         if run is not None:
             run.end(Ending.STOPPED)
@@ -152,45 +130,60 @@ class TrainingJobs:
         with self._store.lock:
             self._runs.pop(name, None)
 
-    def _fail_interrupted(self) -> None:
-        """Jobs that ran when an earlier service was killed."""
+    def _new_run(self, job: TrainingJob) -> TrainingRun:
+        run = self._runs[job.name] = TrainingRun(job, self._platform, on_end=lambda: self._forget(job.name))
+        return run
+
+    def _resume(self) -> None:
+        """Jobs that ran when an earlier service ended: spot jobs are restarted, the others have failed."""
+        now = self._platform.clock.now()
         with self._store.change():
             for job in self._store.training_jobs.values():
-                if not job.has_ended:
-                    job.failure_reason = "InternalServerError: The local service ended while the job was running."
-                    job.move("Failed", "Training job failed", "Failed")
+                settle_without_service(job, now=now)
+            left = [job for job in self._store.training_jobs.values() if not job.has_ended]
+            for job in left:
+                job.interruptions += 1
+                job.move("Interrupted", "Training job interrupted: the local service ended", now=now)
+                job.move("Starting", "Preparing the instances for training", now=now)
+        for job in left:
+            self._new_run(job).start()
 
     def _check_quota(self, request: Mapping[str, Any]) -> None:
-        wanted = request["ResourceConfig"]["InstanceType"]
-        quota = f"{wanted} for training job usage"
+        resources, spot = request["ResourceConfig"], bool(request.get("EnableManagedSpotTraining"))
+        instance_type, wanted = resources["InstanceType"], resources["InstanceCount"]
+        quota = f"{instance_type} for {'spot ' if spot else ''}training job usage"
         limit = self._platform.config.quotas.get(quota)
-        used = Counter(
-            job.request["ResourceConfig"]["InstanceType"]
+        used = sum(
+            job.instance_count
             for job in self._store.training_jobs.values()
             if not job.has_ended
-        )[wanted]
-        if limit is not None and used + 1 > limit:
-            raise ResourceLimitExceededError(quota_message(quota, limit, used))
+            and job.is_spot == spot
+            and job.request["ResourceConfig"]["InstanceType"] == instance_type
+        )
+        if limit is not None and used + wanted > limit:
+            raise ResourceLimitExceededError(quota_message(quota, limit, used, wanted))
 
 
-def quota_message(quota: str, limit: int, used: int) -> str:
+def quota_message(quota: str, limit: int, used: int, wanted: int) -> str:
     """How AWS says that a quota is used up."""
     return (
         f"The account-level service limit '{quota}' is {limit} Instances, with current utilization of {used} Instances "
-        "and a request delta of 1 Instances. Please use AWS Service Quotas to request an increase for this quota. If "
-        "AWS Service Quotas is not available, contact AWS support to request an increase for this quota."
+        f"and a request delta of {wanted} Instances. Please use AWS Service Quotas to request an increase for this "
+        "quota. If AWS Service Quotas is not available, contact AWS support to request an increase for this quota."
     )
 
 
-def _times(job: TrainingJob) -> dict[str, Any]:
+def _times(job: TrainingJob, spot_price_share: float) -> dict[str, Any]:
+    """Times of Training only: what is waited for capacity costs nothing."""
     times: dict[str, Any] = {}
     if job.started_at is not None:
         times["TrainingStartTime"] = job.started_at
     if job.ended_at is not None:
         times["TrainingEndTime"] = job.ended_at
     if job.started_at is not None and job.ended_at is not None:
-        seconds = max(1, round(job.ended_at - job.started_at))
-        times |= {"TrainingTimeInSeconds": seconds, "BillableTimeInSeconds": seconds}
+        share = spot_price_share if job.is_spot else 1.0
+        times["TrainingTimeInSeconds"] = max(1, round(job.trained_seconds))
+        times["BillableTimeInSeconds"] = max(1, round(job.trained_seconds * share))
     return times
 
 
@@ -204,66 +197,3 @@ def _summary(job: TrainingJob) -> dict[str, Any]:
         "SecondaryStatus": job.secondary_status,
     }
     return summary | ({"TrainingEndTime": job.ended_at} if job.ended_at is not None else {})
-
-
-def _check_rules(request: Mapping[str, Any]) -> None:
-    """What SageMaker checks beyond its model.
-
-    Raises:
-        ValidationError: one of these does not hold.
-    """
-    for name in ("AlgorithmSpecification", "ResourceConfig", "StoppingCondition"):
-        if name not in request:
-            raise ValidationError(f"{name} is required for a training job.")
-    if "TrainingImage" not in request["AlgorithmSpecification"]:
-        raise ValidationError("You must specify a TrainingImage or an AlgorithmName.")
-    for name in ("InstanceType", "InstanceCount", "VolumeSizeInGB"):
-        if name not in request["ResourceConfig"]:
-            raise ValidationError(f"ResourceConfig lacks {name}.")
-    if len(request.get("HyperParameters", {})) > _MAX_HYPERPARAMETERS:
-        raise ValidationError(f"A training job takes at most {_MAX_HYPERPARAMETERS} hyperparameters.")
-    runtime_seconds = request["StoppingCondition"].get("MaxRuntimeInSeconds", 0)
-    if runtime_seconds > _MAX_RUNTIME_SECONDS:
-        raise ValidationError(f"MaxRuntimeInSeconds must be at most {_MAX_RUNTIME_SECONDS} (28 days).")
-    if "MaxWaitTimeInSeconds" in request["StoppingCondition"]:
-        raise ValidationError("MaxWaitTimeInSeconds above 0 is only allowed for Managed Spot Training.")
-    names = [channel["ChannelName"] for channel in request.get("InputDataConfig", [])]
-    if len(names) != len(set(names)):
-        raise ValidationError("Channel names must be unique within InputDataConfig.")
-
-
-def _check_supported(request: Mapping[str, Any]) -> None:
-    """Refuse what would be accepted and then not done.
-
-    Raises:
-        NotImplementedLocallyError: the request asks for such a thing.
-    """
-    for name, value in request.items():
-        if name not in _IMPLEMENTED and value:
-            raise NotImplementedLocallyError(f"CreateTrainingJob with {name}")
-    algorithm, resources = request.get("AlgorithmSpecification", {}), request.get("ResourceConfig", {})
-    refused = {
-        "AlgorithmSpecification.AlgorithmName": "AlgorithmName" in algorithm,
-        "TrainingInputMode Pipe": algorithm.get("TrainingInputMode") == "Pipe",
-        "ResourceConfig.InstanceCount other than 1": resources.get("InstanceCount", 1) != 1,
-        "ResourceConfig.InstanceGroups": bool(resources.get("InstanceGroups")),
-        "ResourceConfig.KeepAlivePeriodInSeconds": bool(resources.get("KeepAlivePeriodInSeconds")),
-        "OutputDataConfig.CompressionType NONE": request["OutputDataConfig"].get("CompressionType") == "NONE",
-        "OutputDataConfig on https": not request["OutputDataConfig"]["S3OutputPath"].startswith("s3://"),
-    }
-    for channel in request.get("InputDataConfig", []):
-        source = channel["DataSource"].get("S3DataSource", {})
-        refused |= {
-            "a channel that is not in S3": not source,
-            "S3DataType other than S3Prefix": source.get("S3DataType") != "S3Prefix",
-            "a channel of InputMode Pipe": channel.get("InputMode") == "Pipe",
-            "a channel with a RecordWrapper": channel.get("RecordWrapperType", "None") != "None",
-            "ShuffleConfig": "ShuffleConfig" in channel,
-        }
-        if any(refused.values()):
-            break
-    local_path = request.get("CheckpointConfig", {}).get("LocalPath", str(CONTAINER_BASE_DIR))
-    refused["CheckpointConfig.LocalPath outside /opt/ml"] = not local_path.startswith(f"{CONTAINER_BASE_DIR}")
-    for what, is_asked in refused.items():
-        if is_asked:
-            raise NotImplementedLocallyError(f"CreateTrainingJob with {what}")

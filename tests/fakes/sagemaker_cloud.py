@@ -12,12 +12,15 @@ import subprocess
 import sys
 import tarfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from botocore.config import Config
 
 from local.aws import client_arguments, isolated_session
 from local.ports import free_port
@@ -93,8 +96,12 @@ def _answers(port: int) -> bool:
         connection.close()
 
 
-def client(url: str, name: str) -> Any:
-    return isolated_session().client(name, **client_arguments(url))
+def client(url: str, name: str, config: Config | None = None) -> Any:
+    return isolated_session().client(name, **{**client_arguments(url), **({"config": config} if config else {})})
+
+
+ONE_TRY = Config(retries={"total_max_attempts": 1}, read_timeout=60)
+"""A client that shows every error, where boto3 would try again."""
 
 
 def config_document(folder: Path, emulator_url: str, **changes: Any) -> dict[str, Any]:
@@ -126,6 +133,11 @@ class Cloud:
         return client(self.url, "sagemaker")
 
     @cached_property
+    def once(self) -> Any:
+        """A client that does not try again by itself."""
+        return client(self.url, "sagemaker", ONE_TRY)
+
+    @cached_property
     def runtime(self) -> Any:
         return client(self.url, "sagemaker-runtime")
 
@@ -140,6 +152,27 @@ class Cloud:
     @cached_property
     def cloudwatch(self) -> Any:
         return client(self.emulator_url, "cloudwatch")
+
+    def admin(self, method: str, path: str, document: Any = None) -> dict[str, Any]:
+        """One request to the double's own routes."""
+        request = urllib.request.Request(
+            f"{self.url}/_admin/{path}", json.dumps(document or {}).encode() if method != "GET" else None, method=method
+        )
+        with urllib.request.urlopen(request, timeout=30) as response:
+            answer: dict[str, Any] = json.loads(response.read())
+        return answer
+
+    def plan(self, *faults: dict[str, Any]) -> None:
+        """Replace the fault plan."""
+        self.admin("PUT", "faults", {"faults": faults})
+
+    def happened(self) -> list[int]:
+        """How often each fault of the plan has happened."""
+        return [fault["happened"] for fault in self.admin("GET", "faults")["faults"]]
+
+    def phases(self, name: str) -> list[str]:
+        """The secondary statuses that a job has gone through."""
+        return [each["Status"] for each in self.described(name)["SecondaryStatusTransitions"]]
 
     def put(self, key: str, body: bytes | str) -> str:
         self.s3.put_object(Bucket=BUCKET, Key=key, Body=body)

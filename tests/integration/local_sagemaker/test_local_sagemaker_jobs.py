@@ -54,7 +54,7 @@ def test_a_job_gets_what_sagemaker_documents_and_nothing_else(cloud: Cloud, monk
     )
     described = cloud.ended("facts")
     assert (described["TrainingJobStatus"], described["SecondaryStatus"]) == ("Completed", "Completed")
-    assert phases(described) == ["Starting", "Downloading", "Training", "Uploading", "Completed"]
+    assert phases(described) == ["Starting", "Pending", "Downloading", "Training", "Uploading", "Completed"]
     assert described["ModelArtifacts"]["S3ModelArtifacts"] == f"s3://{BUCKET}/output/facts/output/model.tar.gz"
 
     facts = cloud.facts("facts")
@@ -131,7 +131,7 @@ def test_a_channel_with_nothing_in_it_fails_the_job(cloud: Cloud):
     described = cloud.ended("no-data")
     assert described["FailureReason"].startswith("ClientError: Data download failed: No S3 objects found under S3 URL")
     assert "runs/none/build.zip" in described["FailureReason"]
-    assert phases(described) == ["Starting", "Downloading", "Failed"]
+    assert phases(described) == ["Starting", "Pending", "Downloading", "Failed"]
 
 
 def test_a_bucket_that_is_not_there_fails_the_job(cloud: Cloud):
@@ -165,7 +165,7 @@ def test_a_stopped_job_may_save_its_model(cloud: Cloud):
     cloud.sagemaker.stop_training_job(TrainingJobName="stop-save")
     described = cloud.ended("stop-save")
     assert (described["TrainingJobStatus"], described["SecondaryStatus"]) == ("Stopped", "Stopped")
-    assert phases(described) == ["Starting", "Downloading", "Training", "Stopping", "Stopped"]
+    assert phases(described) == ["Starting", "Pending", "Downloading", "Training", "Stopping", "Stopped"]
     assert "FailureReason" not in described
     assert cloud.artifact("stop-save")["stopped.txt"] == b"stopped in order"
     assert "got SIGTERM" in cloud.log_lines(GROUP, "stop-save/")
@@ -317,11 +317,24 @@ def test_jobs_are_listed_newest_first_in_pages(emulator_url: str, tmp_path: Path
             "nobody/knows",
         ),
         (
-            {"ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 2, "VolumeSizeInGB": 1}},
-            "NotImplementedLocally",
+            {"ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 0, "VolumeSizeInGB": 1}},
+            "ValidationException",
             "InstanceCount",
         ),
-        ({"EnableManagedSpotTraining": True}, "NotImplementedLocally", "EnableManagedSpotTraining"),
+        ({"EnableManagedSpotTraining": True}, "ValidationException", "MaxWaitTimeInSeconds is required"),
+        (
+            {
+                "EnableManagedSpotTraining": True,
+                "StoppingCondition": {"MaxRuntimeInSeconds": 100, "MaxWaitTimeInSeconds": 99},
+            },
+            "ValidationException",
+            "greater than or equal to MaxRuntimeInSeconds",
+        ),
+        (
+            {"StoppingCondition": {"MaxRuntimeInSeconds": 100, "MaxWaitTimeInSeconds": 200}},
+            "ValidationException",
+            "only allowed for Managed Spot Training",
+        ),
         ({"VpcConfig": {"SecurityGroupIds": ["s"], "Subnets": ["n"]}}, "NotImplementedLocally", "VpcConfig"),
         ({"Tags": [{"Key": "aws:x", "Value": "y"}]}, "ValidationException", "aws:"),
     ],

@@ -130,8 +130,9 @@ def test_killed_with_its_supervisors_the_next_one_clears_up(start: Callable[...,
 def test_a_killed_supervisor_ends_its_job(start: Callable[..., Process]):
     service = start()
     busy(service)
-    for process in service.containers():
-        if "supervisor.py" in " ".join(process.cmdline()) and process.cmdline()[-1] == "train":
+    command_lines = {process: process.cmdline() for process in service.containers()}
+    for process, words in command_lines.items():
+        if "supervisor.py" in " ".join(words) and words[-1] == "train":
             process.kill()
     described = service.cloud.ended("job")
     assert described["TrainingJobStatus"] == "Failed"

@@ -46,7 +46,7 @@ def test_an_object_cannot_land_elsewhere(name: str, tmp_path: Path):
 def test_an_archive_holds_the_folders_content(tmp_path: Path):
     (tmp_path / "model" / "policies").mkdir(parents=True)
     (tmp_path / "model" / "policies" / "a.onnx").write_bytes(b"\0\1")
-    pack(tmp_path / "model", tmp_path / "model.tar.gz")
+    pack([tmp_path / "model"], tmp_path / "model.tar.gz")
     unpack(tmp_path / "model.tar.gz", tmp_path / "again")
     assert (tmp_path / "again" / "policies" / "a.onnx").read_bytes() == b"\0\1"
 
