@@ -12,6 +12,7 @@ from benchmarks.learning.evaluation import mean_return
 from benchmarks.learning.results import Curve, Result
 from benchmarks.learning.tasks import Task
 from rl_src.training.settings.config import EnvironmentSettings, StopRule, TrainingConfig
+from rl_src.training.settings.curriculum_form import read_parameters
 from rl_src.training.settings.presets import learner_place
 from rl_src.training.trainer import train
 
@@ -42,7 +43,7 @@ def learn(task: Task, program: Path, seed: int, folder: Path) -> Result:
             TrainingConfig(
                 executable=program,
                 stop=StopRule(env_steps=task.limit),
-                environment=EnvironmentSettings(arguments=task.arguments),
+                environment=EnvironmentSettings(arguments=task.arguments, parameters=read_parameters(task.parameters)),
                 seed=seed,
                 learns_in=learner_place(),
             ),
