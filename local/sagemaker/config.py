@@ -54,8 +54,6 @@ class Timing:
     """An endpoint's status RollingBack at the least."""
     alarm_poll_seconds: float = 10.0
     """The alarms of a deployment are looked at this often while it bakes."""
-    scaling_seconds: float = 60.0
-    """Scaling policies are looked at this often."""
 
 
 @dataclass(frozen=True)

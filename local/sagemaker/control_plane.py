@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from local.sagemaker.autoscaling_api import AutoScaling
 from local.sagemaker.endpoints_api import Endpoints
 from local.sagemaker.errors import LostConnectionError, NotImplementedLocallyError, ServiceUnavailableError
 from local.sagemaker.models_api import EndpointConfigs, Models
@@ -27,6 +28,7 @@ class ControlPlane:
         self._jobs = TrainingJobs(platform)
         models, configs, tags = Models(platform), EndpointConfigs(platform), Tags(platform.store)
         self.endpoints = Endpoints(platform, configs)
+        self._autoscaling = AutoScaling(platform, self.endpoints)
         self.operations: dict[str, Operation] = {
             "CreateTrainingJob": self._jobs.create,
             "DescribeTrainingJob": self._jobs.describe,
@@ -45,6 +47,7 @@ class ControlPlane:
             "ListEndpoints": self.endpoints.list,
             "UpdateEndpoint": self.endpoints.update,
             "DeleteEndpoint": self.endpoints.delete,
+            "UpdateEndpointWeightsAndCapacities": self.endpoints.update_weights_and_capacities,
             "AddTags": tags.add,
             "ListTags": tags.list,
             "DeleteTags": tags.delete,
@@ -57,20 +60,31 @@ class ControlPlane:
             ApiError: as SageMaker answers it; NotImplementedLocallyError for what is not here.
             LostConnectionError: the fault plan wants no answer.
         """
-        if self._closing:
-            raise ServiceUnavailableError("The local service is ending.")
         model = operation_model(operation)
         implementation = self.operations.get(operation)
         if implementation is None:
             raise NotImplementedLocallyError(operation)
+
+        def run() -> dict[str, Any]:
+            check_request(model, document)
+            return implementation({name: value for name, value in document.items() if value is not None})
+
+        return self._with_faults(operation, document, run)
+
+    def call_autoscaling(self, operation: str, document: Any) -> dict[str, Any]:
+        """Run one operation of Application Auto Scaling; raises as `call` does."""
+        return self._with_faults(operation, document, lambda: self._autoscaling.call(operation, document))
+
+    def _with_faults(self, operation: str, document: Any, run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        if self._closing:
+            raise ServiceUnavailableError("The local service is ending.")
         self._rates.take(operation)
         fault = self._faults.call(operation, resource_name(document))
         if fault is not None and (refusal := fault.refusal()) is not None:
             raise refusal
         if fault is not None and fault.kind == "lost_request":
             raise LostConnectionError
-        check_request(model, document)
-        answer = implementation({name: value for name, value in document.items() if value is not None})
+        answer = run()
         if fault is not None and fault.kind == "lost_answer":
             raise LostConnectionError
         return answer

@@ -28,11 +28,16 @@ HOST_VARIABLE = "GAMEDOJO_SERVE_HOST"
 _PING_PAUSE_SECONDS = 0.05
 _MOST_BACKOFF_SECONDS = 30.0
 
+_NO_CAPACITY = (
+    "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error. Please retry using a "
+    "different ML instance type or after some time."
+)
+
 _log = logging.getLogger(__name__)
 
 
 class Deployment:
-    """A config in service. `start` returns when it answers; `stop` when nothing of it is left."""
+    """A config on one instance. `start` returns when it answers; `stop` when nothing of it is left."""
 
     def __init__(
         self, endpoint_name: str, served: Served, platform: Platform, write_log: Callable[[str], None]
@@ -49,6 +54,7 @@ class Deployment:
         self._in_flight = 0
         self._draining = False
         self._healthy = False
+        self._never_pings = False
         self._stopping = threading.Event()
         self._restarter: threading.Thread | None = None
 
@@ -64,6 +70,7 @@ class Deployment:
             DeploymentFailedError: one of these failed; nothing is left running.
         """
         try:
+            self._provision()
             self._folder = self._platform.new_folder(self._endpoint_name)
             self._bring_model_data(self._folder)
             self._launch()
@@ -139,6 +146,12 @@ class Deployment:
         if self._folder is not None:
             self._folder.remove()
 
+    def _provision(self) -> None:
+        if self._platform.faults.event("capacity_error", self._endpoint_name):
+            raise DeploymentFailedError(_NO_CAPACITY)
+        self._platform.clock.wait(self._stopping, self._timing.endpoint_instance_seconds)
+        self._never_pings = self._platform.faults.event("failing_ping", self._endpoint_name) is not None
+
     def _bring_model_data(self, folder: ContainerFolder) -> None:
         container = self.served.container
         uri = container.get("ModelDataUrl") or container.get("ModelDataSource", {}).get("S3DataSource", {}).get("S3Uri")
@@ -200,7 +213,10 @@ class Deployment:
 
     def _pings(self, pool: ConnectionPool) -> bool:
         try:
-            return pool.ask("GET", "/ping", {}, b"", self._timing.ping_timeout_seconds).status == http.client.OK
+            return (
+                not self._never_pings
+                and pool.ask("GET", "/ping", {}, b"", self._timing.ping_timeout_seconds).status == http.client.OK
+            )
         except (OSError, http.client.HTTPException):
             return False
 

@@ -1,8 +1,7 @@
 """CreateEndpoint, DescribeEndpoint, ListEndpoints, UpdateEndpoint, DeleteEndpoint."""
 
 import threading
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from local.sagemaker.config import repository_name
@@ -13,6 +12,7 @@ from local.sagemaker.models_api import EndpointConfigs, container_of
 from local.sagemaker.platform import Platform
 from local.sagemaker.resources import Endpoint, Served
 from local.sagemaker.tags_api import new_tags
+from local.sagemaker.traffic import DeploymentPlan
 from local.sagemaker.training_api import quota_message
 
 _DELETABLE = frozenset({"InService", "Failed", "OutOfService", "UpdateRollbackFailed"})
@@ -30,14 +30,15 @@ class Endpoints:
 
     def create(self, request: dict[str, Any]) -> dict[str, Any]:
         """CreateEndpoint."""
-        _check_deployment_config(request)
+        if request.get("DeploymentConfig"):
+            raise NotImplementedLocallyError("CreateEndpoint with DeploymentConfig")
         name = request["EndpointName"]
         arn = self._platform.config.arn("endpoint", name)
         with self._store.change():
             if name in self._store.endpoints:
                 raise ValidationError(f'Cannot create already existing endpoint "{arn}".')
             served = self._served(request["EndpointConfigName"])
-            self._check_quota(served)
+            self._check_quota(served, served.instance_count)
             now = self._platform.clock.now()
             endpoint = Endpoint(name, arn, now, now, served.config_name, pending=served, pending_since=now)
             tags = new_tags(request)
@@ -86,8 +87,7 @@ class Endpoints:
         return {"Endpoints": found} | ({"NextToken": token} if token else {})
 
     def update(self, request: dict[str, Any]) -> dict[str, Any]:
-        """UpdateEndpoint. There is one instance to a variant, so RetainAllVariantProperties has nothing to retain."""
-        _check_deployment_config(request)
+        """UpdateEndpoint."""
         with self._store.change():
             endpoint = self._find(request["EndpointName"])
             if endpoint.status == "Failed":
@@ -98,13 +98,48 @@ class Endpoints:
             served = self._served(request["EndpointConfigName"])
             if endpoint.served is not None and served.is_serverless and not endpoint.served.is_serverless:
                 raise ValidationError("An instance-based endpoint cannot be updated to a serverless one.")
+            if request.get("RetainAllVariantProperties") and endpoint.served is not None:
+                _retain(endpoint.served, served, request.get("ExcludeRetainedVariantProperties", []))
+            retained = endpoint.deployment_config if request.get("RetainDeploymentConfig") else None
+            deployment_config = request.get("DeploymentConfig", retained)
+            plan = DeploymentPlan.of(deployment_config, served.instance_count)
             endpoint.pending, endpoint.pending_since = served, self._platform.clock.now()
+            endpoint.pending_phase = "Creating"
             endpoint.failure_reason = ""
-            endpoint.deployment_config = request.get("DeploymentConfig", endpoint.deployment_config)
+            endpoint.deployment_config = deployment_config or endpoint.deployment_config
             endpoint.move("Updating", now=self._platform.clock.now())
             life = self._lives[endpoint.name]
-        life.update(served)
+        life.update(served, plan)
         return {"EndpointArn": endpoint.arn}
+
+    def update_weights_and_capacities(self, request: dict[str, Any]) -> dict[str, Any]:
+        """UpdateEndpointWeightsAndCapacities."""
+        wanted = request["DesiredWeightsAndCapacities"][0]
+        if "ServerlessUpdateConfig" in wanted:
+            raise NotImplementedLocallyError("UpdateEndpointWeightsAndCapacities with ServerlessUpdateConfig")
+        with self._store.change():
+            endpoint = self._find(request["EndpointName"])
+            served = self.variant(endpoint.name, wanted["VariantName"])
+            self._refuse_in_progress(endpoint)
+            count = wanted.get("DesiredInstanceCount", served.instance_count)
+            if count < 1 or served.is_serverless:
+                raise ValidationError("DesiredInstanceCount must be at least 1, of a variant that has instances.")
+            self._check_quota(served, count - served.instance_count)
+            endpoint.move("Updating", now=self._platform.clock.now())
+            life = self._lives[endpoint.name]
+        life.resize(count, float(wanted.get("DesiredWeight", served.weight)))
+        return {"EndpointArn": endpoint.arn}
+
+    def variant(self, endpoint_name: str, variant_name: str) -> Served:
+        """What an endpoint serves under this name.
+
+        Raises:
+            ValidationError: it serves nothing, or another variant.
+        """
+        served = self._find(endpoint_name).served
+        if served is None or served.variant["VariantName"] != variant_name:
+            raise ValidationError(f'Could not find variant "{variant_name}" of endpoint "{endpoint_name}".')
+        return served
 
     def delete(self, request: dict[str, Any]) -> dict[str, Any]:
         """DeleteEndpoint."""
@@ -140,7 +175,14 @@ class Endpoints:
             arn = self._platform.config.arn("model", variant["ModelName"])
             raise ValidationError(f'Could not find model "{arn}".')
         isolate = bool(model.request.get("EnableNetworkIsolation"))
-        return Served(config_name, variant, container_of(model.request), isolate)
+        return Served(
+            config_name,
+            variant,
+            container_of(model.request),
+            isolate,
+            instance_count=variant.get("InitialInstanceCount", 1),
+            weight=float(variant.get("InitialVariantWeight", 1.0)),
+        )
 
     def _find(self, name: str) -> Endpoint:
         endpoint = self._store.endpoints.get(name)
@@ -156,6 +198,7 @@ class Endpoints:
         with self._store.change():
             self._store.endpoints.pop(endpoint.name, None)
             self._store.tags.pop(endpoint.arn, None)
+            self._store.forget_scaling(f"endpoint/{endpoint.name}/")
             self._lives.pop(endpoint.name, None)
 
     def _resume(self) -> None:
@@ -174,18 +217,22 @@ class Endpoints:
                     endpoint.move(status, now=self._platform.clock.now())
                     life.create(served)
 
-    def _check_quota(self, served: Served) -> None:
+    def _check_quota(self, served: Served, wanted: int) -> None:
         instance_type = served.variant.get("InstanceType")
         quota = f"{instance_type} for endpoint usage"
         limit = self._platform.config.quotas.get(quota)
         variants = [(each.served or each.pending) for each in self._store.endpoints.values() if each.status != "Failed"]
-        used = Counter(each.variant.get("InstanceType") for each in variants if each is not None)[instance_type]
-        if limit is not None and used + 1 > limit:
-            raise ResourceLimitExceededError(quota_message(quota, limit, used, 1))
+        used = sum(
+            each.instance_count
+            for each in variants
+            if each is not None and each.variant.get("InstanceType") == instance_type
+        )
+        if limit is not None and used + wanted > limit:
+            raise ResourceLimitExceededError(quota_message(quota, limit, used, wanted))
 
     def _variant_summary(self, endpoint: Endpoint, served: Served) -> dict[str, Any]:
         life = self._lives.get(endpoint.name)
-        running = int(life is not None and life.current is not None and life.current.is_healthy)
+        running = life.current.healthy_count if life is not None and life.current is not None else 0
         return _summary(served, running, endpoint.created_at)
 
 
@@ -200,14 +247,14 @@ def _summary(served: Served, running: int, resolved_at: float) -> dict[str, Any]
                 "ResolutionTime": resolved_at,
             }
         ],
-        "CurrentWeight": served.variant.get("InitialVariantWeight", 1.0),
-        "DesiredWeight": served.variant.get("InitialVariantWeight", 1.0),
+        "CurrentWeight": served.weight,
+        "DesiredWeight": served.weight,
     }
     if served.is_serverless:
         config = served.variant["ServerlessConfig"]
         # a serverless variant has no instances that could be counted
         return summary | {"CurrentServerlessConfig": config, "DesiredServerlessConfig": config}
-    return summary | {"CurrentInstanceCount": running, "DesiredInstanceCount": 1}
+    return summary | {"CurrentInstanceCount": running, "DesiredInstanceCount": served.instance_count}
 
 
 def _pending_summary(endpoint: Endpoint, pending: Served) -> dict[str, Any]:
@@ -215,17 +262,16 @@ def _pending_summary(endpoint: Endpoint, pending: Served) -> dict[str, Any]:
     variant = _summary(pending, 0, since)
     if "InstanceType" in pending.variant:
         variant["InstanceType"] = pending.variant["InstanceType"]
-    variant["VariantStatus"] = [{"Status": "Creating", "StartTime": since}]
+    variant["VariantStatus"] = [{"Status": endpoint.pending_phase, "StartTime": since}]
     return {"EndpointConfigName": pending.config_name, "ProductionVariants": [variant], "StartTime": since}
 
 
-def _check_deployment_config(request: Mapping[str, Any]) -> None:
-    for name in ("ExcludeRetainedVariantProperties", "RetainDeploymentConfig"):
-        if request.get(name):
-            raise NotImplementedLocallyError(f"UpdateEndpoint with {name}")
-    config = request.get("DeploymentConfig")
-    if config is None:
+def _retain(old: Served, new: Served, excluded: Sequence[Mapping[str, str]]) -> None:
+    """What autoscaling or a person has set stays, where the variant is the same."""
+    names = {each["VariantPropertyType"] for each in excluded}
+    if old.variant["VariantName"] != new.variant["VariantName"] or old.is_serverless != new.is_serverless:
         return
-    routing = config.get("BlueGreenUpdatePolicy", {}).get("TrafficRoutingConfiguration", {})
-    if "RollingUpdatePolicy" in config or routing.get("Type") != "ALL_AT_ONCE":
-        raise NotImplementedLocallyError("A DeploymentConfig other than blue/green, ALL_AT_ONCE")
+    if "DesiredInstanceCount" not in names:
+        new.instance_count = old.instance_count
+    if "DesiredWeight" not in names:
+        new.weight = old.weight

@@ -188,8 +188,6 @@ def _check_variant(variant: Mapping[str, Any], model: Model) -> None:
         for name in ("InstanceType", "InitialInstanceCount"):
             if name not in variant:
                 raise ValidationError(f"Production variant {variant['VariantName']!r} lacks {name}.")
-        if variant["InitialInstanceCount"] != 1:
-            raise NotImplementedLocallyError("InitialInstanceCount other than 1")
         return
     for name in ("InstanceType", "InitialInstanceCount", "VolumeSizeInGB"):
         if name in variant:

@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.sagemaker.alarms import Alarms
 from local.sagemaker.clock import Clock
 from local.sagemaker.config import Image, ServiceConfig, repository_name
 from local.sagemaker.errors import ValidationError
@@ -34,6 +35,7 @@ class Platform:
     objects: Objects
     logs: Logs
     metrics: Metrics
+    alarms: Alarms
     faults: Faults
     can_isolate: bool
 
@@ -57,6 +59,7 @@ class Platform:
             objects=Objects(config),
             logs=Logs(emulator_client(config, "logs"), interval_seconds=interval_seconds),
             metrics=Metrics(emulator_client(config, "cloudwatch"), interval_seconds=interval_seconds),
+            alarms=Alarms(emulator_client(config, "cloudwatch")),
             faults=Faults(config.fault_plan or config.state_dir / "faults.json"),
             can_isolate=can_isolate,
         )

@@ -83,6 +83,8 @@ class Served:
     variant: dict[str, Any]
     container: dict[str, Any]
     isolate_network: bool
+    instance_count: int = 1
+    weight: float = 1.0
 
     @property
     def is_serverless(self) -> bool:
@@ -104,6 +106,7 @@ class Endpoint:
     served: Served | None = None
     pending: Served | None = None
     pending_since: float | None = None
+    pending_phase: str = "Creating"
     deployment_config: dict[str, Any] | None = None
 
     def move(self, status: str, *, now: float) -> None:

@@ -30,7 +30,8 @@ from local.sagemaker.runtime import Invocation, Runtime
 
 HEALTH_PATH = "/_health"
 
-_TARGET_PREFIX = "SageMaker."
+_TARGET = "SageMaker"
+_AUTOSCALING_TARGET = "AnyScaleFrontendService"
 _INVOCATION_PREFIX, _INVOCATION_SUFFIX = "/endpoints/", "/invocations"
 _CONTROL_CONTENT_TYPE = "application/x-amz-json-1.1"
 _CONTROL_LIMIT_BYTES = 1024 * 1024
@@ -100,12 +101,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _control(self) -> _Reply:
         target = self.headers.get("X-Amz-Target", "")
-        operation = target.removeprefix(_TARGET_PREFIX)
+        service, _, operation = target.rpartition(".")
         try:
             body = self._body(_CONTROL_LIMIT_BYTES, lambda: ValidationError("The request is larger than 1 MiB."))
-            if operation == target:
+            call = self._service(service)
+            if call is None:
                 raise UnknownOperationError(f"The header X-Amz-Target must be SageMaker.<operation>, not {target!r}.")
-            answer = self.server.control_plane.call(operation, _document(body))
+            answer = call(operation, _document(body))
         except ApiError as error:
             _log.info("%s: %s: %s", operation, error.code, error.message)
             return _control_error(error)
@@ -115,6 +117,10 @@ class _Handler(BaseHTTPRequestHandler):
             _log.exception("%s failed", operation)
             return _control_error(InternalError(f"The local service failed: {error!r}"))
         return _Reply(200, {"Content-Type": _CONTROL_CONTENT_TYPE}, json.dumps(answer).encode())
+
+    def _service(self, target: str) -> Callable[[str, Any], dict[str, Any]] | None:
+        control_plane = self.server.control_plane
+        return {_TARGET: control_plane.call, _AUTOSCALING_TARGET: control_plane.call_autoscaling}.get(target)
 
     def _admin(self) -> _Reply:
         try:

@@ -26,6 +26,8 @@ class Store:
         self.endpoint_configs: dict[str, EndpointConfig] = {}
         self.endpoints: dict[str, Endpoint] = {}
         self.tags: dict[str, dict[str, str]] = {}
+        self.scalable_targets: dict[str, dict[str, Any]] = {}
+        self.scaling_policies: list[dict[str, Any]] = []
         self.clock = Clock(time_scale, not_before=self._load())
 
     @contextmanager
@@ -34,6 +36,14 @@ class Store:
         with self.lock:
             yield
             self.save()
+
+    def forget_scaling(self, resource_prefix: str) -> None:
+        """Drop the scalable targets and policies of a resource that is gone."""
+        for resource in [each for each in self.scalable_targets if each.startswith(resource_prefix)]:
+            del self.scalable_targets[resource]
+        self.scaling_policies = [
+            each for each in self.scaling_policies if not each["ResourceId"].startswith(resource_prefix)
+        ]
 
     def save(self) -> None:
         """Write the state file."""
@@ -46,6 +56,8 @@ class Store:
                 "endpoint_configs": [asdict(config) for config in self.endpoint_configs.values()],
                 "endpoints": [asdict(endpoint) for endpoint in self.endpoints.values()],
                 "tags": self.tags,
+                "scalable_targets": self.scalable_targets,
+                "scaling_policies": self.scaling_policies,
             }
             fresh = self._path.with_suffix(".new")
             fresh.write_text(json.dumps(document))
@@ -64,6 +76,8 @@ class Store:
         self.endpoint_configs = {each["name"]: EndpointConfig(**each) for each in document["endpoint_configs"]}
         self.endpoints = {each["name"]: _endpoint(each) for each in document["endpoints"]}
         self.tags = document["tags"]
+        self.scalable_targets = document.get("scalable_targets", {})
+        self.scaling_policies = document.get("scaling_policies", [])
         return float(document.get("clock", 0.0))
 
 

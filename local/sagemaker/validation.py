@@ -31,7 +31,14 @@ _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "double": (int, float),
     "timestamp": (int, float),  # JSON 1.1: seconds since 1970
 }
-_CLASSES = (("\\p{L}", "\\w"), ("\\p{N}", "\\d"), ("\\p{Z}", " \u00a0"), ("\\p{Alnum}", "a-zA-Z0-9"))
+_CLASSES = (
+    ("\\uD800\\uDC00-\\uDBFF\\uDFFF", "\U00010000-\U0010ffff"),
+    ("\\p{L}", "\\w"),
+    ("\\p{N}", "\\d"),
+    ("\\p{Z}", " \u00a0"),
+    ("\\p{Alnum}", "a-zA-Z0-9"),
+    ("\\p{Print}", "[ -~]"),
+)
 _SHOWN_CHARACTERS = 256
 
 
@@ -41,15 +48,15 @@ def service_model(name: str) -> ServiceModel:
     return botocore.session.Session().get_service_model(name)
 
 
-def operation_model(operation: str) -> OperationModel:
+def operation_model(operation: str, service: str = "sagemaker") -> OperationModel:
     """The model of a control plane operation.
 
     Raises:
-        UnknownOperationError: SageMaker has none of this name.
+        UnknownOperationError: the service has none of this name.
     """
-    model = service_model("sagemaker")
+    model = service_model(service)
     if operation not in model.operation_names:
-        raise UnknownOperationError(f"SageMaker has no operation {operation!r}.")
+        raise UnknownOperationError(f"{model.service_name} has no operation {operation!r}.")
     return model.operation_model(operation)
 
 

@@ -343,7 +343,6 @@ def test_an_instance_based_endpoint_stays_one(cloud: Cloud, shared: str):
 @pytest.mark.parametrize(
     ("variant", "message"),
     [
-        ({"InstanceType": "ml.m5.large", "InitialInstanceCount": 2}, "InitialInstanceCount"),
         ({"InstanceType": "ml.m5.large"}, "InitialInstanceCount"),
         ({"ServerlessConfig": {"MemorySizeInMB": 1500, "MaxConcurrency": 1}}, "MemorySizeInMB"),
         ({"ServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 201}}, "200"),
