@@ -9,9 +9,10 @@ import numpy as np
 
 from rl_src.envs.agent_records import AgentArrays
 from rl_src.envs.batches import BoolArray, FloatArray
+from rl_src.envs.buffers import ObservationBuffers
 from rl_src.envs.encoding import encode_varint
 from rl_src.envs.errors import AgentMismatchError, ProtocolError, SensorImageError
-from rl_src.envs.images import decode_png
+from rl_src.envs.images import BRIGHTEST, decode_png
 from rl_src.envs.protocol import COMPRESSION_NONE
 from rl_src.envs.specs import BehaviorSpec, ObservationSpec
 
@@ -101,6 +102,9 @@ class _SensorReader:
         self._sensor = sensor
         self._channels_last = channels_last and sensor.is_image
         self._take = take
+        if sensor.is_image:
+            channels, height, width = sensor.shape
+            self._pictures_memory = ObservationBuffers((height, width, channels))
         self._size = math.prod(sensor.shape)
         # What stands before the values in a serialized FloatData: a tag, and their length in bytes as a varint.
         self._head = b"\x0a" + encode_varint(4 * self._size) if self._size else b""
@@ -114,12 +118,23 @@ class _SensorReader:
             # Values are little-endian. A bytearray, so that the array may be written to.
             values = bytearray().join([self._checked(item)[head:] for item in packed])
             return np.frombuffer(values, np.float32).reshape(len(packed), *self._sensor.shape)
+        if self._sensor.is_image and all(item.compression_type != COMPRESSION_NONE for item in sent):
+            return self._pictures(sent)
         batch = self._take(len(sent))
         for row, (item, values) in enumerate(zip(sent, packed, strict=True)):
             if item.compression_type == COMPRESSION_NONE:
                 batch[row] = self._floats(values)
             else:
                 self._read_image(item, batch[row])
+                batch[row] /= BRIGHTEST
+        return batch
+
+    def _pictures(self, sent: list[Any]) -> FloatArray:
+        """In memory channels last, as PNG has them: turned while they become floats, they took three times as long."""
+        batch = self._pictures_memory.take(len(sent)).transpose(0, 3, 1, 2)
+        for row, item in enumerate(sent):
+            self._read_image(item, batch[row])
+        batch /= BRIGHTEST
         return batch
 
     def _floats(self, packed: bytes) -> FloatArray:

@@ -206,7 +206,7 @@ def _listed(agent_ids: list[int]) -> str:
 
 
 def _all_finite(values: FloatArray) -> bool:
-    if values.size <= _FEW_VALUES:
+    if values.size <= _FEW_VALUES and values.flags.c_contiguous:
         # In Python's doubles the sum of float32 cannot overflow, so that it is finite if they are.
         return not values.size or math.isfinite(sum(values.data.cast("B").cast("f"), 0.0))
     return bool(np.isfinite(values).all())

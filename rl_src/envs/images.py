@@ -14,7 +14,9 @@ import numpy.typing as npt
 from rl_src.envs.batches import FloatArray
 from rl_src.envs.errors import SensorImageError
 
-_BRIGHTEST = np.float32(255)
+BRIGHTEST = np.float32(255)
+"""What a picture's values are divided by."""
+
 _AS_THEY_ARE = ((), (0, 1, 2))
 """Mappings of an ordinary colour picture."""
 
@@ -22,14 +24,16 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def decode_png(data: bytes, mapping: tuple[int, ...], sensor: str, out: FloatArray) -> None:
-    """Decode one agent's observation into `out` [C, H, W], values in [0, 1].
+    """Decode one agent's observation into `out` [C, H, W], values from 0 to `BRIGHTEST`.
+
+    Quickest where `out` lies in memory as pictures do: channels last.
 
     Raises:
         SensorImageError: no PNG, or one of another size than `out`.
     """
     pictures = list(_pictures(data, sensor))
     if len(pictures) == 1 and pictures[0].shape == out.shape and mapping in _AS_THEY_ARE:
-        np.divide(pictures[0], _BRIGHTEST, out=out)
+        out[:] = pictures[0]
         return
     planes = [plane for picture in pictures for plane in picture]
     channels, height, width = out.shape
@@ -46,7 +50,6 @@ def decode_png(data: bytes, mapping: tuple[int, ...], sensor: str, out: FloatArr
         out[:] = planes[:channels]  # the rest is padding to a multiple of three
     else:
         raise SensorImageError(f"Sensor {sensor} sent {len(planes)} channels; its shape is {out.shape}.")
-    out /= _BRIGHTEST
 
 
 def _apply_mapping(planes: list[npt.NDArray[np.uint8]], mapping: tuple[int, ...], sensor: str, out: FloatArray) -> None:
