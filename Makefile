@@ -96,6 +96,10 @@ test-peers: setup .venv-peers/.done ## the unmodified ML-Agents 1.1.0 plays and 
 	$(call say,The reference clients on the sample builds)
 	$(PYTEST) tests/peers
 
+test-clients: setup .venv-clients/.done ## the aws command line and the SageMaker SDK against the local SageMaker service
+	$(call say,Real clients on the local SageMaker service)
+	$(PYTEST) tests/clients
+
 format: setup ## rewrite the code in the project's format
 	$(VENV)/ruff format .
 	$(VENV)/ruff check --fix .
@@ -145,6 +149,12 @@ setup: .venv/.done .venv-lambda/.done .venv-sam/.done ## install the three envir
 	  break
 	done
 
+.venv-clients/.done: .venv/bin/uv requirements/clients.txt
+	$(call say,Making the environment of the aws command line and the SageMaker SDK)
+	$(PYTHON) -m venv --clear .venv-clients
+	$(UV) pip install -q --python .venv-clients/bin/python --require-hashes -r requirements/clients.txt
+	touch $@
+
 # torch brings a newer setuptools, without the pkg_resources that mlagents imports: the locked packages come after it.
 .venv-peers/.done: .venv/bin/uv requirements/peers.txt requirements/torch.txt
 	$(call say,Making the environment of the reference clients)
@@ -166,7 +176,7 @@ schema: setup ## write the JSON Schema of a request to docs/request.schema.json
 	$(VENV)/python -m pipeline.contracts.schema > docs/request.schema.json
 
 lock: .venv/bin/uv ## compile every lock file anew from requirements/*.in
-	for name in dev training inference lambda-runtime sam peers peers-fast; do
+	for name in dev training inference lambda-runtime sam peers peers-fast clients; do
 	  $(UV) pip compile -q --upgrade --generate-hashes --python-version 3.11 requirements/$$name.in -o requirements/$$name.txt
 	done
 	$(UV) pip compile -q --generate-hashes --python-version 3.11 -c requirements/dev.txt requirements/functions.in -o functions/requirements.txt
@@ -181,4 +191,4 @@ help: ## this list
 
 , := ,
 
-.PHONY: demo local local-down sample-builds test lint test-fast test-rl test-e2e test-functions-312 test-peers bench-envs format setup schema lock clean help
+.PHONY: demo local local-down sample-builds test lint test-fast test-rl test-e2e test-functions-312 test-peers test-clients bench-envs format setup schema lock clean help

@@ -34,6 +34,7 @@ class ControlPlane:
             "DescribeTrainingJob": self._jobs.describe,
             "ListTrainingJobs": self._jobs.list,
             "StopTrainingJob": self._jobs.stop,
+            "DeleteTrainingJob": self._jobs.delete,
             "CreateModel": models.create,
             "DescribeModel": models.describe,
             "ListModels": models.list,

@@ -1,4 +1,4 @@
-"""CreateTrainingJob, DescribeTrainingJob, ListTrainingJobs, StopTrainingJob."""
+"""CreateTrainingJob, DescribeTrainingJob, ListTrainingJobs, StopTrainingJob, DeleteTrainingJob."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -108,6 +108,16 @@ class TrainingJobs:
             run = self._runs.get(job.name)
         if run is not None:
             run.end(Ending.STOPPED)
+        return {}
+
+    def delete(self, request: dict[str, Any]) -> dict[str, Any]:
+        """DeleteTrainingJob; the name is free again."""
+        with self._store.change():
+            job = self._find(request["TrainingJobName"])
+            if not job.has_ended:
+                raise ValidationError(f"The request was rejected because the training job is in status {job.status}.")
+            del self._store.training_jobs[job.name]
+            self._store.tags.pop(job.arn, None)
         return {}
 
     def end_all(self) -> None:
