@@ -144,6 +144,15 @@ class BehaviorDecoder:
     def _decisions(self, arrays: AgentArrays, deciding: int) -> DecisionBatch:
         if not deciding:
             return self.empty.decisions
+        if deciding == len(arrays.agent_ids):  # slices cost, of a processor that has been idle
+            return DecisionBatch(
+                arrays.agent_ids,
+                arrays.observations,
+                arrays.rewards,
+                arrays.allowed,
+                arrays.group_ids,
+                arrays.group_rewards,
+            )
         return DecisionBatch(
             agent_ids=arrays.agent_ids[:deciding],
             observations=tuple(values[:deciding] for values in arrays.observations),
