@@ -45,9 +45,9 @@ class EndpointLife:
         """What serves now."""
         return self._current
 
-    def create(self, served: Served) -> None:
-        """Bring the first config into service, in the background."""
-        self._work(lambda: self._create(served))
+    def create(self, served: Served, note: str = "") -> None:
+        """Bring a config into service where nothing serves, in the background; `note` becomes FailureReason."""
+        self._work(lambda: self._create(served, note))
 
     def update(self, served: Served, plan: DeploymentPlan) -> None:
         """Replace the config, in the background."""
@@ -105,7 +105,7 @@ class EndpointLife:
         self._working = threading.Thread(target=run, name=f"endpoint-{self.endpoint.name}", daemon=True)
         self._working.start()
 
-    def _create(self, served: Served) -> None:
+    def _create(self, served: Served, note: str) -> None:
         fleet = self._upcoming = self._fleet(served)
         try:
             fleet.start()
@@ -113,7 +113,7 @@ class EndpointLife:
             self._upcoming = None
             self._fail(str(error))
             return
-        self._serve(fleet)
+        self._serve(fleet, note)
 
     def _update(self, served: Served, plan: DeploymentPlan) -> None:
         self._split = Split(0.0)
@@ -201,12 +201,12 @@ class EndpointLife:
                 self.endpoint.pending = None
             self.endpoint.move(status, now=self._clock.now())
 
-    def _serve(self, fleet: Fleet) -> None:
+    def _serve(self, fleet: Fleet, note: str = "") -> None:
         self._current, self._upcoming = fleet, None
         with self._platform.store.change():
             self.endpoint.served = fleet.served
             self.endpoint.config_name = fleet.served.config_name
-            self._move("InService")
+            self._move("InService", note)
 
     def _delete(self, on_gone: Callable[[], None]) -> None:
         fleet, self._current = self._current, None

@@ -15,6 +15,7 @@ from local.sagemaker.tags_api import new_tags
 from local.sagemaker.traffic import DeploymentPlan
 from local.sagemaker.training_api import quota_message
 
+_UPDATE_LOST = "InternalServerError: The local service ended during the update, which was rolled back."
 _DELETABLE = frozenset({"InService", "Failed", "OutOfService", "UpdateRollbackFailed"})
 
 
@@ -202,7 +203,7 @@ class Endpoints:
             self._lives.pop(endpoint.name, None)
 
     def _resume(self) -> None:
-        """Endpoints of an earlier service: started again, one that was being deleted is gone."""
+        """Endpoints of an earlier service: started again as they last served; one that was being deleted is gone."""
         with self._store.change():
             endpoints = list(self._store.endpoints.values())
             for endpoint in endpoints:
@@ -212,10 +213,11 @@ class Endpoints:
                 life = self._lives[endpoint.name] = EndpointLife(endpoint, self._platform)
                 served = endpoint.served or endpoint.pending
                 if endpoint.status != "Failed" and served is not None:
+                    note = _UPDATE_LOST if endpoint.served is not None and endpoint.pending is not None else ""
                     endpoint.pending = None
                     status = "SystemUpdating" if endpoint.served is not None else "Creating"
                     endpoint.move(status, now=self._platform.clock.now())
-                    life.create(served)
+                    life.create(served, note)
 
     def _check_quota(self, served: Served, wanted: int) -> None:
         instance_type = served.variant.get("InstanceType")

@@ -194,10 +194,10 @@ class Cloud:
         described: dict[str, Any] = self.sagemaker.describe_training_job(TrainingJobName=name)
         return described
 
-    def ended(self, name: str) -> dict[str, Any]:
+    def ended(self, name: str, seconds: float = 60) -> dict[str, Any]:
         """The job's description once it has ended."""
         final = ("Completed", "Failed", "Stopped")
-        wait_for(lambda: self.described(name)["TrainingJobStatus"] in final, f"{name} ends")
+        wait_for(lambda: self.described(name)["TrainingJobStatus"] in final, f"{name} ends", seconds)
         return self.described(name)
 
     def in_phase(self, name: str, secondary_status: str) -> None:

@@ -11,7 +11,7 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.fakes.sagemaker_cloud import Cloud, config_document, wait_for
+from tests.fakes.sagemaker_cloud import BUCKET, Cloud, config_document, wait_for
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 DAEMON = "86398.5"
@@ -158,6 +158,48 @@ def test_started_again_it_remembers_fails_what_ran_and_serves_what_served(start:
     assert again.cloud.invoke("served")["document"]["model"] == "served-1"
     with pytest.raises(again.cloud.sagemaker.exceptions.ResourceInUse):
         again.cloud.train("done")
+
+
+def test_killed_it_goes_on_with_a_spot_job_and_stops_what_was_to_stop(start: Callable[..., Process]):
+    first = start()
+    spot = {
+        "EnableManagedSpotTraining": True,
+        "StoppingCondition": {"MaxRuntimeInSeconds": 600, "MaxWaitTimeInSeconds": 600},
+        "CheckpointConfig": {"S3Uri": f"s3://{BUCKET}/killed/checkpoints"},
+    }
+    first.cloud.train("spot", {"resume": "1"}, **spot)
+    first.cloud.train("stopping", {"on_term": "ignore", "until": "/never", "print": "begun"})
+    wait_for(lambda: first.cloud.keys("killed/checkpoints"), "the checkpoint is in S3")
+    wait_for(lambda: "begun" in first.cloud.log_lines("/aws/sagemaker/TrainingJobs", "stopping/"), "it has begun")
+    first.cloud.sagemaker.stop_training_job(TrainingJobName="stopping")
+    first.process.kill()
+    first.process.wait()
+
+    again = start()
+    assert again.cloud.described("stopping")["TrainingJobStatus"] == "Stopped"
+    assert again.cloud.ended("spot")["TrainingJobStatus"] == "Completed"
+    assert again.cloud.phases("spot").count("Interrupted") == 1
+    assert again.cloud.artifact("spot")["resumed"] == b"from the first instance"
+
+
+def test_an_update_that_the_end_of_the_service_cut_off_is_rolled_back_and_said(start: Callable[..., Process]):
+    first = start()
+    first.cloud.endpoint("updating")
+    first.cloud.settled("updating")
+    first.cloud.plan({"kind": "failing_ping", "resource": "updating", "times": None})
+    first.cloud.sagemaker.update_endpoint(
+        EndpointName="updating", EndpointConfigName=first.cloud.endpoint_config("updating-2")
+    )
+    assert first.cloud.endpoint_status("updating") == "Updating"
+    first.process.kill()
+    first.process.wait()
+    (first.folder / "sagemaker" / "faults.json").unlink()
+
+    again = start()
+    described = again.cloud.settled("updating")
+    assert described["EndpointConfigName"] == "updating-1"
+    assert "ended during the update" in described["FailureReason"]
+    assert again.cloud.invoke("updating")["document"]["model"] == "updating-1"
 
 
 def test_it_listens_on_the_loopback_interface_only(start: Callable[..., Process]):
