@@ -136,12 +136,14 @@ class TrainingJobs:
             raise ResourceNotFoundError("Requested resource not found.")
         return job
 
-    def _forget(self, name: str) -> None:
+    def _forget(self, name: str, run: TrainingRun) -> None:
         with self._store.lock:
-            self._runs.pop(name, None)
+            if self._runs.get(name) is run:  # else its job was deleted, and another has the name
+                del self._runs[name]
 
     def _new_run(self, job: TrainingJob) -> TrainingRun:
-        run = self._runs[job.name] = TrainingRun(job, self._platform, on_end=lambda: self._forget(job.name))
+        run = TrainingRun(job, self._platform, on_end=lambda: self._forget(job.name, run))
+        self._runs[job.name] = run
         return run
 
     def _resume(self) -> None:

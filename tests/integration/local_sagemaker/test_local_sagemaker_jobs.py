@@ -266,6 +266,21 @@ def test_a_name_is_used_once(cloud: Cloud):
         cloud.train("twice")
 
 
+def test_a_job_that_has_ended_can_be_deleted_and_its_name_is_free_again(cloud: Cloud, tmp_path: Path):
+    go_on = tmp_path / "go on"
+    cloud.train("deleted", {"until": str(go_on)})
+    with pytest.raises(ClientError, match="in status InProgress"):
+        cloud.sagemaker.delete_training_job(TrainingJobName="deleted")
+    go_on.touch()
+    cloud.ended("deleted")
+    for _ in range(3):
+        cloud.sagemaker.delete_training_job(TrainingJobName="deleted")
+        with pytest.raises(cloud.sagemaker.exceptions.ResourceNotFound):
+            cloud.described("deleted")
+        cloud.train("deleted")
+        assert cloud.ended("deleted")["TrainingJobStatus"] == "Completed"
+
+
 def test_a_job_that_is_not_there(cloud: Cloud):
     for call in (cloud.sagemaker.describe_training_job, cloud.sagemaker.stop_training_job):
         with pytest.raises(cloud.sagemaker.exceptions.ResourceNotFound, match=r"Requested resource not found\."):
