@@ -23,14 +23,16 @@ class _Slice:
     def __init__(self, task: Task, not_before: int, curve: Curve) -> None:
         self._task, self._not_before, self._curve = task, not_before, curve
         self._latest: dict[str, float] = {}
+        self._decisions = 0
         self.is_over = False
 
     def report(self, line: dict[str, Any]) -> None:
         self._latest[line["behavior"]] = line["mean_return"] if line["mean_return"] is not None else -math.inf
         mean = sum(self._latest.values()) / len(self._latest)
+        self._decisions = max(self._decisions, line["env_steps"])  # of several behaviors, the one that decided most
         if math.isfinite(mean):
-            self._curve.append((line["env_steps"], line["wall_time_seconds"], mean))
-        self.is_over = line["env_steps"] >= self._not_before and mean >= self._task.promising
+            self._curve.append((self._decisions, line["wall_time_seconds"], mean))
+        self.is_over = self._decisions >= self._not_before and mean >= self._task.promising
 
 
 def learn(task: Task, program: Path, seed: int, folder: Path) -> Result:

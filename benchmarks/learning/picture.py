@@ -7,6 +7,7 @@ import matplotlib as mpl
 mpl.use("Agg")
 
 import matplotlib.pyplot as plt
+from matplotlib.ticker import NullFormatter
 
 from benchmarks.learning.results import Results
 from benchmarks.learning.tasks import Task
@@ -30,6 +31,7 @@ def draw(results: Results, tasks: tuple[Task, ...], path: Path) -> None:
         panel.axhline(task.solved, color="0.5", linewidth=0.8, linestyle="--")
         panel.set_title(task.build)
         panel.set_xscale("log")
+        panel.xaxis.set_minor_formatter(NullFormatter())  # a short axis would write one label over another
         panel.set_xlabel("agent decisions")
     panels[0][0].set_ylabel("mean return while exploring")
     panels[0][0].legend(frameon=False)

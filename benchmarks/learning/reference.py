@@ -34,7 +34,7 @@ def learn(task: Task, program: Path, seed: int, folder: Path) -> Result:
         RuntimeError: it failed; with what it said.
     """
     curve = curve_of(_train(task, program, seed, folder))
-    reached = float("-inf")
+    reached = None
     for steps, model in kept_models(folder / "run" / task.build, task.build):
         seconds, promise = _at(curve, steps)
         if promise >= task.promising:

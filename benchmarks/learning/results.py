@@ -1,7 +1,8 @@
 """Results, each saved as it comes: an interrupted benchmark goes on where it was."""
 
 import json
-from dataclasses import asdict, dataclass
+import os
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 Curve = list[tuple[int, float, float]]
@@ -10,7 +11,10 @@ Curve = list[tuple[int, float, float]]
 
 @dataclass(frozen=True)
 class Result:
-    """One training. `reached`: the mean return of the last evaluation; decisions and seconds until then."""
+    """One training. `reached`: the mean return of the last evaluation, if any; decisions and seconds until then.
+
+    `cores`: that it might use.
+    """
 
     build: str
     seed: int
@@ -18,8 +22,9 @@ class Result:
     solved: bool
     decisions: int
     seconds: float
-    reached: float
+    reached: float | None
     curve: Curve
+    cores: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
 
 
 class Results:
