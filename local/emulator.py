@@ -60,6 +60,7 @@ def emulator_environment(settings: LocalSettings, *, port: int, sagemaker_url: s
         "AWS_ENDPOINT_URL": url(port),
         "AWS_ENDPOINT_URL_SAGEMAKER": sagemaker_url,
         "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": sagemaker_url,
+        "AWS_ENDPOINT_URL_APPLICATION_AUTO_SCALING": sagemaker_url,
     }
 
 
