@@ -1,7 +1,8 @@
 """What is chosen where the user chose nothing: by the behavior's name, or from what it observes and does.
 
 The presets follow ML-Agents' own trainer files for its example environments (release 22, `config/ppo/*.yaml`) in
-gamma, lambda, network, normalisation, batch and buffer. Only Basic's has been tried here; its comment says how.
+gamma, lambda, network, normalisation, batch and buffer. Those of Basic, 3DBall, GridWorld, Hallway and WallJump were
+tried here, and differ; their comments say how.
 """
 
 import math
