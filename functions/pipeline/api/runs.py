@@ -4,8 +4,10 @@ A run begins when its execution starts; its record is written a moment later, by
 request and the execution of the same name are the record.
 """
 
+import itertools
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pipeline.aws import clients, executions, presigned
@@ -42,7 +44,10 @@ class Runs:
     state_machine_arn: str
 
     def start(self, request: TrainingRequest) -> AcceptedRun:
-        """Start the run that this request describes; the same request for the same build names the same run.
+        """Start the run that this request describes.
+
+        The same request for the same build names the same run, until that has failed: then it is tried again as the
+        next attempt, which two equal requests at once name alike, too.
 
         Raises:
             BuildNotFoundError: the build is not there, or not in this version.
@@ -53,7 +58,10 @@ class Runs:
         build = BuildSource(key=request.build.key, version_id=head.version_id)
         effective = request.model_copy(update={"policy": policy, "build": build})
         text = as_asked(effective)
-        run_id = names.run_id(policy, self.objects.bucket, build.key, head.version_id or head.etag, text.decode())
+        attempt = partial(
+            names.run_id, policy, self.objects.bucket, build.key, head.version_id or head.etag, text.decode()
+        )
+        run_id = next(name for name in map(attempt, itertools.count(1)) if not self._has_failed(name))
         request_key = names.request_key(run_id)
         self.objects.write(request_key, text, "application/json")
         executions.start(self.stepfunctions, self.state_machine_arn, ApiEvent(run_id=run_id, request_key=request_key))
@@ -84,6 +92,14 @@ class Runs:
         keys = self.get(run_id).artifacts
         urls = {name: presigned.download_url(self.s3, self.objects.bucket, key) for name, key in sorted(keys.items())}
         return ArtifactLinks(artifacts=urls, expires_in_seconds=presigned.EXPIRES_IN_SECONDS)
+
+    def _has_failed(self, run_id: str) -> bool:
+        """Whether there is such a run, and nothing will come of it any more."""
+        try:
+            return self.table.get(run_id).status is RunStatus.FAILED
+        except RunNotFoundError:
+            execution = executions.describe(self.stepfunctions, self.state_machine_arn, run_id)
+            return execution is not None and execution.status not in ("RUNNING", "SUCCEEDED")
 
     def _status(self, run_id: str) -> RunStatus:
         """RUNNING unless an earlier, equal request has come further."""
@@ -125,7 +141,7 @@ def _record(run_id: str, request: TrainingRequest, execution: Execution) -> RunR
         code="NotAdmitted",
         state="AdmitRun",
         cause=f"The run ended ({execution.status}) before it was recorded. {execution.cause or ''}".strip(),
-        remedy="Send the request again with another seed; if it lasts, look into the state machine's log.",
+        remedy="Send the request again; if it lasts, look into the state machine's log.",
     )
     return RunRecord(
         run_id=run_id,

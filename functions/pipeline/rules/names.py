@@ -38,7 +38,7 @@ def slug(text: str) -> str:
     return name or f"build-{_digest(text)[:6]}"
 
 
-def run_id(policy: str, bucket: str, key: str, version: str, request: str = "") -> str:
+def run_id(policy: str, bucket: str, key: str, version: str, request: str = "", attempt: int = 1) -> str:
     """The run's id: the same object version with the same request is the same run, wherever it is computed.
 
     Args:
@@ -47,8 +47,10 @@ def run_id(policy: str, bucket: str, key: str, version: str, request: str = "") 
         key: the object's key.
         version: its version id, or its ETag where the bucket keeps no versions.
         request: the effective request as JSON text; empty for a dropped build, whose configuration is in the zip.
+        attempt: from 1 on; what failed is tried again as another run.
     """
-    digest = _digest("\n".join((bucket, key, version.strip('"'), request)))
+    again = (str(attempt),) if attempt > 1 else ()
+    digest = _digest("\n".join((bucket, key, version.strip('"'), request, *again)))
     return f"{policy[:_RUN_ID_POLICY_LENGTH].rstrip('-')}-{digest}"
 
 

@@ -80,6 +80,28 @@ def test_the_same_request_twice_is_one_run(stack):
     assert len(stack.executions()) == 1
 
 
+def test_the_same_request_after_a_failure_is_another_attempt(stack):
+    stack.put(BUILD_KEY, b"zip")
+    runs = []
+    for number in range(3):
+        runs.append(document(call("POST", "/training-runs", REQUEST), AcceptedRun, 202).run_id)
+        assert call("POST", "/training-runs", REQUEST)["body"]  # while it goes on it is the same
+        assert sorted(stack.executions()) == sorted(runs)
+        ended = record(stack, number, status=RunStatus.FAILED)
+        runs_table(stack).admit(ended.model_copy(update={"run_id": runs[-1]}))
+    assert len(set(runs)) == 3
+
+
+def test_the_same_request_after_an_execution_that_died_unrecorded_is_another_attempt(stack):
+    stack.put(BUILD_KEY, b"zip")
+    first = document(call("POST", "/training-runs", REQUEST), AcceptedRun, 202).run_id
+    machine = stack.environment["STATE_MACHINE_ARN"]
+    (execution,) = stack.sfn.list_executions(stateMachineArn=machine)["executions"]
+    stack.sfn.stop_execution(executionArn=execution["executionArn"], error="Gone", cause="by hand")
+    second = document(call("POST", "/training-runs", REQUEST), AcceptedRun, 202).run_id
+    assert sorted(stack.executions()) == sorted((first, second))
+
+
 def test_another_seed_or_another_build_is_another_run(stack):
     stack.put(BUILD_KEY, b"zip")
     made = [document(call("POST", "/training-runs", REQUEST), AcceptedRun, 202).run_id]
