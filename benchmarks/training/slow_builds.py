@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks.envs.contestant import executable
 from benchmarks.envs.slow_builds import AGENTS, build_arguments, steps_against_echoes
+from benchmarks.training.ours import marks_of, told_evenly
 from benchmarks.training.sides import EPOCHS, HIDDEN, LAYERS
 from rl_src.envs.client import UnityClient
 from rl_src.training.sampling.scenes import Scenes
@@ -30,8 +31,7 @@ def main() -> None:
         program = executable(Path(folder), sys.executable)
         ceiling = steps_against_echoes(program, number)
         lines = train_for_some_seconds(program, number, Path(folder), steps=int(ceiling * AGENTS * SECONDS))
-    marks = [(line["env_steps"], line["wall_time_seconds"]) for line in lines]
-    sys.stdout.write("\n" + json.dumps({"marks": marks, "ceiling": ceiling}) + "\n")
+    sys.stdout.write("\n" + json.dumps({"marks": marks_of(told_evenly(lines)), "ceiling": ceiling}) + "\n")
 
 
 def train_for_some_seconds(program: Path, number: int, folder: Path, steps: int) -> list[dict[str, Any]]:
