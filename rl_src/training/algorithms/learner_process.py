@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _PR_SET_PDEATHSIG = 1
 _SECONDS_TO_END = 5.0
+_NICENESS = 10
 _PROGRAM = """
 import sys
 sys.path[:] = {path!r}
@@ -108,6 +109,8 @@ def serve(descriptor: int, parent: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         return
+    # Learning has until the next batch is full; a build's message that waits is time lost.
+    os.nice(_NICENESS)
     logging.basicConfig(format="%(levelname)s %(message)s")
     from rl_src.training.algorithms import remote_learner
 
