@@ -16,7 +16,7 @@ EASY = replace(BASIC, solved=-100.0, promising=-100.0, slice_steps=512, limit=20
 
 def result(seed: int, decisions: int, *, solved: bool = True) -> Result:
     curve = [(100, 1.0, 0.1), (decisions, 2.0, 0.9)]
-    return Result("Basic", seed, "ours", solved, decisions, 5.0, 0.93, curve)
+    return Result("Basic", seed, "ours", solved, decisions, 5.0, 0.93, curve, cores=2)
 
 
 def test_what_is_solved_ends_at_once(tmp_path: Path) -> None:
@@ -48,8 +48,9 @@ def test_medians_are_of_solved_seeds_and_each_seed_must_solve(tmp_path: Path) ->
     results = Results(tmp_path / "results.json")
     for seed, decisions in enumerate((4000, 6000, 5000)):
         results.add(result(seed, decisions))
-    assert rows_of(BASIC, results) == [["Basic", "ours", "3", "3", "5,000", "4,000 - 6,000", "5"]]
+    assert rows_of(BASIC, results) == [["Basic", "ours", "3", "3", "5,000", "4,000 - 6,000", "5", "2"]]
     assert goal_of(BASIC, results.of("Basic", "ours"), 3).reached
+    assert not goal_of(BASIC, results.of("Basic", "ours"), 4).reached, "one seed has not been run"
     results.add(result(3, 9000, solved=False))
     assert not goal_of(BASIC, results.of("Basic", "ours"), 4).reached
     draw(results, TASKS, tmp_path / "curves.png")
