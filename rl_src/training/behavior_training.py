@@ -8,8 +8,8 @@ plays from now on, and the update on the full batch begins in a thread:
     learning          1:W1   2:W2   3:W3
 
 So a batch is always played by one policy, which is one update behind, and a seed gives the same numbers however long
-either side takes. PPO's ratio accounts for the lag: it compares with the probabilities of the policy that played. SAC
-learns from what any policy played.
+either side takes. The ratio of PPO and POCA accounts for the lag: it compares with the probabilities of the policy that
+played. SAC learns from what any policy played.
 """
 
 import time
@@ -23,6 +23,7 @@ from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from rl_src.envs.specs import BehaviorSpec
 from rl_src.training.algorithms.learner_process import LearnerProcess
 from rl_src.training.algorithms.learners import Learner, make_learner
+from rl_src.training.algorithms.poca import STATISTICS as POCA_STATISTICS
 from rl_src.training.algorithms.ppo import behavior_seed
 from rl_src.training.algorithms.remote_learner import RemoteLearner
 from rl_src.training.algorithms.sac import STATISTICS as SAC_STATISTICS
@@ -43,6 +44,7 @@ EPISODES_TO_STOP = 50
 STATISTICS: Mapping[Algorithm, Sequence[str]] = {
     "PPO": ("policy_loss", "vf_loss", "entropy", "kl", "grad_norm", "explained_variance"),
     "SAC": SAC_STATISTICS,
+    "poca": POCA_STATISTICS,
 }
 """What a progress line tells of an update; None where there was none, or where the behavior has no such part."""
 
@@ -94,7 +96,9 @@ class BehaviorTraining:
         else:
             self._learner = RemoteLearner(learner_process, config, behavior, demonstrations)
         self._played_by: Weights = self._learner.weights()
-        self.sampler = BehaviorSampler(behavior, self._learner.acting, [behavior_seed(config), 0])
+        seed = [behavior_seed(config), 0]
+        keeps_groups = config.algorithm == "poca"
+        self.sampler = BehaviorSampler(behavior, self._learner.acting, seed, keeps_groups=keeps_groups)
         self._recent = RecentEpisodes()
         stop = config.stop
         self._patience = PatienceRule(PatienceSettings(stop.mean_return, stop.patience, stop.no_improvement_env_steps))
@@ -144,7 +148,7 @@ class BehaviorTraining:
         self._recent.add(finished)
         self._best.judge(finished, played_by, self.iterations)
         line = {**self._line(steps, sampled - self._batch_began), **remarks}
-        if self.config.algorithm == "PPO":
+        if self.config.algorithm != "SAC":
             # A handful of decisions, as at a limit or a stop, would make a wild update.
             learns = learns and steps >= self.config.hyperparameters.minibatch_size
         result = self._executor.submit(self._learn, episodes, self.env_steps) if learns else None

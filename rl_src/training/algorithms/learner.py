@@ -15,6 +15,7 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.training_data import TrainingData
 from ray.rllib.evaluation.postprocessing import Postprocessing
 
+from rl_src.training.algorithms.objective import clipped_loss, explained_variance, importance
 from rl_src.training.algorithms.optimizer import FlatAdam
 from rl_src.training.algorithms.schedules import Coefficients
 from rl_src.training.algorithms.sequences import PADDING
@@ -33,9 +34,6 @@ DECIDED = "decided"
 
 PROXIMAL_LOGP, IMPORTANCE = "proximal_logp", "importance"
 """Columns of the batch, [N] each."""
-
-MAX_IMPORTANCE = 2.0
-"""Rare actions that became likely would otherwise dominate the batch."""
 
 
 class UnityPPOLearner(PPOTorchLearner):
@@ -124,7 +122,7 @@ class UnityPPOLearner(PPOTorchLearner):
             "entropy": entropy,
             "kl": kl,
             "grad_norm": grad_norm,
-            "explained_variance": _explained_variance(batch),
+            "explained_variance": explained_variance(batch[Postprocessing.VALUE_TARGETS], batch[Columns.VF_PREDS]),
             CLONING_LOSS: cloning_loss,
         }
 
@@ -148,35 +146,25 @@ class UnityPPOLearner(PPOTorchLearner):
 
     @torch.no_grad()
     def _proximal(self, network: PolicyNetwork, batch: Batch) -> Batch:
-        """Log probabilities under the policy that the update begins with, and how much likelier than when played.
-
-        The batch was played one update ago (`behavior_training`). With the decoupled objective (arXiv:2110.00641) the
-        step is kept near the present policy, not near that older one. On Basic (6 seeds), whose updates are large,
-        PPO's own ratio needed 8,500 decisions, this 6,000, and learning without the lag 5,300.
-        """
+        """Log probabilities under the policy that the update begins with, and `objective.importance`."""
         if SEQUENCES in batch:
             batch = _take(batch, torch.arange(len(batch[SEQUENCES])))
         inputs, _ = _evaluate(network, batch)
         logp, _ = log_probabilities_and_entropy(inputs, batch[Columns.ACTIONS], network.action_spec)
-        return {PROXIMAL_LOGP: logp, IMPORTANCE: (logp - batch[Columns.ACTION_LOGP]).exp().clamp(max=MAX_IMPORTANCE)}
+        return {PROXIMAL_LOGP: logp, IMPORTANCE: importance(logp, batch[Columns.ACTION_LOGP])}
 
     def _loss(self, network: PolicyNetwork, batch: Batch) -> tuple[torch.Tensor, list[torch.Tensor]]:
         config = self.config
         assert isinstance(config, PPOConfig)
         inputs, values = _evaluate(network, batch)
         logp, entropies = log_probabilities_and_entropy(inputs, batch[Columns.ACTIONS], network.action_spec)
-        log_ratio = logp - batch[PROXIMAL_LOGP]
-        ratio = log_ratio.exp()
         advantages = batch[Postprocessing.ADVANTAGES] * batch[IMPORTANCE]
-        clipped = ratio.clamp(1 - self.coefficients.clip, 1 + self.coefficients.clip)
-        policy_loss = -torch.min(advantages * ratio, advantages * clipped).mean()  # eq. 7
+        policy_loss, kl = clipped_loss(logp, batch[PROXIMAL_LOGP], advantages, self.coefficients.clip)
         assert network.critic is not None
         targets = network.critic.normalize(batch[Postprocessing.VALUE_TARGETS])
         vf_loss = (values - targets).square().mean()
         entropy = entropies.mean()
         loss = policy_loss + config.vf_loss_coeff * vf_loss - self.coefficients.entropy * entropy
-        with torch.no_grad():
-            kl = ((ratio - 1) - log_ratio).mean()  # the low-variance estimate of http://joschu.net/blog/kl-approx.html
         return loss, [policy_loss.detach(), vf_loss.detach(), entropy.detach(), kl]
 
 
@@ -200,12 +188,3 @@ def _rows(batch: Batch, rows: torch.Tensor) -> Batch:
         name: tuple(item[rows] for item in value) if isinstance(value, tuple) else value[rows]
         for name, value in batch.items()
     }
-
-
-def _explained_variance(batch: Batch) -> float:
-    """1: the value function foresaw the returns; 0: it did no better than their mean."""
-    targets = batch[Postprocessing.VALUE_TARGETS]
-    variance = float(targets.var(unbiased=False))
-    if variance < 1e-12:
-        return 0.0
-    return 1.0 - float((targets - batch[Columns.VF_PREDS]).var(unbiased=False)) / variance

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 
 from rl_src.envs.specs import BehaviorSpec
+from rl_src.training.algorithms.poca import POCA
 from rl_src.training.algorithms.ppo import PPO
 from rl_src.training.algorithms.sac import SAC
 from rl_src.training.artifacts.best import Weights
@@ -58,4 +59,6 @@ def make_learner(config: ResolvedBehavior, behavior: BehaviorSpec, demonstration
     """The learner of this behavior, in this process."""
     if config.algorithm == "SAC":
         return SAC(config, behavior)
+    if config.algorithm == "poca":
+        return POCA(config, behavior)
     return PPO(config, behavior, demonstrations=demonstrations)

@@ -222,7 +222,7 @@ def ppo_config(config: ResolvedBehavior) -> PPOConfig:
 
 def build_network(config: ResolvedBehavior, behavior: BehaviorSpec, weights: Weights) -> PolicyNetwork:
     """The networks on their own, with given weights, as they are exported."""
-    with_critic = config.algorithm == "PPO"  # the other's critics are no part of the policy's weights
+    with_critic = config.algorithm == "PPO"  # the others' critics are no part of the policy's weights
     network = PolicyNetwork(behavior.observations, behavior.actions, config.network, with_critic)
     prefix = "network."
     network.load_state_dict(

@@ -15,6 +15,7 @@ from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 
 from rl_src.envs.specs import BehaviorSpec
 from rl_src.training.algorithms.optimizer import FlatAdam
+from rl_src.training.algorithms.policy_weights import load_weights, weights_of
 from rl_src.training.algorithms.ppo import behavior_seed, torch_threads
 from rl_src.training.algorithms.replay import ReplayBuffer, Transitions
 from rl_src.training.algorithms.schedules import learning_rate_at
@@ -46,8 +47,6 @@ DISCRETE_TARGET = 0.2
 
 TEMPERATURE_LR = 1e-3
 """More than the networks have: a temperature is one number, and may have to fall far within a short training."""
-
-_PREFIX = "network."
 
 
 class SAC:
@@ -137,7 +136,7 @@ class SAC:
 
     def weights(self) -> Weights:
         """The policy's weights by name, copied."""
-        return {f"{_PREFIX}{name}": value.numpy().copy() for name, value in self.network.state_dict().items()}
+        return weights_of(self.network)
 
     def set_weights(self, weights: Weights) -> None:
         """Load weights into the policy that learns and into what acts.
@@ -145,12 +144,7 @@ class SAC:
         Raises:
             InvalidCheckpointError: names or shapes are of another network.
         """
-        own = self.weights()
-        if {name: value.shape for name, value in own.items()} != {name: value.shape for name, value in weights.items()}:
-            raise InvalidCheckpointError("the checkpoint's weights are of another network than the one to be trained.")
-        self.network.load_state_dict(
-            {name.removeprefix(_PREFIX): torch.from_numpy(np.array(value)) for name, value in weights.items()}
-        )
+        load_weights(self.network, weights)
         self.synchronize()
 
     def state(self) -> tuple[dict[str, Any], Arrays]:

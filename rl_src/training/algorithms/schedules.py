@@ -38,7 +38,7 @@ def learning_rate(settings: ResolvedHyperparameters, limit: int | None) -> float
     return [[0, settings.lr], [limit, settings.lr * FINAL_FRACTION]]
 
 
-def learning_rate_at(settings: ResolvedSac, env_steps: int, limit: int | None) -> float:
+def learning_rate_at(settings: ResolvedHyperparameters | ResolvedSac, env_steps: int, limit: int | None) -> float:
     """`learning_rate` after so many env steps, as a number."""
     progress = 0.0 if limit is None else min(1.0, env_steps / limit)
     return _fallen(settings.lr, settings.lr_schedule, progress, FINAL_FRACTION)

@@ -86,7 +86,7 @@ class EpisodesToTrainBatch(ConnectorV2):
             Postprocessing.VALUE_TARGETS: advantages + values[decided],
             Postprocessing.ADVANTAGES: (advantages - advantages.mean()) / max(1e-6, float(advantages.std())),
         }
-        masks = _masks(episodes, lengths)
+        masks = concatenated_masks(episodes)
         if masks is not None:
             columns[ACTION_MASK] = masks
         filled: dict[str, Any] = {name: torch.from_numpy(value).to(device) for name, value in columns.items()}
@@ -121,7 +121,8 @@ def _output(episode: SingleAgentEpisode, name: str) -> FloatArray:
     return np.asarray(episode.extra_model_outputs[name].data)
 
 
-def _masks(episodes: list[SingleAgentEpisode], lengths: list[int]) -> FloatArray | None:
+def concatenated_masks(episodes: Sequence[SingleAgentEpisode]) -> FloatArray | None:
+    """Of all decisions, [N, sum(branches)]; None where everything is allowed."""
     given = next((item for item in episodes if ACTION_MASK in item.extra_model_outputs), None)
     if given is None:
         return None
@@ -130,7 +131,7 @@ def _masks(episodes: list[SingleAgentEpisode], lengths: list[int]) -> FloatArray
         [
             _output(episode, ACTION_MASK)
             if ACTION_MASK in episode.extra_model_outputs
-            else np.ones((length, width), dtype=np.float32)
-            for episode, length in zip(episodes, lengths, strict=True)
+            else np.ones((len(episode), width), dtype=np.float32)
+            for episode in episodes
         ]
     )

@@ -9,14 +9,12 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy, layer_norm, mse_loss, one_hot
+from torch.nn.functional import cross_entropy, layer_norm, mse_loss
 
 from rl_src.envs.specs import ActionSpec, ObservationSpec
+from rl_src.training.networks.action_distribution import encode_actions, encoded_size, limited
 from rl_src.training.networks.network import Body
 from rl_src.training.settings.config import ResolvedNetwork
-
-CONTINUOUS_LIMIT = 3.0
-"""Raw values beyond it reach the build as the same action (`action_distribution`)."""
 
 
 class ICM(nn.Module):
@@ -78,7 +76,7 @@ class ICM(nn.Module):
         continuous, *branches = self._split(predicted)
         loss = predicted.new_zeros(())
         if size:
-            loss = loss + mse_loss(continuous, _limited(actions[:, :size]))
+            loss = loss + mse_loss(continuous, limited(actions[:, :size]))
         for branch, logits in enumerate(branches):
             loss = loss + cross_entropy(logits, actions[:, size + branch].long())
         return loss
@@ -88,21 +86,3 @@ class ICM(nn.Module):
         spec = self.action_spec
         borders = np.cumsum([spec.continuous_size, *spec.discrete_branches])[:-1].tolist()
         return torch.tensor_split(predicted, borders, dim=1)
-
-
-def encoded_size(spec: ActionSpec) -> int:
-    """Width of `encode_actions`."""
-    return spec.continuous_size + sum(spec.discrete_branches)
-
-
-def encode_actions(actions: torch.Tensor, spec: ActionSpec) -> torch.Tensor:
-    """Packed actions as a network takes them, one-hot for each branch: [N, C + B] -> [N, C + sum(branches)]."""
-    size = spec.continuous_size
-    parts = [_limited(actions[:, :size])]
-    for branch, width in enumerate(spec.discrete_branches):
-        parts.append(one_hot(actions[:, size + branch].long(), width).to(actions.dtype))
-    return torch.cat(parts, dim=1)
-
-
-def _limited(values: torch.Tensor) -> torch.Tensor:
-    return values.clamp(-CONTINUOUS_LIMIT, CONTINUOUS_LIMIT)

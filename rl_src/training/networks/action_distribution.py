@@ -15,11 +15,15 @@ import math
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.functional import one_hot
 
 from rl_src.envs.specs import ActionSpec
 
 FORBIDDEN_LOGIT = -1e8
 """Replaces a masked action's logit: its probability is 0 in float32, and its gradient is finite."""
+
+RAW_LIMIT = 3.0
+"""Raw Gaussian values beyond it reach the build as the same action."""
 
 FloatArray = NDArray[np.float32]
 
@@ -34,9 +38,28 @@ def action_size(spec: ActionSpec) -> int:
     return spec.continuous_size + len(spec.discrete_branches)
 
 
+def encoded_size(spec: ActionSpec) -> int:
+    """Width of `encode_actions`."""
+    return spec.continuous_size + sum(spec.discrete_branches)
+
+
+def encode_actions(actions: torch.Tensor, spec: ActionSpec) -> torch.Tensor:
+    """Packed actions as a network takes them, one-hot for each branch: [N, C + B] -> [N, C + sum(branches)]."""
+    size = spec.continuous_size
+    parts = [limited(actions[:, :size])]
+    for branch, width in enumerate(spec.discrete_branches):
+        parts.append(one_hot(actions[:, size + branch].long(), width).to(actions.dtype))
+    return torch.cat(parts, dim=1)
+
+
+def limited(raw: torch.Tensor) -> torch.Tensor:
+    """Raw Gaussian values, where those that are the same to the build are the same."""
+    return raw.clamp(-RAW_LIMIT, RAW_LIMIT)
+
+
 def to_unity_range(raw: FloatArray) -> FloatArray:
     """Raw Gaussian values as Unity gets them, within [-1, 1]."""
-    return np.asarray(np.clip(raw, -3.0, 3.0) / 3.0, dtype=np.float32)
+    return np.asarray(np.clip(raw, -RAW_LIMIT, RAW_LIMIT) / RAW_LIMIT, dtype=np.float32)
 
 
 def mask_logits(inputs: torch.Tensor, masks: torch.Tensor | None, spec: ActionSpec) -> torch.Tensor:

@@ -12,6 +12,7 @@ from rl_src.training.networks.action_distribution import mask_logits
 from rl_src.training.networks.encoders import ACTIVATIONS, EntityEncoder, ImageEncoder, entities_present, linear
 from rl_src.training.networks.memory import LstmTrunk
 from rl_src.training.networks.normalization import ObservationMoments
+from rl_src.training.networks.popart import PopArt
 from rl_src.training.networks.small_actor import SmallActor, finish_of
 from rl_src.training.settings.config import ResolvedNetwork
 
@@ -136,23 +137,13 @@ class Actor(nn.Module):
         return torch.cat([mean, spread, out[:, size:]], dim=1)
 
 
-class Critic(nn.Module):
-    """State values, predicted in units of the returns' running mean and deviation (PopArt, arXiv:1602.07714).
-
-    So any reward scale trains with the same loss weights. When the statistics move, the last layer is rescaled so that
-    the predicted values stay what they were.
-    """
+class Critic(PopArt):
+    """State values."""
 
     def __init__(self, observations: Sequence[ObservationSpec], network: ResolvedNetwork) -> None:
         super().__init__()
         self.body = Body(observations, network)
         self.head = linear(self.body.size, 1, 1.0)
-        self.mean: torch.Tensor
-        self.deviation: torch.Tensor
-        self.updates: torch.Tensor
-        self.register_buffer("mean", torch.zeros(1))
-        self.register_buffer("deviation", torch.ones(1))
-        self.register_buffer("updates", torch.zeros(1))
 
     def forward(self, observations: Sequence[torch.Tensor]) -> torch.Tensor:
         """Normalised values: [N]."""
@@ -161,26 +152,7 @@ class Critic(nn.Module):
 
     def values(self, observations: Sequence[torch.Tensor]) -> torch.Tensor:
         """Values in the reward's units: [N]."""
-        return self.forward(observations) * self.deviation + self.mean
-
-    def normalize(self, targets: torch.Tensor) -> torch.Tensor:
-        """Value targets in the reward's units -> normalised ones."""
-        return (targets - self.mean) / self.deviation
-
-    @torch.no_grad()
-    def update_scale(self, targets: torch.Tensor) -> None:
-        """Follow the value targets' mean and deviation, and keep every prediction as it was."""
-        self.updates.add_(1)
-        rate = max(1.0 / float(self.updates), 0.05)
-        mean = self.mean + rate * (targets.mean() - self.mean)
-        square = self.deviation.square() + self.mean.square()
-        square = square if float(self.updates) > 1 else torch.zeros_like(square)
-        square = square + rate * (targets.square().mean() - square)
-        deviation = (square - mean.square()).clamp(min=1e-8).sqrt().clamp(min=1e-3)
-        self.head.weight.mul_(self.deviation / deviation)
-        self.head.bias.copy_((self.head.bias * self.deviation + self.mean - mean) / deviation)
-        self.mean.copy_(mean)
-        self.deviation.copy_(deviation)
+        return self.in_reward_units(self.forward(observations))
 
 
 class PolicyNetwork(nn.Module):

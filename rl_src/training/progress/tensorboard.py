@@ -25,6 +25,7 @@ TAGS: Mapping[str, str] = {
     "mean_episode_length": "Environment/Episode Length",
     "policy_loss": "Losses/Policy Loss",
     "vf_loss": "Losses/Value Loss",
+    "baseline_loss": "Losses/Baseline Loss",
     "entropy": "Policy/Entropy",
     "lr": "Policy/Learning Rate",
     "clip_param": "Policy/Epsilon",

@@ -25,6 +25,7 @@ from rl_src.training.networks.action_distribution import (
 from rl_src.training.networks.network import PolicyNetwork
 from rl_src.training.networks.rl_module import ACTION_MASK, MEMORY
 from rl_src.training.networks.small_actor import SmallActor
+from rl_src.training.sampling.groups import GROUP, GroupLog, group_keys
 from rl_src.training.sampling.trajectories import FinishedEpisode, FloatArray, IntArray, Trajectory, TrajectoryCollector
 
 SCENE_KEY_SHIFT = 32
@@ -84,9 +85,12 @@ class BehaviorSampler:
         behavior: its specs; all teams of a behavior have the same.
         network: acts; its critic is not used.
         seed: of the actions.
+        keeps_groups: episodes tell in `custom_data` what they were a part of (`groups.GroupStretch`).
     """
 
-    def __init__(self, behavior: BehaviorSpec, network: PolicyNetwork, seed: Sequence[int]) -> None:
+    def __init__(
+        self, behavior: BehaviorSpec, network: PolicyNetwork, seed: Sequence[int], *, keeps_groups: bool = False
+    ) -> None:
         self.behavior = behavior
         self.network = network
         self.collects = True
@@ -99,6 +103,8 @@ class BehaviorSampler:
         self._actions = behavior.actions
         self._rng = np.random.default_rng(list(seed))
         self._collector = TrajectoryCollector()
+        self._groups = GroupLog() if keeps_groups else None
+        self._moment = 0  # decisions made at once so far
         self._memories = AgentMemories(network.memory_size)
         self._waiting: list[Waiting] = []
         self._small_actors: WeakKeyDictionary[PolicyNetwork, SmallActor | None] = WeakKeyDictionary()
@@ -117,6 +123,7 @@ class BehaviorSampler:
             theirs = [item for item in waiting if item.name == name]
             self.opponent_decisions += sum(len(item.decisions) for item in theirs)
             acted += self._act(theirs, network, collects=False)
+        self._moment += 1
         return acted
 
     def _act(self, waiting: list[Waiting], network: PolicyNetwork, *, collects: bool) -> list[tuple[Waiting, Actions]]:
@@ -136,6 +143,8 @@ class BehaviorSampler:
         if collects:
             self.decided += len(keys)
             self._collector.record(keys, observations, actions, inputs, masks, memories)
+            if self._groups is not None:
+                self._groups.decided(keys, _joined([_group_keys(item) for item in waiting]), self._moment)
         borders = np.cumsum([len(item.decisions) for item in waiting])[:-1]
         return [(item, self._as_unity(own)) for item, own in zip(waiting, np.split(actions, borders), strict=True)]
 
@@ -161,9 +170,14 @@ class BehaviorSampler:
             self._results += [EpisodeResult(name, float(value)) for value in _rewards(ends)[~ends.truncated]]
             keys = scene_keys(scene, ends.agent_ids)
             self._collector.receive_terminals(keys, _rewards(ends), ends.truncated, ends.observations)
+            if self._groups is not None:
+                self._groups.ended(keys, ends.group_rewards, self._moment)
         if len(waits):
             if name not in self.opponents:
-                self._collector.receive(scene_keys(scene, waits.agent_ids), _rewards(waits))
+                keys = scene_keys(scene, waits.agent_ids)
+                self._collector.receive(keys, _rewards(waits))
+                if self._groups is not None:
+                    self._groups.received(keys, waits.group_rewards)
             self._waiting.append(Waiting(index, scene, name, waits))
 
     def take(self) -> tuple[list[SingleAgentEpisode], list[FinishedEpisode]]:
@@ -181,12 +195,16 @@ class BehaviorSampler:
         """Open episodes (of one scene, or all) have no end, and what was collected of them is left out."""
         mine = [key for key in self._collector.open_keys() if scene is None or key >> SCENE_KEY_SHIFT == scene]
         self._collector.abandon(mine)
+        if self._groups is not None:
+            self._groups.abandon(mine)
         self._memories.forget_scene(scene)
         self._waiting = [item for item in self._waiting if scene is not None and item.scene != scene]
 
     def stop_collecting(self) -> None:
         """Play on without learning: the behavior's limit is reached, other behaviors go on."""
         self.collects = False
+        if self._groups is not None:
+            self._groups.abandon(self._collector.open_keys())
         self._collector.abandon()
 
     def rng_state(self) -> dict[str, Any]:
@@ -210,7 +228,12 @@ class BehaviorSampler:
         logp = log_probabilities(inputs, actions, self._actions).numpy()
         borders = np.cumsum([len(item.actions) for item in trajectories])[:-1]
         pieces = np.split(logp, borders)
-        return [_as_episode(item, piece) for item, piece in zip(trajectories, pieces, strict=True)]
+        episodes = [_as_episode(item, piece) for item, piece in zip(trajectories, pieces, strict=True)]
+        if self._groups is not None:
+            for episode, item in zip(episodes, trajectories, strict=True):
+                length = len(item.actions)
+                episode.custom_data[GROUP] = self._groups.take(item.key, item.started_at, length, self._moment)
+        return episodes
 
 
 def _joined_agents(waiting: Sequence[Waiting]) -> tuple[IntArray, tuple[FloatArray, ...]]:
@@ -225,6 +248,11 @@ def _joined_agents(waiting: Sequence[Waiting]) -> tuple[IntArray, tuple[FloatArr
 def scene_keys(scene: int, agent_ids: IntArray) -> IntArray:
     """Agent ids, made unique across scenes."""
     return agent_ids + (scene << SCENE_KEY_SHIFT)
+
+
+def _group_keys(waiting: Waiting) -> IntArray:
+    batch, scene = waiting.decisions, waiting.scene
+    return group_keys(scene_keys(scene, batch.agent_ids), batch.group_ids, scene << SCENE_KEY_SHIFT)
 
 
 def _rewards(batch: DecisionBatch | TerminalBatch) -> FloatArray:

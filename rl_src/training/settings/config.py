@@ -11,7 +11,7 @@ from rl_src.training.self_play.past_selves import SelfPlaySettings
 from rl_src.training.settings.curriculum import Parameter
 from rl_src.training.settings.curriculum_form import read_parameters
 
-Algorithm = Literal["PPO", "SAC"]
+Algorithm = Literal["PPO", "SAC", "poca"]
 Activation = Literal["tanh", "relu", "silu"]
 GoalConditioning = Literal["hyper", "none"]
 ImageEncoderName = Literal["simple", "nature_cnn", "resnet", "match3"]
@@ -22,7 +22,7 @@ Nothing = Literal["none"]
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """By RLlib's names where it has one; counts are agent decisions. `PPO_ONLY` and `SAC_ONLY` are one algorithm's.
+    """By RLlib's names where it has one; counts are agent decisions. `ON_POLICY_ONLY` (PPO, poca) or `SAC_ONLY`.
 
     Schedules: "linear" falls until the limit on env_steps, where there is one (`schedules`).
     """
@@ -47,7 +47,7 @@ class Hyperparameters:
     learning_starts: int | None = None
 
 
-PPO_ONLY = (
+ON_POLICY_ONLY = (
     "entropy_schedule",
     "clip_schedule",
     "lambda_",
@@ -210,7 +210,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class ResolvedHyperparameters:
-    """`Hyperparameters` of PPO with nothing left open."""
+    """`Hyperparameters` of PPO and poca with nothing left open."""
 
     lr: float
     lr_schedule: Schedule
@@ -279,7 +279,7 @@ class ResolvedBehavior:
 
     @property
     def ppo(self) -> ResolvedHyperparameters:
-        """Of a behavior that PPO trains."""
+        """Of a behavior that PPO or poca trains."""
         assert isinstance(self.hyperparameters, ResolvedHyperparameters)
         return self.hyperparameters
 

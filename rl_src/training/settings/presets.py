@@ -7,7 +7,7 @@ tried here, and differ; their comments say how.
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ from rl_src.envs.specs import BehaviorSpec
 from rl_src.training.errors import InvalidTrainingConfigError
 from rl_src.training.self_play.past_selves import SelfPlaySettings
 from rl_src.training.settings.config import (
-    PPO_ONLY,
+    ON_POLICY_ONLY,
     SAC_ONLY,
     Algorithm,
     BehaviorSettings,
@@ -109,6 +109,13 @@ PRESETS: dict[str, Preset] = {
     ),
 }
 
+UNSUPPORTED: Mapping[Algorithm, Sequence[str]] = {
+    "PPO": (),
+    "SAC": ("self_play", "curiosity", "behavioral_cloning", "network.memory"),
+    "poca": ("curiosity", "behavioral_cloning", "network.memory"),
+}
+"""What an algorithm is refused together with; of a preset it is left out."""
+
 DEFAULT_STOP = StopRule(env_steps=500_000)
 
 REPLAY_BYTES = 2**28
@@ -144,8 +151,7 @@ def resolve(config: TrainingConfig, behavior: BehaviorSpec, agents: int) -> Reso
         behavioral_cloning=own.behavioral_cloning or config.behavioral_cloning,
         seed=config.seed,
     )
-    if config.algorithm == "SAC":
-        _check_sac_can(resolved)
+    _check_algorithm_can(resolved)
     return resolved
 
 
@@ -182,27 +188,26 @@ def _resolved_network(algorithm: Algorithm, network: Network) -> ResolvedNetwork
 
 def _check_is_of(algorithm: Algorithm, asked: Hyperparameters) -> None:
     """A setting that would do nothing is refused."""
-    others: dict[Algorithm, Sequence[str]] = {"PPO": SAC_ONLY, "SAC": PPO_ONLY}
-    for name in others[algorithm]:
+    others, other = (ON_POLICY_ONLY, "PPO") if algorithm == "SAC" else (SAC_ONLY, "SAC")
+    for name in others:
         if getattr(asked, name) is not None:
-            other = "SAC" if algorithm == "PPO" else "PPO"
             raise InvalidTrainingConfigError(
                 f"hyperparameters.{name} is {other}'s, and the algorithm is {algorithm}.",
                 f"Leave it out, or choose algorithm {other}.",
             )
 
 
-def _check_sac_can(resolved: ResolvedBehavior) -> None:
-    unsupported = {
+def _check_algorithm_can(resolved: ResolvedBehavior) -> None:
+    values = {
         "self_play": resolved.self_play,
         "curiosity": resolved.curiosity,
         "behavioral_cloning": resolved.behavioral_cloning,
         "network.memory": resolved.network.memory,
     }
-    for name, value in unsupported.items():
-        if value is not None:
+    for name in UNSUPPORTED[resolved.algorithm]:
+        if values[name] is not None:
             raise InvalidTrainingConfigError(
-                f"{name} is not supported with algorithm SAC (behavior {resolved.behavior}).",
+                f"{name} is not supported with algorithm {resolved.algorithm} (behavior {resolved.behavior}).",
                 f"Leave {name} out, or choose algorithm PPO.",
             )
 
@@ -210,7 +215,7 @@ def _check_sac_can(resolved: ResolvedBehavior) -> None:
 def self_play_of(config: TrainingConfig, behavior: str) -> SelfPlaySettings | None:
     """Of one behavior; None: its teams all learn, as one policy."""
     own = config.behaviors.get(behavior, BehaviorSettings()).self_play
-    preset = PRESETS.get(behavior) if config.algorithm == "PPO" else None
+    preset = PRESETS.get(behavior) if "self_play" not in UNSUPPORTED[config.algorithm] else None
     chosen = own or config.self_play or (preset.self_play if preset else None)
     return None if chosen == "none" else chosen
 

@@ -16,8 +16,9 @@ from rl_src.training.curiosity.bonus import (
     statistic_names,
     with_rewards,
 )
-from rl_src.training.curiosity.icm import ICM, encode_actions
+from rl_src.training.curiosity.icm import ICM
 from rl_src.training.errors import InvalidCheckpointError, TrainingDivergedError
+from rl_src.training.networks.action_distribution import encode_actions
 from rl_src.training.settings.config import CuriositySettings
 
 KINDS = ["icm", "rnd"]

@@ -13,7 +13,7 @@ from rl_src.training.errors import InvalidTrainingConfigError
 from rl_src.training.progress.health import HealthMonitor
 from rl_src.training.self_play.past_selves import SelfPlaySettings
 from rl_src.training.settings.config import (
-    PPO_ONLY,
+    ON_POLICY_ONLY,
     SAC_ONLY,
     BehaviorSettings,
     CloningSettings,
@@ -70,7 +70,7 @@ def test_ppo_stays_as_it_was():
     assert (network.squash, network.state_dependent_std, network.activation) == (False, False, "tanh")
 
 
-@pytest.mark.parametrize(("algorithm", "names"), [("PPO", SAC_ONLY), ("SAC", PPO_ONLY)])
+@pytest.mark.parametrize(("algorithm", "names"), [("PPO", SAC_ONLY), ("SAC", ON_POLICY_ONLY), ("poca", SAC_ONLY)])
 def test_the_other_algorithms_settings_are_refused_by_name(algorithm, names):
     for name in names:
         asked = Hyperparameters(**{name: "constant" if "schedule" in name else 1})
@@ -82,7 +82,7 @@ def test_the_other_algorithms_settings_are_refused_by_name(algorithm, names):
 def test_every_setting_is_one_algorithms_or_both():
     names = {item.name for item in fields(Hyperparameters)}
     assert {item.name for item in fields(ResolvedHyperparameters)} == names - set(SAC_ONLY)
-    assert {item.name for item in fields(ResolvedSac)} == names - set(PPO_ONLY)
+    assert {item.name for item in fields(ResolvedSac)} == names - set(ON_POLICY_ONLY)
 
 
 @pytest.mark.parametrize(
@@ -119,4 +119,4 @@ def test_warnings_name_settings_that_sac_has():
     assert told.keys() == {"FlatReturn", "EntropyCollapse"}
     for remedy in told.values():
         assert "initial_alpha" in remedy
-        assert not any(name in remedy for name in PPO_ONLY)
+        assert not any(name in remedy for name in ON_POLICY_ONLY)

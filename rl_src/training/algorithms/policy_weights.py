@@ -1,0 +1,29 @@
+"""A policy's weights as they are kept: by the names that RLlib's module gives them, whoever trains it."""
+
+import numpy as np
+import torch
+
+from rl_src.training.artifacts.best import Weights
+from rl_src.training.errors import InvalidCheckpointError
+from rl_src.training.networks.network import PolicyNetwork
+
+_PREFIX = "network."
+
+
+def weights_of(network: PolicyNetwork) -> Weights:
+    """By name, copied."""
+    return {f"{_PREFIX}{name}": value.numpy().copy() for name, value in network.state_dict().items()}
+
+
+def load_weights(network: PolicyNetwork, weights: Weights) -> None:
+    """The inverse of `weights_of`.
+
+    Raises:
+        InvalidCheckpointError: names or shapes are of another network.
+    """
+    own = {f"{_PREFIX}{name}": value.shape for name, value in network.state_dict().items()}
+    if own != {name: value.shape for name, value in weights.items()}:
+        raise InvalidCheckpointError("the checkpoint's weights are of another network than the one to be trained.")
+    network.load_state_dict(
+        {name.removeprefix(_PREFIX): torch.from_numpy(np.array(value)) for name, value in weights.items()}
+    )
