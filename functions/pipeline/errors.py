@@ -22,7 +22,8 @@ PipelineError
     ├── VerificationFailedError      the endpoint answers otherwise than the evaluation did
     ├── ArtifactInvalidError         model.tar.gz is incomplete or altered
     ├── ModelError                   the endpoint's container failed on a request
-    └── DeadlineExceededError        our own bound on a wait
+    ├── DeadlineExceededError        our own bound on a wait
+    └── ExecutionEndedError          the execution ended beside FinishRun
 """
 
 from typing import ClassVar
@@ -146,3 +147,9 @@ class ModelError(StepFailedError):
 
 class DeadlineExceededError(StepFailedError):
     """A wait took longer than our own bound."""
+
+
+class ExecutionEndedError(StepFailedError):
+    """The run's execution ended without FinishRun: stopped by somebody, timed out, or lost."""
+
+    default_remedy = "Start the run again, unless it was stopped on purpose."

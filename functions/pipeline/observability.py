@@ -15,6 +15,7 @@ tracer = Tracer()
 metrics = Metrics()
 
 Part = TypeVar("Part", bound=BaseModel)
+Handler = Callable[[Mapping[str, Any], LambdaContext], dict[str, Any]]
 
 
 class Task(BaseModel):
@@ -38,7 +39,7 @@ class Task(BaseModel):
         return found
 
 
-def state_handler(step: Callable[[Task], BaseModel]) -> Callable[[Mapping[str, Any], LambdaContext], dict[str, Any]]:
+def state_handler(step: Callable[[Task], BaseModel]) -> Handler:
     """Make a Lambda handler of a function that answers a state's task.
 
     Errors leave under their own class names, because the state machine's Retry and Catch go by them.
@@ -49,26 +50,43 @@ def state_handler(step: Callable[[Task], BaseModel]) -> Callable[[Mapping[str, A
         # Before AdmitRun has answered, an API's event tells the run; of a dropped build only its answer does.
         logger.append_keys(state=task.state, **(_identity(task.run) or _identity(task.document)))
         metrics.add_dimension("state", task.state)
-        try:
-            result = step(task).model_dump(mode="json")
-        except PipelineError as error:
-            metrics.add_metric(error.code(), MetricUnit.Count, 1)
-            logger.warning("the state failed", code=error.code(), cause=error.cause, remedy=error.remedy)
-            raise
-        except Exception:
-            metrics.add_metric("Internal", MetricUnit.Count, 1)
-            logger.exception("the state broke")
-            raise
-        metrics.add_metric("Completed", MetricUnit.Count, 1)
-        logger.append_keys(**_identity(result))
-        logger.info("the state is done", result=result)
-        return result
+        return _observed(lambda: step(task))
 
+    return _instrumented(answer)
+
+
+def event_handler(step: Callable[[dict[str, Any]], BaseModel]) -> Handler:
+    """Make a Lambda handler of a function that answers an event of EventBridge; errors leave as they are."""
+
+    def answer(event: Mapping[str, Any], _: LambdaContext) -> dict[str, Any]:
+        metrics.add_dimension("state", str(event.get("detail-type", "event")))
+        return _observed(lambda: step(dict(event)))
+
+    return _instrumented(answer)
+
+
+def _observed(work: Callable[[], BaseModel]) -> dict[str, Any]:
+    """Count and log how it went."""
+    try:
+        result = work().model_dump(mode="json")
+    except PipelineError as error:
+        metrics.add_metric(error.code(), MetricUnit.Count, 1)
+        logger.warning("the state failed", code=error.code(), cause=error.cause, remedy=error.remedy)
+        raise
+    except Exception:
+        metrics.add_metric("Internal", MetricUnit.Count, 1)
+        logger.exception("the state broke")
+        raise
+    metrics.add_metric("Completed", MetricUnit.Count, 1)
+    logger.append_keys(**_identity(result))
+    logger.info("the state is done", result=result)
+    return result
+
+
+def _instrumented(answer: Handler) -> Handler:
     handler = logger.inject_lambda_context(clear_state=True)(answer)
     handler = metrics.log_metrics(raise_on_empty_metrics=False)(handler)
-    traced: Callable[[Mapping[str, Any], LambdaContext], dict[str, Any]] = tracer.capture_lambda_handler(
-        capture_response=False
-    )(handler)
+    traced: Handler = tracer.capture_lambda_handler(capture_response=False)(handler)
     return traced
 
 

@@ -119,6 +119,13 @@ class FinishRunSettings(RunSettings):
     topic_arn: str
 
 
+class SweepRunsSettings(FinishRunSettings):
+    """SweepRuns."""
+
+    resource_prefix: str
+    state_machine_arn: str
+
+
 class ControlReadSettings(RunSettings):
     """The control API's reading routes."""
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import Any
 
 import pytest
 from cfnlint.api import ManualArgs, lint
@@ -24,6 +25,7 @@ STATES = [
     "FinishRun",
 ]
 APIS = ["ControlRead", "ControlWrite", "Predict"]
+BY_EVENT = ["SweepRuns"]
 
 FUNCTIONS = {name: one for name, one in source()["Resources"].items() if one["Type"] == "AWS::Serverless::Function"}
 
@@ -31,6 +33,7 @@ FUNCTIONS = {name: one for name, one in source()["Resources"].items() if one["Ty
 WITHOUT_RESOURCE = {
     "ecr:GetAuthorizationToken",
     "cloudwatch:PutMetricData",
+    "sagemaker:ListTrainingJobs",
     "logs:CreateLogDelivery",
     "logs:GetLogDelivery",
     "logs:UpdateLogDelivery",
@@ -53,11 +56,11 @@ def test_the_expansion_is_clean_by_cfn_lint():
     assert [f"{fault.rule.id} {fault.message} {fault.path}" for fault in faults] == []
 
 
-def test_there_is_one_function_for_each_state_and_api_and_no_other():
-    assert set(FUNCTIONS) == {f"{name}Function" for name in STATES + APIS}
+def test_there_is_one_function_for_each_state_api_and_event_and_no_other():
+    assert set(FUNCTIONS) == {f"{name}Function" for name in STATES + APIS + BY_EVENT}
 
 
-@pytest.mark.parametrize("name", STATES + APIS)
+@pytest.mark.parametrize("name", STATES + APIS + BY_EVENT)
 def test_each_function_has_the_handler_of_its_folder(name):
     handler = FUNCTIONS[f"{name}Function"]["Properties"]["Handler"]
     assert handler == f"{folder(name)}.app.handler"
@@ -172,15 +175,58 @@ def test_what_api_gateway_answers_itself_has_the_form_of_every_other_error():
             assert content_type == "'application/problem+json'"
 
 
+def rules() -> list[dict[str, Any]]:
+    return list(resources("AWS::Events::Rule").values())
+
+
 def test_an_object_below_builds_starts_the_machine_and_a_failed_start_is_kept():
-    (rule,) = resources("AWS::Events::Rule").values()
+    (rule,) = [one for one in rules() if one.get("EventPattern", {}).get("source") == ["aws.s3"]]
     assert rule["EventPattern"]["detail-type"] == ["Object Created"]
     assert rule["EventPattern"]["detail"]["object"] == {"key": [{"prefix": "builds/"}]}
     assert rule["EventPattern"]["detail"]["bucket"] == {"name": [{"Ref": "Bucket"}]}
     (target,) = rule["Targets"]
     assert target["RetryPolicy"] == {"MaximumRetryAttempts": 20, "MaximumEventAgeInSeconds": 3600}
-    (queue,) = resources("AWS::SQS::Queue")
-    assert target["DeadLetterConfig"]["Arn"] == {"Fn::GetAtt": [queue, "Arn"]}
+
+
+def test_an_execution_that_ended_badly_calls_the_sweeper_and_so_does_a_schedule():
+    (rule,) = [one for one in rules() if one.get("EventPattern", {}).get("source") == ["aws.states"]]
+    assert rule["EventPattern"]["detail"] == {
+        "stateMachineArn": [{"Ref": "TrainAndDeploy"}],
+        "status": ["FAILED", "TIMED_OUT", "ABORTED"],
+    }
+    (timer,) = [one for one in rules() if one.get("ScheduleExpression") == "rate(15 minutes)"]
+    for one in (rule, timer):
+        assert [target["Arn"] for target in one["Targets"]] == [{"Fn::GetAtt": ["SweepRunsFunction", "Arn"]}]
+
+
+def test_every_target_of_an_event_has_a_queue_for_what_cannot_be_delivered():
+    queues = resources("AWS::SQS::Queue")
+    allowed = {json.dumps(one["Queues"]): one["PolicyDocument"] for one in resources("AWS::SQS::QueuePolicy").values()}
+    for rule in rules():
+        for target in rule["Targets"]:
+            (queue, attribute) = target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"]
+            assert (queue in queues, attribute) == (True, "Arn"), rule
+            sends = json.dumps(allowed[json.dumps([{"Ref": queue}])])
+            assert "sqs:SendMessage" in sends, queue
+            assert "events.amazonaws.com" in sends, queue
+
+
+def test_every_function_that_is_called_by_events_keeps_those_it_fails_on():
+    called = {
+        target["Arn"]["Fn::GetAtt"][0]
+        for rule in rules()
+        for target in rule["Targets"]
+        if "Fn::GetAtt" in target["Arn"]
+    }
+    functions = resources("AWS::Lambda::Function")
+    assert called == {f"{name}Function" for name in BY_EVENT}
+    for name in called:
+        (queue, _) = functions[name]["DeadLetterConfig"]["TargetArn"]["Fn::GetAtt"]
+        assert queue in resources("AWS::SQS::Queue")
+        senders = [
+            one for role, one in statements() if role == f"{name}Role" and "sqs:SendMessage" in as_list(one["Action"])
+        ]
+        assert [one["Resource"] for one in senders] == [{"Fn::GetAtt": [queue, "Arn"]}]
 
 
 def test_the_bucket_is_private_versioned_and_spoken_to_over_tls_only():
@@ -205,7 +251,11 @@ def test_the_runs_table_has_the_keys_and_indexes_that_its_readers_use():
     indexes = {
         one["IndexName"]: [key["AttributeName"] for key in one["KeySchema"]] for one in table["GlobalSecondaryIndexes"]
     }
-    assert indexes == {"by_policy": ["policy", "created_at"], "by_created": ["record_type", "created_at"]}
+    assert indexes == {
+        "by_policy": ["policy", "created_at"],
+        "by_created": ["record_type", "created_at"],
+        "by_open": ["open_run", "created_at"],
+    }
 
 
 def test_every_log_is_forgotten_after_a_time_and_every_function_writes_to_one_of_them():

@@ -118,6 +118,14 @@ class PipelineStack:
     def newest(self) -> RunRecord:
         return max(self.runs.list(limit=100).runs, key=lambda record: record.created_at)
 
+    def sweep(self, event: dict[str, Any] | None = None) -> dict[str, Any]:
+        """What SweepRuns answers to the schedule, or to another event."""
+        handler = importlib.import_module("sweep_runs.app").handler
+        answer: dict[str, Any] = handler(
+            event or {"source": "aws.events", "detail-type": "Scheduled Event"}, LambdaContext()
+        )
+        return answer
+
     def messages(self) -> list[dict[str, Any]]:
         """What was published and not yet read."""
         answer = self.sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10)
@@ -157,7 +165,14 @@ def pipeline_stack() -> Iterator[PipelineStack]:
         sagemaker = SageMakerDouble()
         runtime = RuntimeDouble(sagemaker)
         s3, dynamodb, sns, sfn, sqs = (boto3.client(name) for name in ("s3", "dynamodb", "sns", "stepfunctions", "sqs"))
-        made = {"sagemaker": sagemaker, "sagemaker_runtime": runtime, "s3": s3, "dynamodb": dynamodb, "sns": sns}
+        made = {
+            "sagemaker": sagemaker,
+            "sagemaker_runtime": runtime,
+            "s3": s3,
+            "dynamodb": dynamodb,
+            "sns": sns,
+            "stepfunctions": sfn,
+        }
         for name, client in made.items():
             kept.enter_context(patch.object(clients, name, lambda client=client: client))
         stack = PipelineStack(
@@ -174,6 +189,7 @@ def pipeline_stack() -> Iterator[PipelineStack]:
         for patched in _interpreter(stack):
             kept.enter_context(patched)
         stack.machine_arn = _machine(sfn)
+        kept.enter_context(patch.dict("os.environ", STATE_MACHINE_ARN=stack.machine_arn))
         yield stack
 
 

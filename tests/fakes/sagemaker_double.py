@@ -14,6 +14,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 from botocore.model import ServiceModel
+from botocore.paginate import Paginator
 from botocore.validate import ParamValidator
 
 Answer = dict[str, Any]
@@ -89,17 +90,22 @@ class SageMakerDouble:
         ended = answer["TrainingJobStatus"] == "Completed"
         if ended:
             self.on_completed(_step(job.request), job.request)
+        environment = {"Environment": job.request["Environment"]} if "Environment" in job.request else {}
         moment = datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)
-        described = {
-            "TrainingJobName": TrainingJobName,
-            "TrainingJobArn": f"arn:aws:sagemaker:us-east-1:123456789012:training-job/{TrainingJobName}",
-            "ModelArtifacts": {"S3ModelArtifacts": output if ended else ""},
-            "AlgorithmSpecification": job.request["AlgorithmSpecification"],
-            "ResourceConfig": job.request["ResourceConfig"],
-            "StoppingCondition": job.request["StoppingCondition"],
-            "CreationTime": moment,
-            "TrainingStartTime": moment,
-        } | answer
+        described = (
+            {
+                "TrainingJobName": TrainingJobName,
+                "TrainingJobArn": f"arn:aws:sagemaker:us-east-1:123456789012:training-job/{TrainingJobName}",
+                "ModelArtifacts": {"S3ModelArtifacts": output if ended else ""},
+                "AlgorithmSpecification": job.request["AlgorithmSpecification"],
+                "ResourceConfig": job.request["ResourceConfig"],
+                "StoppingCondition": job.request["StoppingCondition"],
+                "CreationTime": moment,
+                "TrainingStartTime": moment,
+            }
+            | environment
+            | answer
+        )
         return checked("DescribeTrainingJob", "output_shape", described)
 
     def stop_training_job(self, TrainingJobName: str) -> Answer:  # noqa: N803
@@ -108,6 +114,26 @@ class SageMakerDouble:
             raise refused("StopTrainingJob", "ValidationException", "The request was rejected")
         self.jobs[TrainingJobName].answers[:] = [{"TrainingJobStatus": "Stopped", "SecondaryStatus": "Stopped"}]
         return {}
+
+    def list_training_jobs(self, **request: Any) -> Answer:
+        self._call("ListTrainingJobs", request)
+        states = {name: job.answers[0]["TrainingJobStatus"] for name, job in self.jobs.items()}
+        summaries = [
+            {
+                "TrainingJobName": name,
+                "TrainingJobArn": f"arn:aws:sagemaker:us-east-1:123456789012:training-job/{name}",
+                "TrainingJobStatus": state,
+                "CreationTime": datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC),
+            }
+            for name, state in states.items()
+            if request["NameContains"] in name and state == request["StatusEquals"]
+        ]
+        return checked("ListTrainingJobs", "output_shape", {"TrainingJobSummaries": summaries})
+
+    def get_paginator(self, operation: str) -> Any:
+        """As boto3 makes it; here every answer is one page."""
+        paging = {"input_token": "NextToken", "output_token": "NextToken", "result_key": "none"}
+        return Paginator(getattr(self, operation), paging, None)
 
     def create_model(self, **request: Any) -> Answer:
         self._call("CreateModel", request)

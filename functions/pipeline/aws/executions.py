@@ -4,10 +4,12 @@ An execution that the API starts is named by its run id, so that the same reques
 Functions keeps a name for 90 days.
 """
 
+import json
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import Field
 
 from pipeline.aws.translation import error_code, translate
 from pipeline.contracts.base import Contract
@@ -27,6 +29,7 @@ class Execution(Contract):
     stopped_at: datetime | None = None
     error: str | None = None
     cause: str | None = None
+    input: dict[str, Any] = Field(default_factory=dict)
 
 
 def start(client: "SFNClient", state_machine_arn: str, event: ApiEvent) -> str:
@@ -54,7 +57,16 @@ def describe(client: "SFNClient", state_machine_arn: str, run_id: str) -> Execut
         ThrottledError: Step Functions asks for a pause.
         ServiceUnavailableError: it could not be reached or failed on its side.
     """
-    arn = execution_arn(state_machine_arn, run_id)
+    return find(client, execution_arn(state_machine_arn, run_id))
+
+
+def find(client: "SFNClient", arn: str) -> Execution | None:
+    """The execution of this ARN; None if there is none, or none any more: Step Functions forgets it after 90 days.
+
+    Raises:
+        ThrottledError: Step Functions asks for a pause.
+        ServiceUnavailableError: it could not be reached or failed on its side.
+    """
     try:
         answer = client.describe_execution(executionArn=arn)
     except client.exceptions.ExecutionDoesNotExist:
@@ -68,7 +80,14 @@ def describe(client: "SFNClient", state_machine_arn: str, run_id: str) -> Execut
         stopped_at=answer.get("stopDate"),
         error=answer.get("error"),
         cause=answer.get("cause"),
+        input=_input(answer.get("input")),
     )
+
+
+def _input(text: str | None) -> dict[str, Any]:
+    """An execution that somebody started by hand may have any JSON as its input."""
+    document = json.loads(text) if text else None
+    return document if isinstance(document, dict) else {}
 
 
 def execution_arn(state_machine_arn: str, run_id: str) -> str:

@@ -16,13 +16,24 @@ _MAX_SUBJECT_LENGTH = 100  # SNS API reference, Publish
 def publish_outcome(client: "SNSClient", topic_arn: str, record: RunRecord) -> None:
     """One message with the outcome in its subject and the record as its body.
 
+    A message whose answer was lost is published again. Its attribute `deduplication_id` is then the same, so that a
+    subscriber can tell; SNS itself removes duplicates of FIFO topics only, and those know no e-mail.
+
     Raises:
         ThrottledError, ServiceUnavailableError: SNS could not answer.
     """
     subject = f"gamedojo: {record.policy} {record.status.value.lower()} ({record.run_id})"
+    attributes = {
+        "deduplication_id": f"{record.run_id}/{record.execution_arn.rpartition(':')[2]}/{record.status.value}",
+        "policy": record.policy,
+        "status": record.status.value,
+    }
     try:
         client.publish(
-            TopicArn=topic_arn, Subject=subject[:_MAX_SUBJECT_LENGTH], Message=record.model_dump_json(exclude_none=True)
+            TopicArn=topic_arn,
+            Subject=subject[:_MAX_SUBJECT_LENGTH],
+            Message=record.model_dump_json(exclude_none=True, exclude={"notified", "cleanup_pending"}),
+            MessageAttributes={name: {"DataType": "String", "StringValue": text} for name, text in attributes.items()},
         )
     except (ClientError, BotoCoreError) as error:
         raise translate("SNS", error) from error

@@ -7,7 +7,7 @@ into decimals and its maps would mirror the contract a second time; one text is 
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -121,6 +121,25 @@ class RunsTable:
             if not position or len(found) >= limit:
                 return RunPage(runs=tuple(found), next_token=_encode_token(position) if position else None)
 
+    def open_runs(self) -> Iterator[RunRecord]:
+        """Every run that is not over or not cleaned up after, oldest first; the index tells the news late."""
+        query: dict[str, Any] = {
+            "TableName": self._table,
+            "IndexName": "by_open",
+            "KeyConditionExpression": "open_run = :value",
+            "ExpressionAttributeValues": {":value": {"S": _RECORD_TYPE}},
+        }
+        while True:
+            try:
+                answer = self._client.query(**query)
+            except (ClientError, BotoCoreError) as error:
+                raise translate("DynamoDB", error) from error
+            for item in answer["Items"]:
+                yield RunRecord.model_validate_json(item["document"]["S"])
+            if "LastEvaluatedKey" not in answer:
+                return
+            query["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
     def _read(self, run_id: str) -> tuple[RunRecord, int]:
         try:
             answer = self._client.get_item(TableName=self._table, Key={"run_id": {"S": run_id}}, ConsistentRead=True)
@@ -141,7 +160,7 @@ def _item(record: RunRecord, revision: int) -> dict[str, Any]:
         "created_at": {"S": record.created_at.isoformat()},
         "revision": {"N": str(revision)},
         "document": {"S": record.model_dump_json()},
-    }
+    } | ({"open_run": {"S": _RECORD_TYPE}} if record.is_open else {})
 
 
 def _encode_token(position: Any) -> str:

@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 METRICS = ("env_steps", "env_steps_limit", "mean_return", "episodes", "iteration", "env_steps_per_second")
 """What the training job prints as JSON and SageMaker parses out of its log."""
 
+_RUN_ID_VARIABLE = "GAMEDOJO_RUN_ID"
+
 
 class JobDescription(Contract):
     """What SageMaker says of a job."""
 
     name: str
+    run_id: str | None = None
     status: str
     secondary_status: str | None = None
     failure_reason: str = ""
@@ -81,6 +84,7 @@ def describe(client: "SageMakerClient", name: str) -> JobDescription:
         raise translate("SageMaker", error) from error
     return JobDescription(
         name=name,
+        run_id=answer.get("Environment", {}).get(_RUN_ID_VARIABLE),
         status=answer["TrainingJobStatus"],
         secondary_status=answer.get("SecondaryStatus"),
         failure_reason=answer.get("FailureReason", ""),
@@ -95,6 +99,20 @@ def describe(client: "SageMakerClient", name: str) -> JobDescription:
             if "MetricName" in metric and "Value" in metric
         },
     )
+
+
+def running(client: "SageMakerClient", prefix: str) -> tuple[str, ...]:
+    """Names of the jobs that are InProgress and whose name begins so.
+
+    Raises:
+        ThrottledError, ServiceUnavailableError: SageMaker could not answer.
+    """
+    pages = client.get_paginator("list_training_jobs").paginate(NameContains=prefix, StatusEquals="InProgress")
+    try:
+        names = [job["TrainingJobName"] for page in pages for job in page["TrainingJobSummaries"]]
+    except (ClientError, BotoCoreError) as error:
+        raise translate("SageMaker", error) from error
+    return tuple(name for name in names if name.startswith(f"{prefix}-"))
 
 
 def stop(client: "SageMakerClient", name: str) -> None:
@@ -148,7 +166,7 @@ def _parameters(request: JobRequest) -> dict[str, Any]:
             "VolumeSizeInGB": request.volume_size_gb,
         },
         "StoppingCondition": {"MaxRuntimeInSeconds": request.max_runtime_seconds},
-        "Environment": {"GAMEDOJO_RUN_ID": request.run_id, "GAMEDOJO_POLICY": request.policy},
+        "Environment": {_RUN_ID_VARIABLE: request.run_id, "GAMEDOJO_POLICY": request.policy},
         "EnableNetworkIsolation": True,
         "Tags": [
             {"Key": "project", "Value": "gamedojo"},

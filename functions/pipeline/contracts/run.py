@@ -111,7 +111,16 @@ class RunRecord(Contract):
     promotion: PromotionDecision | None = None
     endpoint: EndpointRecord | None = None
     failure: Failure | None = None
+    notified: bool = Field(default=False, description="the outcome was published")
+    cleanup_pending: bool = Field(
+        default=False, description="the outcome stands, but something is still to be taken back or told"
+    )
     history: tuple[HistoryEntry, ...] = ()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something is still to be done for this run."""
+        return self.cleanup_pending or not self.status.is_final
 
 
 class RunPage(Contract):

@@ -69,7 +69,9 @@ def finish_run(
     record = _record(execution_arn, document, objects, runs)
     if record is None:
         return _answer(None, RunStatus.FAILED, failure)
-    if failure is not None:
+    if record.status.is_final:  # a second try, or the sweeper's: the outcome stands, what is left to do is done
+        failure = record.failure
+    elif failure is not None:
         failure = failure.model_copy(update={"state": record.state})
     cleanup = _Cleanup()
     if failure is not None:
@@ -78,15 +80,23 @@ def finish_run(
         with cleanup.part():
             policies.release_lease(record.policy, record.run_id)
     if not record.status.is_final:
-        # The message holds the record whole. It goes out first, because a second try of this state finds the outcome
-        # written and sends none; and it holds nothing up, because the outcome is what counts.
         status, moment = _outcome(document, failure), now()
-        with cleanup.part():
-            notifications.publish_outcome(sns, topic_arn, _ended(record, status, failure, moment))
         record = runs.update(record.run_id, lambda known: _ended(known, status, failure, moment))
+    record = _told(record, topic_arn, sns, runs, cleanup)
     if cleanup.errors:
         raise cleanup.errors[0]
     return _answer(record.run_id, record.status, record.failure)
+
+
+def _told(record: RunRecord, topic_arn: str, sns: "SNSClient", runs: RunsTable, cleanup: _Cleanup) -> RunRecord:
+    """Notify unless that is done, and write down whether anything is left to do, for the next try or the sweeper."""
+    notified = record.notified
+    if not notified:
+        with cleanup.part():
+            notifications.publish_outcome(sns, topic_arn, record)
+            notified = True
+    left = {"notified": notified, "cleanup_pending": bool(cleanup.errors)}
+    return runs.update(record.run_id, lambda known: known.model_copy(update=left))
 
 
 def _answer(run_id: str | None, outcome: RunStatus, failure: Failure | None) -> Finished:
@@ -136,6 +146,7 @@ def _ended(known: RunRecord, status: RunStatus, failure: Failure | None, moment:
             "failure": failure,
             "updated_at": moment,
             "finished_at": moment,
+            "cleanup_pending": True,  # until what follows is done
             "history": (*known.history, HistoryEntry(state=_STATE, at=moment)),
         }
     )
