@@ -100,11 +100,13 @@ class POCA:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             self.network = PolicyNetwork(behavior.observations, behavior.actions, config.network, with_critic=False)
+            self.acting = PolicyNetwork(
+                behavior.observations, behavior.actions, config.network, with_critic=False
+            ).eval()
             self.critic = GroupCritic(behavior.observations, behavior.actions, config.network)
         # One Adam, as PPO has it.
         self._optimizer = FlatAdam([*self.network.parameters(), *self.critic.parameters()], self._settings.lr)
         self._shuffling = torch.Generator().manual_seed(seed)
-        self.acting = PolicyNetwork(behavior.observations, behavior.actions, config.network, with_critic=False).eval()
         self.synchronize()
 
     def learn(self, episodes: list[SingleAgentEpisode], env_steps: int) -> dict[str, float]:
@@ -231,8 +233,8 @@ class POCA:
         policy_loss, kl = clipped_loss(logp, batch.proximal_logp[rows], batch.advantages[rows], weighing.clip)
         entities = self.critic.encode(part.observations, part.actions, part.acted)
         wanted = self.critic.normalize(batch.returns[rows])
-        vf_loss = (self.critic.values(entities, part.members) - wanted).square().mean()
-        baseline_loss = (self.critic.baselines(entities, part.members, part.own) - wanted).square().mean()
+        values, baselines = self.critic.values_and_baselines(entities, part.members, part.own)
+        vf_loss, baseline_loss = ((found - wanted).square().mean() for found in (values, baselines))
         entropy = entropies.mean()
         critic_loss = self._settings.vf_loss_coeff * (vf_loss + BASELINE_WEIGHT * baseline_loss)
         norm = self._descend(policy_loss + critic_loss - weighing.entropy * entropy)

@@ -69,8 +69,7 @@ class GroupCritic(PopArt):
 
     def values(self, entities: Entities, members: torch.Tensor) -> torch.Tensor:
         """Normalised values of gatherings: [N, M] numbers of entities, -1 where there is none -> [N]."""
-        there = members >= 0
-        return self._judge(embedding(members.clamp(min=0), entities.seen), there)[:, 0]
+        return self._judge(embedding(members.clamp(min=0), entities.seen), members >= 0)[:, 0]
 
     def baselines(self, entities: Entities, members: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
         """What is to be expected of a decision before it is known, given all others': counterfactual baselines.
@@ -83,9 +82,15 @@ class GroupCritic(PopArt):
         Returns:
             Normalised, [N].
         """
-        index = members.clamp(min=0)
-        tokens = torch.where(own.unsqueeze(2), embedding(index, entities.seen), embedding(index, entities.acted))
-        return self._judge(tokens, members >= 0)[:, 1]
+        return self._judge(_others_acted(entities, members, own), members >= 0)[:, 1]
+
+    def values_and_baselines(
+        self, entities: Entities, members: torch.Tensor, own: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """`values` and `baselines` in one pass: with so few entities, attention costs by the call."""
+        seen, there = embedding(members.clamp(min=0), entities.seen), members >= 0
+        judged = self._judge(torch.cat([seen, _others_acted(entities, members, own)]), torch.cat([there, there]))
+        return judged[: len(members), 0], judged[len(members) :, 1]
 
     def _judge(self, tokens: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
         """[N, M, width], bool [N, M] -> [N, 2]."""
@@ -97,6 +102,12 @@ class GroupCritic(PopArt):
         # A mean does not tell how many there are, which is what changes when one leaves.
         judged: torch.Tensor = self.head(self.layers(torch.cat([mean, count.log()], dim=1)))
         return judged
+
+
+def _others_acted(entities: Entities, members: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+    """[N, M, width]."""
+    index = members.clamp(min=0)
+    return torch.where(own.unsqueeze(2), embedding(index, entities.seen), embedding(index, entities.acted))
 
 
 def _entity_width(network: ResolvedNetwork) -> int:
