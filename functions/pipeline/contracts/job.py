@@ -39,7 +39,7 @@ class Hyperparameters(Contract):
     """By RLlib's names where it has one. A field left out is chosen by preset or from the build's specs.
 
     The last five are SAC's; schedules of entropy and clipping, lambda_, clip_param, entropy_coeff, vf_loss_coeff and
-    num_epochs are PPO's. One that is not the chosen algorithm's is refused.
+    num_epochs are PPO's and poca's. One that is not the chosen algorithm's is refused.
     """
 
     lr: float | None = Field(default=None, gt=0, le=1)
@@ -162,7 +162,10 @@ class Environment(Contract):
 class TrainingJobConfig(Contract):
     """Everything that shapes a training job."""
 
-    algorithm: Literal["PPO", "SAC"] = Field(default="PPO", description="SAC: fewer decisions, more learning for each")
+    algorithm: Literal["PPO", "SAC", "poca"] = Field(
+        default="PPO",
+        description="SAC: fewer decisions, more learning for each; poca: MA-POCA, for agents rewarded as a group",
+    )
     hyperparameters: Hyperparameters = Hyperparameters()
     network: Network = Network()
     stop: StopRule | None = Field(default=None, description="left out: the default rule of the preset")

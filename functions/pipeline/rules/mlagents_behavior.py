@@ -10,13 +10,15 @@ from typing import Any, Final
 
 from pipeline.rules.foreign_settings import Findings, Section, Setting, Settings
 
-SUPPORTED: Final[Mapping[str, str]] = {"ppo": "PPO", "sac": "SAC"}
+SUPPORTED: Final[Mapping[str, str]] = {"ppo": "PPO", "sac": "SAC", "poca": "poca"}
 """`trainer_type` to the request's `algorithm`; each needs a reader of its hyperparameters in `_HYPERPARAMETERS`."""
 
-_UNSUPPORTED: Final[Mapping[str, str]] = {
-    "poca": "MA-POCA is not supported yet, and PPO in its place would pass over group rewards; if the agents are "
-    "rewarded one by one, write trainer_type: ppo",
+_NOT_WITH_POCA: Final[Mapping[str, tuple[str, str]]] = {
+    "network.memory.size": ("network_settings.memory", "memory"),
+    "curiosity.kind": ("reward_signals", "curiosity and rnd"),
+    "behavioral_cloning.demo": ("behavioral_cloning", "behavioral_cloning"),
 }
+"""By the request's field: where the file has it, and how it is called there."""
 
 _SAVE_STEPS = 20_000
 _MAX_LAYERS = 8
@@ -72,6 +74,8 @@ def read_behavior(document: Mapping[Any, Any], path: str, findings: Findings) ->
     settings |= _reward_signals(section)
     settings |= _self_play(section)
     settings |= _behavioral_cloning(section.section("behavioral_cloning"), limit)
+    if algorithm == "poca":
+        _refuse_with_poca(settings, section)
     section.close()
     return settings
 
@@ -80,19 +84,30 @@ def _algorithm(section: Section) -> str | None:
     name = str(section.value("trainer_type") or "ppo")
     if name in SUPPORTED:
         return SUPPORTED[name]
-    other = f"{name!r} is a trainer of your own, which does not run here; write trainer_type: ppo"
-    section.refuse("trainer_type", _UNSUPPORTED.get(name, other))
+    message = f"{name!r} is a trainer of your own, which does not run here; write trainer_type: ppo"
+    section.refuse("trainer_type", message)
     return None
 
 
+def _refuse_with_poca(settings: Settings, behavior: Section) -> None:
+    """What the job would refuse, before anything is paid for."""
+    for field in sorted(settings.keys() & _NOT_WITH_POCA.keys()):
+        name, called = _NOT_WITH_POCA[field]
+        behavior.refuse(name, f"{called}: not supported with trainer_type poca; remove it, or write trainer_type: ppo")
+
+
 def _ppo(section: Section) -> Settings:
+    section.note("shared_critic", "policy and value function have networks of their own", unless=False)
+    return _on_policy(section)
+
+
+def _on_policy(section: Section) -> Settings:
     batch, buffer = section.whole("batch_size", 1024), section.whole("buffer_size", 10_240)
     if buffer < batch:
         section.refuse("buffer_size", f"{buffer} is less than batch_size ({batch}); make it a multiple of batch_size")
     # A schedule that is not given follows the learning rate's, where that is given (`check_hyperparam_schedules`).
     follows = str(section.value("learning_rate_schedule"))
     default = follows if follows in _SCHEDULES else "linear"
-    section.note("shared_critic", "policy and value function have networks of their own", unless=False)
     values: dict[str, tuple[str, Any]] = {
         "minibatch_size": ("batch_size", batch),
         "train_batch_size": ("buffer_size", buffer),
@@ -135,7 +150,7 @@ def _sac(section: Section) -> Settings:
 _LEAST_STEPS_PER_UPDATE = 0.05
 """As `contracts.job.Hyperparameters` takes its inverse."""
 
-_HYPERPARAMETERS: Final = {"PPO": _ppo, "SAC": _sac}
+_HYPERPARAMETERS: Final = {"PPO": _ppo, "SAC": _sac, "poca": _on_policy}
 
 
 def _network(behavior: Section, settings: Settings) -> Settings:

@@ -103,15 +103,15 @@ def test_a_trainer_file_in_the_zip_of_a_request(stack: PipelineStack, basic: byt
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("behaviors: {Basic: {trainer_type: poca}}", ["poca.yaml in the zip", "Basic.trainer_type", "MA-POCA"]),
+        ("behaviors: {Basic: {trainer_type: mine}}", ["other.yaml in the zip", "Basic.trainer_type", "of your own"]),
         ("behaviors: {Basic: {behavioral_cloning: {demo_path: a.demo}}}", ["'a.demo' is not in", "beside the program"]),
-        ("behaviors: [", ["poca.yaml in the zip is not readable YAML"]),
+        ("behaviors: [", ["other.yaml in the zip is not readable YAML"]),
     ],
 )
 def test_a_trainer_file_that_cannot_be_taken_over_ends_the_run_before_anything_is_paid_for(
     stack: PipelineStack, basic: bytes, text: str, words: list[str]
 ) -> None:
-    _, record = stack.run(stack.put("builds/Basic.zip", with_files(basic, poca_yaml=text)))
+    _, record = stack.run(stack.put("builds/Basic.zip", with_files(basic, other_yaml=text)))
     assert record.failure is not None
     assert (record.failure.code, record.failure.state) == ("InvalidRequest", "InspectBuild")
     for word in words:

@@ -48,7 +48,7 @@ def test_names_of_sagemaker_rl_become_ours(control: Stack) -> None:
 @pytest.mark.parametrize(
     ("options", "field", "said"),
     [
-        ({"mlagents": "behaviors: {A: {trainer_type: poca}}"}, "mlagents.behaviors.A.trainer_type", "group rewards"),
+        ({"mlagents": "behaviors: {A: {trainer_type: mine}}"}, "mlagents.behaviors.A.trainer_type", "of your own"),
         ({"mlagents": "behaviors: ["}, "mlagents", "not YAML"),
         ({"mlagents": 3}, "mlagents", "valid"),
         ({"hyperparameters": {"rl.training.config.lrr": 1}}, "hyperparameters.rl.training.config.lrr", "config.lr"),

@@ -269,6 +269,17 @@ def test_sac_has_hyperparameters_and_defaults_of_its_own():
     assert "behaviors.Ball.hyperparameters.beta" in problems(behavior("trainer_type: sac\nhyperparameters: {beta: 1}"))
 
 
+def test_poca_has_the_hyperparameters_of_ppo_and_may_play_itself():
+    text = "trainer_type: poca\nhyperparameters: {batch_size: 64, buffer_size: 640, beta: 0.01}\nself_play: {window: 5}"
+    options, _ = read(behavior(text))
+    told = options.hyperparameters
+    assert options.algorithm == "poca"
+    assert (told.minibatch_size, told.train_batch_size, told.entropy_coeff) == (64, 640, 0.01)
+    assert (told.lambda_, told.clip_param, told.num_epochs, told.vf_loss_coeff) == (0.95, 0.2, 3, 0.5)
+    assert (told.lr_schedule, told.entropy_schedule, told.clip_schedule) == ("linear", "linear", "linear")
+    assert options.self_play.window == 5
+
+
 def test_a_seed_to_be_drawn_is_left_to_us_and_told():
     options, notes = read("{behaviors: {Ball: {}}, env_settings: {seed: -1}}")
     assert options.seed == 0
@@ -278,7 +289,11 @@ def test_a_seed_to_be_drawn_is_left_to_us_and_told():
 @pytest.mark.parametrize(
     ("text", "field", "said"),
     [
-        ("trainer_type: poca", "trainer_type", "group rewards"),
+        ("trainer_type: poca\nnetwork_settings: {memory: {}}", "network_settings.memory", "not supported with trainer"),
+        ("trainer_type: poca\nreward_signals: {extrinsic: {}, rnd: {}}", "reward_signals", "curiosity and rnd"),
+        ("trainer_type: poca\nbehavioral_cloning: {demo_path: a.demo}", "behavioral_cloning", "trainer_type: ppo"),
+        ("trainer_type: poca\nhyperparameters: {shared_critic: true}", "hyperparameters.shared_critic", "unknown"),
+        ("trainer_type: poca\nhyperparameters: {tau: 0.1}", "hyperparameters.tau", "unknown"),
         ("trainer_type: mine", "trainer_type", "of your own"),
         ("init_path: a/b", "init_path", "remove"),
         ("max_step: 10", "max_step", "did you mean 'max_steps'?"),

@@ -100,7 +100,7 @@ def test_what_is_stored_still_knows_what_the_request_set():
         ("a", "mlagents", "no settings"),
         ("", "mlagents", "no settings"),
         ("{behaviors: {Ball: {max_step: 1}}}", "mlagents.behaviors.Ball.max_step", "max_steps"),
-        ({"behaviors": {"Ball": {"trainer_type": "poca"}}}, "mlagents.behaviors.Ball.trainer_type", "group rewards"),
+        ({"behaviors": {"Ball": {"trainer_type": "mine"}}}, "mlagents.behaviors.Ball.trainer_type", "of your own"),
     ],
 )
 def test_a_trainer_file_that_cannot_be_taken_over_is_refused_by_its_path_in_the_request(mlagents, field, said):
