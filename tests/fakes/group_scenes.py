@@ -8,6 +8,7 @@ import numpy as np
 
 from rl_src.envs.batches import Actions, BehaviorStep, DecisionBatch, TerminalBatch
 from rl_src.envs.specs import ActionSpec, BehaviorSpec, ObservationSpec
+from tests.fakes.unity_scenes import DuelScene
 
 WAIT, ATTACK, EXIT = range(3)
 
@@ -142,3 +143,19 @@ def _columns(rows: list[_Row]) -> dict[str, Any]:
         "group_ids": np.array([row.group for row in rows], dtype=np.int64),
         "group_rewards": np.array([row.group_reward for row in rows], dtype=np.float32),
     }
+
+
+class TeamDuelScene(DuelScene):
+    """Pairs against pairs: the larger sum of two choices wins, and what that earns is the pair's, not an agent's."""
+
+    def send_step(self, actions: Mapping[str, Actions]) -> None:
+        summed = {name: own.discrete.reshape(-1, 2).sum(axis=1).repeat(2)[:, None] for name, own in actions.items()}
+        super().send_step({name: Actions(actions[name].continuous, sums) for name, sums in summed.items()})
+
+    def receive(self) -> Mapping[str, BehaviorStep]:
+        steps = super().receive()
+        for team, name in enumerate(self.names):
+            for batch in (steps[name].decisions, steps[name].terminals):
+                batch.group_ids = np.arange(len(batch)) // 2 * 2 + team + 1
+                batch.rewards, batch.group_rewards = batch.group_rewards, batch.rewards
+        return steps

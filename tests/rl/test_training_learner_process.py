@@ -20,6 +20,7 @@ from rl_src.training.sampling.scenes import Scenes
 from rl_src.training.settings.config import BehaviorSettings, Hyperparameters, StopRule, TrainingConfig
 from rl_src.training.settings.presets import resolve
 from rl_src.training.trainer import train_on
+from tests.fakes.group_scenes import DragonScene
 from tests.fakes.running_processes import is_there
 from tests.fakes.unity_scenes import BasicScene, CombinedScene, MatchScene, RecallScene, TargetScene
 
@@ -56,8 +57,9 @@ def numbers(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
             MatchScene,
             {"algorithm": "SAC", "hyperparameters": Hyperparameters(minibatch_size=32, learning_starts=100)},
         ),
+        (DragonScene, {"algorithm": "poca"}),
     ],
-    ids=["PPO, two behaviors", "memory", "SAC"],
+    ids=["PPO, two behaviors", "memory", "SAC", "poca"],
 )
 def test_the_numbers_are_those_of_learning_in_a_thread(tmp_path, make_scene, settings):
     here: list[dict[str, Any]] = []

@@ -5,6 +5,8 @@ change. A group's episode ends when the last agents of it that still play end in
 has left a group that goes on without it. What one message brings, and what is decided on it, is one moment.
 
 Agents without a group (id 0) are groups of one.
+
+What a group's episode returns is the group's reward, once, and what all its agents earned on their own.
 """
 
 from collections.abc import Collection
@@ -12,7 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rl_src.training.sampling.trajectories import FloatArray, IntArray
+from rl_src.training.sampling.trajectories import FinishedEpisode, FloatArray, IntArray
 
 GROUP = "group"
 """Where an episode's `custom_data` holds its `GroupStretch`."""
@@ -37,9 +39,13 @@ class GroupStretch:
 
 @dataclass
 class _Member:
-    """One agent's episode. Lists are of what has not been taken yet; `taken` decisions came before."""
+    """One agent's episode. Lists are of what has not been taken yet; `taken` decisions came before.
+
+    `group_return`: what the group has earned since its episode began, as far as this agent was told.
+    """
 
     group: int
+    group_return: float
     taken: int = 0
     moments: list[int] = field(default_factory=list)
     group_rewards: list[float] = field(default_factory=list)
@@ -47,38 +53,60 @@ class _Member:
     group_goes_on: bool = False
 
 
+@dataclass
+class _Episode:
+    """One group's. `playing`: its agents that have decided and not ended, in the order in which they came."""
+
+    playing: dict[int, None] = field(default_factory=dict)
+    own_return: float = 0.0
+    length: int = 0
+    last_moment: int | None = None
+
+
 class GroupLog:
     """Keeps this for the agents of one behavior, beside its `TrajectoryCollector`. Keys are agents', as there."""
 
     def __init__(self) -> None:
         self._members: dict[int, _Member] = {}
-        self._playing: dict[int, set[int]] = {}  # by group: agents that have decided and not ended
+        self._episodes: dict[int, _Episode] = {}
+        self._finished: list[FinishedEpisode] = []
 
     def decided(self, keys: IntArray, groups: IntArray, moment: int) -> None:
         """Agents have decided. `groups`: [N], from `group_keys`."""
         for key, group in zip(keys.tolist(), groups.tolist(), strict=True):
             member = self._members.get(key)
             if member is None:
-                member = self._members[key] = _Member(group)
-                self._playing.setdefault(group, set()).add(key)
+                member = self._members[key] = self._join(key, group)
             member.moments.append(moment)
+            episode = self._episodes[group]
+            episode.length += episode.last_moment != moment
+            episode.last_moment = moment
 
-    def received(self, keys: IntArray, group_rewards: FloatArray) -> None:
-        """Agents ask for their next decision; the reward belongs to the one before."""
-        for key, reward in zip(keys.tolist(), group_rewards.tolist(), strict=True):
+    def received(self, keys: IntArray, rewards: FloatArray, group_rewards: FloatArray) -> None:
+        """Agents ask for their next decision; the rewards, their own and the group's, belong to the one before."""
+        for key, own, shared in zip(keys.tolist(), rewards.tolist(), group_rewards.tolist(), strict=True):
             member = self._members.get(key)
             if member is not None:
-                member.group_rewards.append(reward)
+                member.group_rewards.append(shared)
+                member.group_return += shared
+                self._episodes[member.group].own_return += own
 
-    def ended(self, keys: IntArray, group_rewards: FloatArray, moment: int) -> None:
+    def ended(self, keys: IntArray, rewards: FloatArray, group_rewards: FloatArray, moment: int) -> None:
         """Agents' episodes end, all those of one message at once."""
-        self.received(keys, group_rewards)
+        self.received(keys, rewards, group_rewards)
         known = [key for key in keys.tolist() if key in self._members]
+        over: dict[int, list[float]] = {}
         for key in known:
-            self._leave(key)
+            over.setdefault(self._members[key].group, []).append(self._members[key].group_return)
+        left = {self._members[key].group: self._leave(key) for key in known}
+        for group, told in over.items():
+            if group not in self._episodes:
+                # Whoever ended first among the last ones was told the least.
+                total = left[group].own_return + max(told, key=abs)
+                self._finished.append(FinishedEpisode(total, left[group].length))
         for key in known:
             member = self._members[key]
-            member.ended_at, member.group_goes_on = moment, member.group in self._playing
+            member.ended_at, member.group_goes_on = moment, member.group in self._episodes
             if not member.moments:  # all its decisions were taken before their outcome was known
                 del self._members[key]
 
@@ -106,18 +134,32 @@ class GroupLog:
             del self._members[key]
         return stretch
 
+    def take_finished(self) -> list[FinishedEpisode]:
+        """The groups' episodes that ended since the last call. `length` counts moments at which somebody decided."""
+        finished, self._finished = self._finished, []
+        return finished
+
     def abandon(self, keys: Collection[int]) -> None:
         """Forget agents whose episodes have no end."""
         for key in [key for key in keys if key in self._members]:
             self._leave(key)
             del self._members[key]
 
-    def _leave(self, key: int) -> None:
+    def _join(self, key: int, group: int) -> _Member:
+        """What was earned before is known by those that are there already."""
+        playing = self._episodes.setdefault(group, _Episode()).playing
+        before = self._members[next(iter(playing))].group_return if playing else 0.0
+        playing[key] = None
+        return _Member(group, before)
+
+    def _leave(self, key: int) -> _Episode:
+        """The group's episode, which has ended if nobody plays it any more."""
         group = self._members[key].group
-        playing = self._playing[group]
-        playing.remove(key)
-        if not playing:
-            del self._playing[group]
+        episode = self._episodes[group]
+        del episode.playing[key]
+        if not episode.playing:
+            del self._episodes[group]
+        return episode
 
 
 def group_keys(agents: IntArray, group_ids: IntArray, scene_shifted: int) -> IntArray:

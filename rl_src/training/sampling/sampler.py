@@ -171,20 +171,25 @@ class BehaviorSampler:
             keys = scene_keys(scene, ends.agent_ids)
             self._collector.receive_terminals(keys, _rewards(ends), ends.truncated, ends.observations)
             if self._groups is not None:
-                self._groups.ended(keys, ends.group_rewards, self._moment)
+                self._groups.ended(keys, ends.rewards, ends.group_rewards, self._moment)
         if len(waits):
             if name not in self.opponents:
                 keys = scene_keys(scene, waits.agent_ids)
                 self._collector.receive(keys, _rewards(waits))
                 if self._groups is not None:
-                    self._groups.received(keys, waits.group_rewards)
+                    self._groups.received(keys, waits.rewards, waits.group_rewards)
             self._waiting.append(Waiting(index, scene, name, waits))
 
     def take(self) -> tuple[list[SingleAgentEpisode], list[FinishedEpisode]]:
-        """The stretches collected so far, as RLlib's episodes, and the episodes that ended in them."""
+        """The stretches collected so far, as RLlib's episodes, and the episodes that ended in them.
+
+        Where groups are kept, these are the groups' episodes: an agent's own does not tell what came of it.
+        """
         own = [item for item in self._waiting if item.name not in self.opponents]
         trajectories = self._collector.take(*_joined_agents(own))
-        return self._as_episodes(trajectories), self._collector.take_finished()
+        finished = self._collector.take_finished()
+        episodes = self._as_episodes(trajectories)
+        return episodes, finished if self._groups is None else self._groups.take_finished()
 
     def take_results(self) -> list[EpisodeResult]:
         """How the terminated episodes ended since the last call."""

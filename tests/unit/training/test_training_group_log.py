@@ -23,15 +23,26 @@ def sampler(behavior: BehaviorSpec = BEHAVIOR, keeps_groups: bool = True) -> Beh
     return BehaviorSampler(behavior, network.eval(), [0], keeps_groups=keeps_groups)
 
 
-def columns(agents: dict[int, float], group: int) -> dict:
+def columns(agents: dict[int, float], group: int, own: float) -> dict:
     count = len(agents)
     return {
         "agent_ids": np.array(list(agents), dtype=np.int64),
         "observations": (np.zeros((count, 1), dtype=np.float32),),
-        "rewards": np.zeros(count, dtype=np.float32),
+        "rewards": np.full(count, own, dtype=np.float32),
         "group_ids": np.full(count, group, dtype=np.int64),
         "group_rewards": np.array(list(agents.values()), dtype=np.float32),
     }
+
+
+def test_a_groups_episode_returns_its_reward_once_and_all_own_rewards():
+    game = Game()
+    game.tell({1: 0, 2: 0})
+    game.play({2: 0.5}, {1: 0.25}, own=2)  # the one that left was told only what came before
+    game.play({2: 1, 3: 0}, own=1)  # one joins
+    game.play({}, {2: 4, 3: 4}, own=0)
+    _, finished = game.sampler.take()
+    assert [(item.episode_return, item.length) for item in finished] == [(0.5 + 1 + 4 + 2 + 2 + 1, 3)]
+    assert game.sampler.take()[1] == []
 
 
 class Game:
@@ -41,15 +52,22 @@ class Game:
         self.sampler = sampler(keeps_groups=keeps_groups)
 
     def tell(
-        self, waits: dict[int, float], ends: dict[int, float] | None = None, *, group: int = 7, scene: int = 0
+        self,
+        waits: dict[int, float],
+        ends: dict[int, float] | None = None,
+        *,
+        group: int = 7,
+        scene: int = 0,
+        own: float = 0.0,
     ) -> None:
-        gone = TerminalBatch(**columns(ends or {}, group), truncated=np.zeros(len(ends or {}), dtype=bool))
-        waiting = DecisionBatch(**columns(waits, group), action_mask=None)
+        """`own`: what each agent earned on its own."""
+        gone = TerminalBatch(**columns(ends or {}, group, own), truncated=np.zeros(len(ends or {}), dtype=bool))
+        waiting = DecisionBatch(**columns(waits, group, own), action_mask=None)
         self.sampler.receive(scene, scene, BEHAVIOR.name, BehaviorStep(waiting, gone))
 
-    def play(self, waits: dict[int, float], ends: dict[int, float] | None = None, **where: int) -> None:
+    def play(self, waits: dict[int, float], ends: dict[int, float] | None = None, **more: float) -> None:
         self.sampler.decide()
-        self.tell(waits, ends, **where)
+        self.tell(waits, ends, **more)
 
     def take(self) -> dict[int, GroupStretch]:
         """By agent's key."""
@@ -157,12 +175,14 @@ def test_whole_games_are_told_without_gaps(seed):
     scene.send_reset()
     name = scene.behavior.name
     taken: dict[int, list[GroupStretch]] = {}
-    ended_with_group, counted = set(), 0
+    ended_with_group, counted, returns = set(), 0, []
     for _ in range(300):
         own.receive(0, 0, name, scene.receive()[name])
         if rng.random() < 0.2:
             counted = len(scene.escapes)
-            for episode in own.take()[0]:
+            episodes, finished = own.take()
+            returns += [item.episode_return for item in finished]
+            for episode in episodes:
                 part, key = episode.custom_data[GROUP], int(episode.id_, 16)
                 taken.setdefault(key, []).append(part)
                 if episode.is_done and not part.group_goes_on:
@@ -176,3 +196,4 @@ def test_whole_games_are_told_without_gaps(seed):
         assert whole == list(range(whole[0], whole[-1] + 1))
         assert not any(part.group_goes_on for part in parts[:-1])
     assert len(ended_with_group) == counted > 50
+    assert returns == [float(escaped) for escaped in scene.escapes[:counted]]
