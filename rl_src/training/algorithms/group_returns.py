@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 
-from rl_src.training.sampling.groups import GroupStretch
+from rl_src.training.sampling.groups import GROUP, GroupStretch
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
@@ -40,6 +41,16 @@ class Stretch:
     def ended(self) -> bool:
         """False: the trajectory was cut."""
         return self.terminated or self.truncated
+
+
+def stretch_of(episode: SingleAgentEpisode) -> Stretch:
+    """As a sampler that keeps groups made it."""
+    return Stretch(
+        part=episode.custom_data[GROUP],
+        rewards=np.asarray(episode.rewards.data, dtype=np.float32),
+        terminated=episode.is_terminated,
+        truncated=episode.is_truncated,
+    )
 
 
 @dataclass(frozen=True)
@@ -111,7 +122,7 @@ class _Gatherer:
 
 
 def gather(stretches: Sequence[Stretch]) -> Gatherings:
-    """Who played together when. Observations are numbered through all stretches, L + 1 of each."""
+    """Who played together when, of one stretch at least. Observations are numbered through all, L + 1 of each."""
     groups: dict[int, dict[int, _Events]] = defaultdict(lambda: defaultdict(_Events))
     firsts = np.cumsum([0, *(len(stretch) + 1 for stretch in stretches)])[:-1].tolist()
     for number, (stretch, first) in enumerate(zip(stretches, firsts, strict=True)):
@@ -143,8 +154,6 @@ def team_rewards(stretches: Sequence[Stretch]) -> FloatArray:
     [N], float32. Rewards of the members' own count for all, as ML-Agents' POCA has it, so that a group's value is one
     number, whoever asks.
     """
-    if not stretches:
-        return np.empty(0, dtype=np.float32)
     shared = _shared_rewards(stretches)
     own = [stretch.rewards.astype(np.float64) - stretch.part.group_rewards for stretch in stretches]
     by_group: dict[int, list[int]] = defaultdict(list)

@@ -17,7 +17,7 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 
 from rl_src.envs.specs import BehaviorSpec
-from rl_src.training.algorithms.group_returns import Stretch, gather, group_returns, team_rewards
+from rl_src.training.algorithms.group_returns import gather, group_returns, stretch_of, team_rewards
 from rl_src.training.algorithms.objective import clipped_loss, explained_variance, importance, standardized
 from rl_src.training.algorithms.optimizer import FlatAdam
 from rl_src.training.algorithms.policy_weights import load_weights, weights_of
@@ -30,7 +30,6 @@ from rl_src.training.errors import InvalidCheckpointError, TrainingDivergedError
 from rl_src.training.networks.action_distribution import action_size, log_probabilities_and_entropy, mask_logits
 from rl_src.training.networks.group_critic import Entities, GroupCritic
 from rl_src.training.networks.network import PolicyNetwork
-from rl_src.training.sampling.groups import GROUP
 from rl_src.training.settings.config import ResolvedBehavior
 
 STATISTICS = ("policy_loss", "vf_loss", "baseline_loss", "entropy", "kl", "grad_norm", "explained_variance")
@@ -173,7 +172,7 @@ class POCA:
     @torch.no_grad()
     def _batch(self, episodes: Sequence[SingleAgentEpisode]) -> tuple[_Batch, float]:
         """What an update learns from, and the share of the returns' variance that the critic foresaw."""
-        stretches = [_stretch(episode) for episode in episodes]
+        stretches = [stretch_of(episode) for episode in episodes]
         found = gather(stretches)
         observations = tuple(
             torch.from_numpy(np.concatenate(values))
@@ -267,12 +266,3 @@ class POCA:
 
 def _portions(members: torch.Tensor) -> int:
     return -(-len(members) // GATHERINGS_AT_ONCE)
-
-
-def _stretch(episode: SingleAgentEpisode) -> Stretch:
-    return Stretch(
-        part=episode.custom_data[GROUP],
-        rewards=np.asarray(episode.rewards.data, dtype=np.float32),
-        terminated=episode.is_terminated,
-        truncated=episode.is_truncated,
-    )

@@ -72,13 +72,13 @@ class GroupLog:
         self._finished: list[FinishedEpisode] = []
 
     def decided(self, keys: IntArray, groups: IntArray, moment: int) -> None:
-        """Agents have decided. `groups`: [N], from `group_keys`."""
+        """Agents have decided. `groups`: [N], from `group_keys`; an agent's first one counts until its episode ends."""
         for key, group in zip(keys.tolist(), groups.tolist(), strict=True):
             member = self._members.get(key)
             if member is None:
                 member = self._members[key] = self._join(key, group)
             member.moments.append(moment)
-            episode = self._episodes[group]
+            episode = self._episodes[member.group]
             episode.length += episode.last_moment != moment
             episode.last_moment = moment
 

@@ -7,6 +7,7 @@ import pytest
 
 from rl_src.envs.batches import BehaviorStep, DecisionBatch, TerminalBatch
 from rl_src.envs.specs import ActionSpec, BehaviorSpec, ObservationSpec
+from rl_src.training.algorithms.group_returns import NOBODY, NOTHING, Stretch, gather, stretch_of, team_rewards
 from rl_src.training.networks.network import PolicyNetwork
 from rl_src.training.sampling.groups import GROUP, GroupStretch
 from rl_src.training.sampling.sampler import BehaviorSampler
@@ -166,6 +167,45 @@ def test_nothing_is_kept_where_nobody_asks():
     game.play({}, {1: 1})
     (episode,) = game.sampler.take()[0]
     assert GROUP not in episode.custom_data
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_however_agents_come_and_go_each_decision_has_its_gathering(seed):
+    """Agents of two groups skip, end, and begin anew, at random; batches end anywhere."""
+    game, rng = Game(), np.random.default_rng(seed)
+    playing: dict[int, set[int]] = {1: set(), 2: set()}
+    number = decided = 0
+    for _ in range(150):
+        for group, agents in playing.items():
+            ends = {agent: float(rng.normal()) for agent in sorted(agents) if rng.random() < 0.2}
+            agents.difference_update(ends)
+            while len(agents) < 4 and rng.random() < 0.7:
+                number += 1
+                agents.add(number)
+            waits = {agent: float(rng.normal()) for agent in sorted(agents) if rng.random() < 0.6}
+            game.tell(waits, ends, group=group, own=float(rng.normal()))
+        if rng.random() < 0.15 and game.sampler.decisions:
+            episodes = game.sampler.take()[0]
+            decided += sum(map(len, episodes))
+            check_gatherings([stretch_of(item) for item in episodes])
+        game.sampler.decide()
+    assert decided > 300
+
+
+def check_gatherings(stretches: list[Stretch]) -> None:
+    found = gather(stretches)
+    sights = [len(item) + 1 for item in stretches]
+    group = np.repeat([item.part.group for item in stretches], sights)
+    agent = np.repeat(np.arange(len(stretches)), sights)
+    for members in found.members:
+        there = members[members != NOBODY]
+        assert len({*group[there]}) == 1
+        assert len({*agent[there]}) == len(there)
+    own = found.members[found.of_decision] == found.decisions[:, None]
+    assert (own.sum(axis=1) == 1).all()
+    goes_on = found.following != NOTHING
+    assert (found.moments[found.following[goes_on]] > found.moments[found.of_decision[goes_on]]).all()
+    assert np.isfinite(team_rewards(stretches)).all()
 
 
 @pytest.mark.parametrize("seed", range(3))
