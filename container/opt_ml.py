@@ -64,11 +64,6 @@ class OptMl:
         document = self._resources()
         return document.get("current_host", "algo-1"), tuple(document.get("hosts", ("algo-1",)))
 
-    def instance_type(self) -> str | None:
-        """What this host is; None where nobody says."""
-        found = self._resources().get("current_instance_type")
-        return None if found is None else str(found)
-
     def has_channel(self, channel: str) -> bool:
         """Whether the job was given this channel."""
         return (self.root / "input" / "data" / channel).is_dir()

@@ -117,7 +117,6 @@ def _train(own: _Job, head: Head | None = None, lost: LostHosts | None = None) -
     _, hosts = opt_ml.hosts()
     config = replace(
         TrainingConfig.from_document(own.program, own.config.model_dump(exclude_none=True), run_as=own.user),
-        instance_type=opt_ml.instance_type(),
         instance_count=len(hosts),
         start_from=_earlier_checkpoint(opt_ml, own.folder),
         learns_in=learner_place(),

@@ -20,17 +20,21 @@ handler = make_handler(app)
 @app.post("/training-runs")
 def start_run() -> Response[str]:
     """Start the run that the body describes."""
-    return answer(_runs().start(read_body(app, TrainingRequest)), HTTPStatus.ACCEPTED)
+    return answer(_runs().start(read_body(app, TrainingRequest), _settings()), HTTPStatus.ACCEPTED)
 
 
 @app.post("/builds")
 def new_build() -> Response[str]:
     """A key and a URL to upload a build to."""
     request = read_body(app, UploadRequest)
-    bucket = ControlWriteSettings.from_environment().bucket_name
-    return answer(new_upload(clients.s3(), bucket, request), HTTPStatus.CREATED)
+    return answer(new_upload(clients.s3(), _settings().bucket_name, request), HTTPStatus.CREATED)
 
 
 @cache
 def _runs() -> runs.Runs:
-    return runs.connect(ControlWriteSettings.from_environment())
+    return runs.connect(_settings())
+
+
+@cache
+def _settings() -> ControlWriteSettings:
+    return ControlWriteSettings.from_environment()

@@ -15,4 +15,4 @@ def handler(task: Task) -> InspectedBuild:
     settings = InspectBuildSettings.from_environment()
     objects = ObjectStore(clients.s3(), settings.bucket_name)
     runs = RunsTable(clients.dynamodb(), settings.runs_table)
-    return building.inspect_build(task.part("run", RunReference), task.state, objects, runs)
+    return building.inspect_build(task.part("run", RunReference), task.state, settings, objects, runs)

@@ -43,7 +43,14 @@ class AdmitRunSettings(RunSettings):
     """AdmitRun."""
 
 
-class InspectBuildSettings(RunSettings):
+class PriceSettings(Settings):
+    """Those that say what a run may cost: the instance types of requests that name none."""
+
+    training_instance_type: str
+    evaluation_instance_type: str
+
+
+class InspectBuildSettings(RunSettings, PriceSettings):
     """InspectBuild."""
 
 
@@ -132,7 +139,7 @@ class ControlReadSettings(RunSettings):
     state_machine_arn: str
 
 
-class ControlWriteSettings(RunSettings):
+class ControlWriteSettings(RunSettings, PriceSettings):
     """The control API's writing routes."""
 
     state_machine_arn: str

@@ -368,11 +368,11 @@ def budget_of(config: TrainingConfig) -> Budget | None:
     stop = config.stop
     if stop is None or stop.budget_usd is None:
         return None
-    if config.instance_type is None and stop.usd_per_hour is None:
+    if stop.usd_per_hour is None:
         raise InvalidTrainingConfigError(
             "stop.budget_usd is given, but not what this machine costs.", f"Give {PRICE_FIELD}."
         )
-    return Budget(stop.budget_usd, config.instance_type or "", config.instance_count, usd_per_hour=stop.usd_per_hour)
+    return Budget(stop.budget_usd, stop.usd_per_hour, config.instance_count)
 
 
 def _start_learning(config: TrainingConfig) -> AbstractContextManager[LearnerProcess | None]:

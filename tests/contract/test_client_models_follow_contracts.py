@@ -13,10 +13,20 @@ from gamedojo import client, models
 from gamedojo.client import upload_name
 from gamedojo.errors import ApiError, api_error
 from gamedojo.reading import read
-from pipeline.contracts import api, policy, predict, problem, request, run
+from pipeline.contracts import api, cost, policy, predict, problem, request, run
 
 MOMENT = datetime(2025, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 
+ESTIMATE = cost.CostEstimate(
+    training=cost.JobCost(
+        instance_type="ml.x.y", instance_count=2, spot=True, max_seconds=60, usd_per_hour=3.0, max_usd=0.1
+    ),
+    evaluation=cost.JobCost(
+        instance_type="ml.y.z", instance_count=1, spot=False, max_seconds=60, usd_per_hour=None, max_usd=None
+    ),
+    max_usd=None,
+    prices="somewhere, 2025",
+)
 RECORD = run.RunRecord(
     run_id="basic-1",
     policy="basic",
@@ -30,6 +40,7 @@ RECORD = run.RunRecord(
     build_key="runs/basic-1/build.zip",
     options=request.RunOptions(seed=7),
     executable="Basic.x86_64",
+    estimate=ESTIMATE,
     progress=run.Progress(
         env_steps=1, env_steps_limit=2, mean_return=0.5, episodes=3, iteration=4, env_steps_per_second=5.5
     ),
@@ -58,7 +69,9 @@ NEW_RECORD = run.RunRecord(
 )
 
 
-ACCEPTED = api.AcceptedRun(run_id="basic-1", policy="basic", status=run.RunStatus.RUNNING, links={"self": "/x"})
+ACCEPTED = api.AcceptedRun(
+    run_id="basic-1", policy="basic", status=run.RunStatus.RUNNING, estimate=ESTIMATE, links={"self": "/x"}
+)
 BEHAVIOR = policy.BehaviorSpec(
     name="B",
     onnx="policies/B.onnx",

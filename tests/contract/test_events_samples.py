@@ -1,6 +1,7 @@
 """The sample events are what they claim to be: each fits the contract of whoever takes it, and they tell one story."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from pipeline.contracts.states import (
 from pipeline.contracts.validation import read_document
 from pipeline.observability import Task
 from pipeline.rules import names
+from pipeline.steps.sweeping import ended_execution
 from tests.fakes.control_stack import sample_event, sample_events
 from tests.fakes.expanded_template import STATE_MACHINE, resources, source
 
@@ -42,12 +44,24 @@ FRESH = {
 }
 
 
+def patterns_for(event: dict[str, Any]) -> list[dict[str, Any]]:
+    patterns = [one["EventPattern"] for one in resources("AWS::Events::Rule").values() if "EventPattern" in one]
+    return [one for one in patterns if event["source"] in one["source"] and event["detail-type"] in one["detail-type"]]
+
+
+def test_the_execution_that_ended_is_what_the_rule_fires_on_and_the_sweeper_reads():
+    event = sample_event("execution_ended")
+    (pattern,) = patterns_for(event)
+    assert event["detail"]["status"] in pattern["detail"]["status"]
+    machine = event["detail"]["stateMachineArn"]
+    assert ended_execution(event, machine) == event["detail"]["executionArn"]
+    assert ended_execution(event, f"{machine}-of-another-stage") is None
+    assert ended_execution(sample_event("schedule"), machine) is None
+
+
 def test_the_dropped_build_is_what_the_rule_fires_on():
     event = sample_event("object_created")
-    (rule,) = resources("AWS::Events::Rule").values()
-    pattern = rule["EventPattern"]
-    assert event["source"] in pattern["source"]
-    assert event["detail-type"] in pattern["detail-type"]
+    (pattern,) = patterns_for(event)
     assert event["detail"]["object"]["key"].startswith(pattern["detail"]["object"]["key"][0]["prefix"])
 
 
@@ -126,5 +140,5 @@ def test_the_bodies_follow_their_contracts():
 def test_the_handlers_of_all_functions_have_an_event_to_be_invoked_with():
     handlers = {one["Handler"].split(".")[0] for one in resources("AWS::Lambda::Function").values()}
     states = {name.split("/")[1] for name in sample_events("states")}
-    assert handlers - states == {"control_read", "control_write", "predict"}
+    assert handlers - states == {"control_read", "control_write", "predict", "sweep_runs"}
     assert source()["Resources"]["PredictFunction"]["Properties"]["Handler"] == "predict.app.handler"

@@ -17,6 +17,7 @@ from tests.fakes.expanded_template import ROOT, resources
 REGION = "us-east-1"
 BUCKET = "gamedojo-test-bucket"
 MACHINE_ROLE = "arn:aws:iam::123456789012:role/machine"
+INSTANCE_TYPES = {"TRAINING_INSTANCE_TYPE": "ml.c7i.2xlarge", "EVALUATION_INSTANCE_TYPE": "ml.c7i.xlarge"}
 PASSING_TIME = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 60, "End": True}}}
 
 
@@ -62,7 +63,7 @@ def sample_events(folder: str) -> list[str]:
 def control_stack() -> Iterator[Stack]:
     credentials = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": REGION}
     with patch.dict("os.environ", credentials), mock_aws():
-        environment = {"BUCKET_NAME": BUCKET, "STATE_MACHINE_ARN": _machine()} | _tables()
+        environment = {"BUCKET_NAME": BUCKET, "STATE_MACHINE_ARN": _machine()} | _tables() | INSTANCE_TYPES
         _bucket()
         _forget_clients()
         with patch.dict("os.environ", environment):
@@ -97,6 +98,7 @@ def _forget_clients() -> None:
     from predict import app as predict
 
     kept = [clients.s3, clients.dynamodb, clients.stepfunctions, clients.sagemaker_runtime]
-    kept += [control_read._runs, control_read._policies, control_write._runs, predict._predictor]
+    kept += [control_read._runs, control_read._policies, control_write._runs, control_write._settings]
+    kept.append(predict._predictor)
     for one in kept:
         one.cache_clear()

@@ -79,6 +79,28 @@ class HistoryEntry:
 
 
 @dataclass(frozen=True)
+class JobCost:
+    """The most that one job can be billed for. Without a price in the list, prices are None."""
+
+    instance_type: str
+    instance_count: int
+    spot: bool
+    max_seconds: int
+    usd_per_hour: float | None = None
+    max_usd: float | None = None
+
+
+@dataclass(frozen=True)
+class CostEstimate:
+    """The most that training and evaluation can cost, in USD; None where a price is not known."""
+
+    training: JobCost
+    evaluation: JobCost
+    max_usd: float | None = None
+    prices: str = ""
+
+
+@dataclass(frozen=True)
 class Run:
     """Everything known about a run. `document` is the API's answer as it came."""
 
@@ -91,6 +113,7 @@ class Run:
     finished_at: datetime | None = None
     source_key: str = ""
     executable: str | None = None
+    estimate: CostEstimate | None = None
     progress: Progress = Progress()
     training_job: Job | None = None
     evaluation_job: Job | None = None
@@ -135,6 +158,7 @@ class CreatedRun:
     run_id: str
     policy: str = ""
     status: str = ""
+    estimate: CostEstimate | None = None
     links: dict[str, str] = field(default_factory=dict)
 
 

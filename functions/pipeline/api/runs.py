@@ -20,8 +20,9 @@ from pipeline.contracts.run import Failure, RunRecord, RunStatus
 from pipeline.contracts.states import ApiEvent
 from pipeline.errors import BuildNotFoundError, NotYetConsistentError, RunNotFoundError
 from pipeline.rules import names
+from pipeline.rules.cost import check_affordable, estimate
 from pipeline.rules.run_options import as_asked, settle
-from pipeline.settings import ControlReadSettings, ControlWriteSettings
+from pipeline.settings import ControlReadSettings, ControlWriteSettings, PriceSettings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -43,7 +44,7 @@ class Runs:
     stepfunctions: "SFNClient"
     state_machine_arn: str
 
-    def start(self, request: TrainingRequest) -> AcceptedRun:
+    def start(self, request: TrainingRequest, prices: PriceSettings) -> AcceptedRun:
         """Start the run that this request describes.
 
         The same request for the same build names the same run, until that has failed: then it is tried again as the
@@ -51,7 +52,11 @@ class Runs:
 
         Raises:
             BuildNotFoundError: the build is not there, or not in this version.
+            InvalidDocumentError: the run could cost more than it may.
         """
+        options, _ = settle(request)
+        cost = estimate(options, prices.training_instance_type, prices.evaluation_instance_type)
+        check_affordable(options, cost)
         head = self.objects.head(request.build.key, request.build.version_id)
         policy = request.policy or _policy_of(request.build.key)
         # What is stored says everything: a build replaced in the meantime must not change what this run trains on.
@@ -67,7 +72,7 @@ class Runs:
         executions.start(self.stepfunctions, self.state_machine_arn, ApiEvent(run_id=run_id, request_key=request_key))
         path = f"/training-runs/{run_id}"
         links = {"self": path, "artifacts": f"{path}/artifacts", "policy": f"/policies/{policy}"}
-        return AcceptedRun(run_id=run_id, policy=policy, status=self._status(run_id), links=links)
+        return AcceptedRun(run_id=run_id, policy=policy, status=self._status(run_id), estimate=cost, links=links)
 
     def get(self, run_id: str) -> RunRecord:
         """One run.

@@ -52,6 +52,8 @@ class JobRequest(Contract):
     instance_count: int
     volume_size_gb: int
     max_runtime_seconds: int
+    max_wait_seconds: int | None = None
+    """Of a spot job: for waiting and running together; None: the job is none."""
 
 
 def create(client: "SageMakerClient", request: JobRequest) -> None:
@@ -174,6 +176,9 @@ def _parameters(request: JobRequest) -> dict[str, Any]:
             {"Key": "policy", "Value": request.policy},
         ],
     }
+    if request.max_wait_seconds is not None:
+        parameters["EnableManagedSpotTraining"] = True
+        parameters["StoppingCondition"]["MaxWaitTimeInSeconds"] = request.max_wait_seconds
     if request.checkpoint_uri is not None:
         parameters["CheckpointConfig"] = {"S3Uri": request.checkpoint_uri, "LocalPath": "/opt/ml/checkpoints"}
     return parameters

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from pipeline.contracts.base import Contract, PolicyName, RunId
+from pipeline.contracts.cost import CostEstimate
 from pipeline.contracts.policy import CurrentPolicy, PolicySpec
 from pipeline.contracts.run import RunStatus
 
@@ -24,6 +25,7 @@ class AcceptedRun(Contract):
     run_id: RunId
     policy: PolicyName
     status: RunStatus
+    estimate: CostEstimate
     links: dict[str, str]
 
 

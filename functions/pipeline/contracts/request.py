@@ -22,6 +22,9 @@ class Instances(Contract):
     instance_count: int = Field(default=1, ge=1, le=20)
     volume_size_gb: int = Field(default=30, ge=1, le=16384)
     max_runtime_seconds: int = Field(default=24 * 3600, ge=60, le=28 * 24 * 3600)
+    spot: bool = Field(
+        default=True, description="train on spare machines, which cost less; one taken away goes on from its checkpoint"
+    )
 
 
 class Evaluation(Contract):
@@ -33,6 +36,7 @@ class Evaluation(Contract):
     success_return: float | None = Field(
         default=None, description="least return of an episode that is a success; left out: what stop.mean_return says"
     )
+    max_runtime_seconds: int = Field(default=2 * 3600, ge=60, le=28 * 24 * 3600)
 
 
 class EndpointRequest(Contract):
@@ -57,6 +61,9 @@ class RunOptions(TrainingJobConfig):
         default=None, description="begin with the best policies of this run, which must have the same networks"
     )
     instances: Instances = Instances()
+    max_cost_usd: float | None = Field(
+        default=None, gt=0, description="the run is refused if training and evaluation could cost more"
+    )
     evaluation: Evaluation = Evaluation()
     endpoint: EndpointRequest = EndpointRequest()
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from pipeline.contracts.base import Contract, PolicyName, RunId
+from pipeline.contracts.cost import CostEstimate
 from pipeline.contracts.notes import SettingNote
 from pipeline.contracts.request import RunOptions
 
@@ -103,6 +104,7 @@ class RunRecord(Contract):
     options: RunOptions
     notes: tuple[SettingNote, ...] = Field(default=(), description="on settings of an ML-Agents trainer file")
     executable: str | None = None
+    estimate: CostEstimate | None = Field(default=None, description="known once the build was inspected")
     progress: Progress = Progress()
     training_job: JobRecord | None = None
     evaluation_job: JobRecord | None = None

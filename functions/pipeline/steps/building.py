@@ -8,15 +8,19 @@ from pipeline.contracts.build import BuildManifest
 from pipeline.contracts.request import RunOptions, TrainingRequest
 from pipeline.contracts.run import RunRecord
 from pipeline.contracts.states import InspectedBuild, RunReference
-from pipeline.contracts.validation import read_document
-from pipeline.errors import BuildNotFoundError, BuildRejectedError
+from pipeline.contracts.validation import InvalidDocumentError, read_document
+from pipeline.errors import BuildNotFoundError, BuildRejectedError, InvalidRequestError
 from pipeline.rules import names
+from pipeline.rules.cost import check_affordable, estimate
 from pipeline.rules.inspection import DAMAGED, inspect
 from pipeline.rules.run_options import settle_with_build
+from pipeline.settings import PriceSettings
 from pipeline.steps.records import entered
 
 
-def inspect_build(run: RunReference, state: str, objects: ObjectStore, runs: RunsTable) -> InspectedBuild:
+def inspect_build(
+    run: RunReference, state: str, prices: PriceSettings, objects: ObjectStore, runs: RunsTable
+) -> InspectedBuild:
     """Write the manifest, and into the record what the run is told by the zip.
 
     gamedojo.json in the zip configures a dropped build; a POSTed request is taken without it. An ML-Agents trainer file
@@ -24,16 +28,22 @@ def inspect_build(run: RunReference, state: str, objects: ObjectStore, runs: Run
 
     Raises:
         BuildRejectedError: the build cannot be trained on.
-        InvalidRequestError: gamedojo.json or the trainer file in the zip cannot be taken, or a recording is missing.
+        InvalidRequestError: gamedojo.json or the trainer file in the zip cannot be taken, a recording is missing, or
+            the run could cost more than it may.
     """
     record = runs.update(run.run_id, lambda known: entered(known, state))
     manifest = _read(run.build_key, record, objects)
     manifest_key = names.run_key(run.run_id, "manifest.json")
     objects.write_document(manifest_key, manifest)
     options, notes = settle_with_build(_asked(record, manifest, objects), manifest)
-    found = {"options": options, "notes": notes or record.notes, "executable": manifest.executable}
+    cost = estimate(options, prices.training_instance_type, prices.evaluation_instance_type)
+    found = {"estimate": cost, "options": options, "notes": notes or record.notes, "executable": manifest.executable}
     runs.update(run.run_id, lambda known: entered(known, state, **found))
     objects.write_document(names.run_key(run.run_id, "options.json"), options)
+    try:
+        check_affordable(options, cost)
+    except InvalidDocumentError as error:
+        raise InvalidRequestError(str(error)) from error
     return InspectedBuild(manifest_key=manifest_key, executable=manifest.executable)
 
 

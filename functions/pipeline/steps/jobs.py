@@ -11,6 +11,7 @@ from pipeline.contracts.run import JobRecord, Progress
 from pipeline.contracts.states import ExtractedCheckpoint, InspectedBuild, JobHandle, JobPoll, RunReference
 from pipeline.errors import DeadlineExceededError, EvaluationFailedError, StepFailedError, TrainingFailedError
 from pipeline.rules import names
+from pipeline.rules.cost import with_price
 from pipeline.rules.failures import job_failure
 from pipeline.rules.statuses import Outlook, job_outlook
 from pipeline.rules.waiting import wait_seconds
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 QUEUE_SECONDS = 6 * 3600
 """How long a job may wait for a machine beside the time that it may run."""
+
+_ENDING_SECONDS = 900
+"""For SageMaker to end a job that has reached a limit of its own, and to say so."""
 
 _ARTIFACT = "model.tar.gz"
 _COUNTS = {"env_steps", "env_steps_limit", "episodes", "iteration"}
@@ -42,7 +46,7 @@ def start_training(
         RunNotFoundError, TrainingFailedError: there is no artifact of the run to begin with.
         CapacityError, ThrottledError, ServiceUnavailableError, PipelineError: SageMaker does not take the job.
     """
-    options = runs.get(run.run_id).options
+    options = with_price(runs.get(run.run_id).options, default_instance_type)
     config = options.training_job()
     environment = config.environment.model_copy(update={"executable": build.executable})
     request = JobRequest(
@@ -60,6 +64,7 @@ def start_training(
         instance_count=options.instances.instance_count,
         volume_size_gb=options.instances.volume_size_gb,
         max_runtime_seconds=options.instances.max_runtime_seconds,
+        max_wait_seconds=options.instances.max_runtime_seconds + QUEUE_SECONDS if options.instances.spot else None,
     )
     return _start(request, state, settings.poll_min_seconds, sagemaker, runs, "training_job")
 
@@ -113,7 +118,7 @@ def start_evaluation(
         instance_type=instance_type,
         instance_count=1,
         volume_size_gb=options.instances.volume_size_gb,
-        max_runtime_seconds=options.instances.max_runtime_seconds,
+        max_runtime_seconds=options.evaluation.max_runtime_seconds,
     )
     return _start(request, state, settings.poll_min_seconds, sagemaker, runs, "evaluation_job")
 
@@ -167,7 +172,7 @@ def _start(
         job_name=request.name,
         wait_seconds=poll_min_seconds,
         started_at_epoch=started,
-        deadline_epoch=started + request.max_runtime_seconds + QUEUE_SECONDS,
+        deadline_epoch=started + request.max_runtime_seconds + QUEUE_SECONDS + _ENDING_SECONDS,
     )
 
 
@@ -201,10 +206,11 @@ def _polled(
 
 def _ended_badly(job: JobDescription, failure: type[StepFailedError]) -> StepFailedError:
     if job.secondary_status == "MaxRuntimeExceeded":
-        less = "a smaller stop.env_steps" if failure is TrainingFailedError else "fewer evaluation.episodes"
+        ours = failure is TrainingFailedError
+        field, less = ("instances", "a smaller stop.env_steps") if ours else ("evaluation", "fewer evaluation.episodes")
         return failure(
             f"The job ran longer than its limit of {job.max_runtime_seconds} s.",
-            f"Raise instances.max_runtime_seconds, or ask for {less}.",
+            f"Raise {field}.max_runtime_seconds, or ask for {less}.",
         )
     if job.status == "Stopped":
         return failure("The job was stopped from outside.", "Start the run again.")

@@ -108,7 +108,7 @@ class StopRule:
     """Training ends when any of these holds; a rule given replaces the default rule whole.
 
     `patience`: iterations in a row that must reach `mean_return`. `no_improvement_env_steps`: without a better mean
-    return. `budget_usd`: spent on the job's instances, at `usd_per_hour` each, or the list's price.
+    return. `budget_usd`: spent on the job's instances, at `usd_per_hour` each.
     """
 
     env_steps: int | None = None
@@ -173,7 +173,6 @@ class TrainingConfig:
     checkpoint_interval_seconds: float = 60.0
     run_as: PlayerUser | None = None
     start_from: Path | None = None
-    instance_type: str | None = None
     instance_count: int = 1
     learns_in: Literal["thread", "process"] = "thread"
 

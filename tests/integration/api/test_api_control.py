@@ -54,6 +54,20 @@ def runs_table(stack) -> RunsTable:
 # ── starting a run ──
 
 
+def test_the_answer_says_what_the_run_may_cost_and_one_that_is_too_dear_starts_nothing(stack):
+    stack.put(BUILD_KEY, b"zip")
+    request = {**REQUEST, "instances": {"max_runtime_seconds": 3600}, "evaluation": {"max_runtime_seconds": 600}}
+    cost = document(call("POST", "/training-runs", request), AcceptedRun, 202).estimate
+    assert cost.max_usd is not None
+    assert cost.training.max_usd is not None
+    assert 0 < cost.training.max_usd < cost.max_usd < 1
+    before = stack.executions()
+    (field,) = problem(call("POST", "/training-runs", {**request, "max_cost_usd": 0.1}), 400).errors
+    assert field.field == "max_cost_usd"
+    assert f"could cost up to {cost.max_usd:.2f} USD" in field.message
+    assert stack.executions() == before
+
+
 def test_a_request_starts_an_execution_named_by_the_run(stack):
     version = stack.put(BUILD_KEY, b"zip")
     accepted = document(call("POST", "/training-runs", {**REQUEST, "seed": 7}), AcceptedRun, 202)

@@ -67,11 +67,16 @@ WITHOUT_PROGRAM = zipped({"readme.txt": b"hello"})
         (WITHOUT_PROGRAM, "BuildRejected", ["no executable", "Linux x86-64"]),
         (WITHOUT_PROGRAM[:60], "BuildRejected", ["no readable zip"]),
         (zipped({"Game.exe": b"MZ", "Game_Data/x": b""}), "BuildRejected", ["Windows build (Game.exe)", "Linux"]),
+        (
+            zipped({"gamedojo.json": b'{"max_cost_usd": 1}', "Game.x86_64": b"#!/bin/sh", "Game_Data/x": b""}),
+            "InvalidRequest",
+            ["max_cost_usd", "could cost up to", "instances.max_runtime_seconds to at most"],
+        ),
         (zipped({"gamedojo.json": b'{"sead": 1}'}), "InvalidRequest", ["gamedojo.json", "sead", "did you mean 'seed'"]),
         (zipped({"gamedojo.json": b"{"}), "InvalidRequest", ["gamedojo.json", "not JSON"]),
         (zipped({"gamedojo.yaml": b"sead: 1"}), "InvalidRequest", ["gamedojo.yaml", "sead", "did you mean 'seed'"]),
     ],
-    ids=["text", "empty", "no program", "cut off", "Windows", "unknown field", "no JSON", "YAML"],
+    ids=["text", "empty", "no program", "cut off", "Windows", "too dear", "unknown field", "no JSON", "YAML"],
 )
 def test_a_bad_zip_is_rejected_in_words_before_anything_is_paid_for(
     stack: PipelineStack, body: bytes, code: str, words: list[str]

@@ -99,11 +99,26 @@ def test_a_posted_request_is_what_the_jobs_are_told(stack: PipelineStack, basic:
     assert json.loads(training["HyperParameters"]["hyperparameters.lr"]) == 0.0003
     assert json.loads(training["HyperParameters"]["seed"]) == 5
     assert training["ResourceConfig"]["InstanceType"] == "ml.m5.large"
-    assert training["StoppingCondition"] == {"MaxRuntimeInSeconds": 600}
+    assert training["EnableManagedSpotTraining"] is True
+    assert training["StoppingCondition"] == {"MaxRuntimeInSeconds": 600, "MaxWaitTimeInSeconds": 600 + 6 * 3600}
+    assert "EnableManagedSpotTraining" not in evaluation
+    assert evaluation["StoppingCondition"] == {"MaxRuntimeInSeconds": 2 * 3600}
     assert json.loads(evaluation["HyperParameters"]["episodes"]) == 7
     assert record.endpoint is not None
     assert record.endpoint.name == f"{PREFIX}-mine-rt"
     assert stack.sagemaker.served_model(record.endpoint.name)["EnableNetworkIsolation"] is True
+
+
+def test_a_request_may_do_without_spot_and_a_budget_is_told_the_price(stack: PipelineStack, basic: bytes) -> None:
+    options = {"instances": {"spot": False}, "stop": {"budget_usd": 2.0, "env_steps": 100}}
+    _, record = stack.run(posted(stack, basic, **options))
+    training = next(iter(stack.sagemaker.jobs.values())).request
+    assert "EnableManagedSpotTraining" not in training
+    assert "MaxWaitTimeInSeconds" not in training["StoppingCondition"]
+    assert record.estimate is not None
+    told = json.loads(training["HyperParameters"]["stop.usd_per_hour"])
+    assert told == record.estimate.training.usd_per_hour
+    assert record.estimate.training.max_usd == pytest.approx(2.0, abs=0.001)
 
 
 def test_a_run_begins_with_the_artifact_of_an_earlier_one(stack: PipelineStack, basic: bytes) -> None:

@@ -131,6 +131,8 @@ def _print_created(created: CreatedRun, *, as_json: bool) -> None:
         print_json({"run_id": created.run_id, "policy": created.policy, "status": created.status})
     else:
         out().print(created.run_id, markup=False, highlight=False, soft_wrap=True)
+        if created.estimate is not None and created.estimate.max_usd is not None:
+            err().print(f"Its jobs cost at most {created.estimate.max_usd:.2f} USD.", highlight=False, soft_wrap=True)
         err().print(f"Follow it with: gamedojo watch {created.run_id}", markup=False, highlight=False, soft_wrap=True)
 
 
