@@ -100,6 +100,10 @@ test-clients: setup .venv-clients/.done ## the aws command line and the SageMake
 	$(call say,Real clients on the local SageMaker service)
 	$(PYTEST) tests/clients
 
+test-faults: setup ## every call to AWS goes wrong in every way, events come twice: the table is docs/faults.md
+	$(call say,Faults)
+	$(PYTEST) tests/faults --fault-table docs/faults.md
+
 format: setup ## rewrite the code in the project's format
 	$(VENV)/ruff format .
 	$(VENV)/ruff check --fix .
@@ -191,4 +195,4 @@ help: ## this list
 
 , := ,
 
-.PHONY: demo local local-down sample-builds test lint test-fast test-rl test-e2e test-functions-312 test-peers test-clients bench-envs format setup schema lock clean help
+.PHONY: demo local local-down sample-builds test lint test-fast test-rl test-e2e test-functions-312 test-peers test-clients test-faults bench-envs format setup schema lock clean help

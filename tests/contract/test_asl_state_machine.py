@@ -30,6 +30,10 @@ LAMBDA_ERRORS = {
 """Those that AWS advises to retry (Step Functions developer guide, "Handle transient Lambda service exceptions")."""
 
 
+ENDED_PROCESS = {"Runtime.ExitError", "Lambda.Unknown", "Sandbox.Timedout", "States.Timeout"}
+"""A Lambda that ended without an answer: out of memory, out of time. Each of ours may be called again."""
+
+
 def transient() -> set[str]:
     return {one.__name__ for one in errors.TransientError.__subclasses__()}
 
@@ -93,7 +97,7 @@ def test_every_task_is_bounded_and_keeps_the_document(name):
 @pytest.mark.parametrize("name", TASKS)
 def test_only_what_is_transient_is_retried_and_never_for_ever(name):
     if name != "FinishRun":
-        assert set(retried(TASKS[name])) <= transient() | LAMBDA_ERRORS
+        assert set(retried(TASKS[name])) <= transient() | LAMBDA_ERRORS | ENDED_PROCESS
     for rule in TASKS[name]["Retry"]:
         assert rule["JitterStrategy"] == "FULL"
         assert rule["MaxDelaySeconds"] <= 900
@@ -102,7 +106,9 @@ def test_only_what_is_transient_is_retried_and_never_for_ever(name):
 
 @pytest.mark.parametrize("name", CAUGHT)
 def test_what_any_lambda_may_meet_is_retried_by_every_state(name):
-    assert {"ThrottledError", "ServiceUnavailableError", *LAMBDA_ERRORS} <= set(retried(TASKS[name]))
+    assert {"ThrottledError", "ServiceUnavailableError", *LAMBDA_ERRORS, *ENDED_PROCESS} <= set(retried(TASKS[name]))
+    (again,) = [rule for rule in TASKS[name]["Retry"] if set(rule["ErrorEquals"]) & ENDED_PROCESS]
+    assert (set(again["ErrorEquals"]), again["MaxAttempts"]) == (ENDED_PROCESS, 2)
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -32,6 +32,7 @@ from pipeline.contracts.run import RunRecord
 from tests.fakes import artifact_archives
 from tests.fakes.control_stack import BUCKET, MACHINE_ROLE, REGION, LambdaContext
 from tests.fakes.expanded_template import STATE_MACHINE, resources
+from tests.fakes.faulty_clients import CrashError, Faults, FaultyClient
 from tests.fakes.sagemaker_double import SageMakerDouble
 
 PREFIX = "gamedojo-test"
@@ -80,6 +81,10 @@ class PipelineStack:
     """Seconds of every Wait state and of every retry."""
     broken: dict[str, list[Exception]] = field(default_factory=dict)
     """Errors that a state's Lambda raises instead of doing its work, by state, in order."""
+    faults: Faults = field(default_factory=Faults)
+    """What goes wrong between the Lambdas and AWS."""
+    turn: Callable[[str, str], None] = lambda execution, state: None
+    """Called with the execution's ARN before each task, which begins when it returns."""
 
     def put(self, key: str, body: bytes) -> dict[str, Any]:
         """Drop an object; answers the event that EventBridge makes of it."""
@@ -131,6 +136,22 @@ class PipelineStack:
         answer = self.sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10)
         return [json.loads(json.loads(message["Body"])["Message"]) for message in answer.get("Messages", [])]
 
+    def published(self) -> list[dict[str, Any]]:
+        """Every message that was published and not yet read, with its `deduplication_id`."""
+        found = []
+        while answer := self.sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10).get("Messages"):
+            envelopes = [json.loads(one["Body"]) for one in answer]
+            found += [
+                {
+                    "message": json.loads(one["Message"]),
+                    "deduplication_id": one["MessageAttributes"]["deduplication_id"]["Value"],
+                }
+                for one in envelopes
+            ]
+            for one in answer:
+                self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=one["ReceiptHandle"])
+        return found
+
     def read(self, key: str) -> bytes:
         body: bytes = self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
         return body
@@ -173,8 +194,10 @@ def pipeline_stack() -> Iterator[PipelineStack]:
             "sns": sns,
             "stepfunctions": sfn,
         }
+        faults = Faults()
         for name, client in made.items():
-            kept.enter_context(patch.object(clients, name, lambda client=client: client))
+            faulty = FaultyClient(client, name, faults)
+            kept.enter_context(patch.object(clients, name, lambda faulty=faulty: faulty))
         stack = PipelineStack(
             queue_url,
             sagemaker,
@@ -184,6 +207,7 @@ def pipeline_stack() -> Iterator[PipelineStack]:
             s3,
             sfn,
             sqs,
+            faults=faults,
         )
         sagemaker.on_completed = stack.leave_artifact
         for patched in _interpreter(stack):
@@ -198,6 +222,8 @@ def _interpreter(stack: PipelineStack) -> list[Any]:
         backend: Any, function_name: str, qualifier: Any, body: Any, headers: Any, response_headers: Any
     ) -> bytes | str:
         event = json.loads(body)
+        stack.turn(event["execution_arn"], event["state"])
+        stack.faults.enter(event["execution_arn"], event["state"])
         try:
             if stack.broken.get(event["state"]):
                 raise stack.broken[event["state"]].pop(0)
@@ -206,6 +232,9 @@ def _interpreter(stack: PipelineStack) -> list[Any]:
         except Exception as error:  # as the Lambda runtime does
             response_headers["x-amz-function-error"] = "Unhandled"
             return json.dumps({"errorMessage": str(error), "errorType": type(error).__name__}).encode()
+        except CrashError:
+            response_headers["x-amz-function-error"] = "Unhandled"
+            return json.dumps({"errorMessage": "signal: killed", "errorType": "Runtime.ExitError"}).encode()
 
     def pause(seconds: float) -> None:
         stack.pauses.append(seconds)
