@@ -18,5 +18,6 @@ def handler(task: Task) -> JobPoll:
         task.state,
         settings.poll_min_seconds,
         clients.sagemaker(),
+        clients.logs(),
         RunsTable(clients.dynamodb(), settings.runs_table),
     )

@@ -74,6 +74,7 @@ class PipelineStack:
     s3: Any
     sfn: Any
     sqs: Any
+    logs: Any
     machine_arn: str = ""
     returns: list[float] = field(default_factory=lambda: [0.93])
     """Mean return of each evaluation, in order; the last one stays."""
@@ -122,6 +123,16 @@ class PipelineStack:
 
     def newest(self) -> RunRecord:
         return max(self.runs.list(limit=100).runs, key=lambda record: record.created_at)
+
+    def print(self, job_name: str, *lines: str) -> None:
+        """What a job's first host says."""
+        group, stream = "/aws/sagemaker/TrainingJobs", f"{job_name}/algo-1-1"
+        with contextlib.suppress(self.logs.exceptions.ResourceAlreadyExistsException):
+            self.logs.create_log_group(logGroupName=group)
+        self.logs.create_log_stream(logGroupName=group, logStreamName=stream)
+        moment = int(time.time() * 1000)
+        events = [{"timestamp": moment, "message": line} for line in lines]
+        self.logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
 
     def sweep(self, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """What SweepRuns answers to the schedule, or to another event."""
@@ -186,6 +197,7 @@ def pipeline_stack() -> Iterator[PipelineStack]:
         sagemaker = SageMakerDouble()
         runtime = RuntimeDouble(sagemaker)
         s3, dynamodb, sns, sfn, sqs = (boto3.client(name) for name in ("s3", "dynamodb", "sns", "stepfunctions", "sqs"))
+        logs = boto3.client("logs")
         made = {
             "sagemaker": sagemaker,
             "sagemaker_runtime": runtime,
@@ -193,6 +205,7 @@ def pipeline_stack() -> Iterator[PipelineStack]:
             "dynamodb": dynamodb,
             "sns": sns,
             "stepfunctions": sfn,
+            "logs": logs,
         }
         faults = Faults()
         for name, client in made.items():
@@ -207,6 +220,7 @@ def pipeline_stack() -> Iterator[PipelineStack]:
             s3,
             sfn,
             sqs,
+            logs,
             faults=faults,
         )
         sagemaker.on_completed = stack.leave_artifact

@@ -11,6 +11,7 @@ from botocore.config import Config
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
@@ -55,6 +56,12 @@ def sagemaker_runtime() -> "SageMakerRuntimeClient":
 def stepfunctions() -> "SFNClient":
     """Executions."""
     return boto3.client("stepfunctions", config=_CONFIG)
+
+
+@cache
+def logs() -> "CloudWatchLogsClient":
+    """What jobs print."""
+    return boto3.client("logs", config=_CONFIG)
 
 
 @cache

@@ -6,15 +6,10 @@ from typing import NamedTuple
 
 from pipeline import errors
 from pipeline.contracts.run import Failure
+from pipeline.rules.job_failures import RETRYABLE
+from pipeline.rules.redaction import redact
 
 _CODED = re.compile(r"\[(?P<code>[A-Za-z0-9]+)\] (?P<cause>.*)", re.DOTALL)
-_CONTAINER_FAILURE = re.compile(r"\[(?P<code>[A-Za-z0-9]+)\] (?P<cause>.*?) Remedy: (?P<remedy>.*)", re.DOTALL)
-"""What `container/` writes to /opt/ml/output/failure, wherever SageMaker puts it into FailureReason."""
-
-_EXIT_CODE = re.compile(r",? ?exit code: (?P<code>\d+)\s*$")
-"""SageMaker appends it to what the container wrote."""
-
-_KILLED = "137"  # 128 + SIGKILL; inside a job, that is the kernel's out-of-memory killer
 
 
 class _Words(NamedTuple):
@@ -23,7 +18,6 @@ class _Words(NamedTuple):
     remedy: str
 
 
-_SEE_LOG = "See the job's log in CloudWatch Logs."
 _AGAIN = "Start the run again; if it lasts, see the log of the step."
 _STEP_FUNCTIONS = {
     "States.Timeout": _Words("Timeout", "A step of ours took longer than it may.", _AGAIN),
@@ -37,32 +31,19 @@ _STEP_FUNCTIONS = {
 """Errors that Step Functions and Lambda name themselves (their developer guides, "Error names" and "Errors")."""
 
 
-def job_failure(reason: str) -> tuple[str, str]:
-    """Cause and remedy in a job's FailureReason.
-
-    The cause keeps a code in front (`[BuildCrashed] …`), where `classify` finds it again.
-    """
-    if match := _CONTAINER_FAILURE.search(reason):
-        return f"[{match['code']}] {match['cause']}", _EXIT_CODE.sub("", match["remedy"]).strip()
-    if (ended := _EXIT_CODE.search(reason)) and ended["code"] == _KILLED:
-        return "[OutOfMemory] The job was killed, most likely out of memory.", (
-            "Choose a larger instances.instance_type, or a smaller environment.num_builds."
-        )
-    if reason.startswith("CapacityError"):
-        return f"[Capacity] AWS has no machine of this type free: {reason}", (
-            "Start the run again later, or choose another instances.instance_type."
-        )
-    return reason or "The job failed without saying why.", _SEE_LOG
-
-
 def classify(state: str, error: str, cause: str) -> Failure:
-    """What is written into the run record.
+    """What is written into the run record, without anything secret.
 
     Args:
         state: the state that failed.
         error: the error's name, as Step Functions caught it.
         cause: the Lambda's error as JSON (`errorType`, `errorMessage`), or any text.
     """
+    found = _classified(state, error, cause)
+    return found.model_copy(update={"cause": redact(found.cause), "remedy": redact(found.remedy)})
+
+
+def _classified(state: str, error: str, cause: str) -> Failure:
     if words := _STEP_FUNCTIONS.get(error):
         return Failure(code=words.code, state=state, cause=words.cause, remedy=words.remedy, retryable=True)
     message, kind = _message(cause), getattr(errors, error, None)
@@ -76,12 +57,13 @@ def classify(state: str, error: str, cause: str) -> Failure:
     text, _, remedy = message.partition(" Remedy: ")
     coded = _CODED.fullmatch(text)
     own_code = "Internal" if kind is errors.PipelineError else kind.code()
+    code = coded["code"] if coded else own_code
     return Failure(
-        code=coded["code"] if coded else own_code,
+        code=code,
         state=state,
         cause=coded["cause"] if coded else text,
         remedy=remedy or kind.default_remedy,
-        retryable=issubclass(kind, errors.TransientError),
+        retryable=issubclass(kind, errors.TransientError) or code in RETRYABLE,
     )
 
 

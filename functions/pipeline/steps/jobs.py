@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
-from pipeline.aws import training_jobs
+from pipeline.aws import job_logs, training_jobs
 from pipeline.aws.runs_table import RunsTable
 from pipeline.aws.training_jobs import JobDescription, JobRequest
 from pipeline.contracts.job import EvaluationJobConfig, to_hyperparameters
@@ -12,13 +12,14 @@ from pipeline.contracts.states import ExtractedCheckpoint, InspectedBuild, JobHa
 from pipeline.errors import DeadlineExceededError, EvaluationFailedError, StepFailedError, TrainingFailedError
 from pipeline.rules import names
 from pipeline.rules.cost import with_price
-from pipeline.rules.failures import job_failure
+from pipeline.rules.job_failures import is_explained, job_failure
 from pipeline.rules.statuses import Outlook, job_outlook
 from pipeline.rules.waiting import wait_seconds
 from pipeline.settings import JobSettings
 from pipeline.steps.records import entered, now
 
 if TYPE_CHECKING:
+    from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_sagemaker import SageMakerClient
 
 QUEUE_SECONDS = 6 * 3600
@@ -124,7 +125,13 @@ def start_evaluation(
 
 
 def check_training(
-    run: RunReference, job: JobHandle, state: str, poll_min_seconds: int, sagemaker: "SageMakerClient", runs: RunsTable
+    run: RunReference,
+    job: JobHandle,
+    state: str,
+    poll_min_seconds: int,
+    sagemaker: "SageMakerClient",
+    logs: "CloudWatchLogsClient",
+    runs: RunsTable,
 ) -> JobPoll:
     """Look at the training job, and copy its metrics into the run record.
 
@@ -138,11 +145,17 @@ def check_training(
         run.run_id,
         lambda known: entered(known, state, training_job=_record(description), progress=progress or known.progress),
     )
-    return _polled(run, job, description, poll_min_seconds, TrainingFailedError)
+    return _polled(run, job, description, poll_min_seconds, TrainingFailedError, logs)
 
 
 def check_evaluation(
-    run: RunReference, job: JobHandle, state: str, poll_min_seconds: int, sagemaker: "SageMakerClient", runs: RunsTable
+    run: RunReference,
+    job: JobHandle,
+    state: str,
+    poll_min_seconds: int,
+    sagemaker: "SageMakerClient",
+    logs: "CloudWatchLogsClient",
+    runs: RunsTable,
 ) -> JobPoll:
     """Look at the evaluation job.
 
@@ -152,7 +165,7 @@ def check_evaluation(
     """
     description = training_jobs.describe(sagemaker, job.job_name)
     runs.update(run.run_id, lambda known: entered(known, state, evaluation_job=_record(description)))
-    return _polled(run, job, description, poll_min_seconds, EvaluationFailedError)
+    return _polled(run, job, description, poll_min_seconds, EvaluationFailedError, logs)
 
 
 def _start(
@@ -182,10 +195,11 @@ def _polled(
     description: JobDescription,
     poll_min_seconds: int,
     failure: type[StepFailedError],
+    logs: "CloudWatchLogsClient",
 ) -> JobPoll:
     outlook = job_outlook(description.status)
     if outlook is Outlook.FAILED:
-        raise _ended_badly(description, failure)
+        raise _ended_badly(description, failure, logs)
     moment = now().timestamp()
     if outlook is Outlook.WAIT and moment > job.deadline_epoch:
         raise DeadlineExceededError(
@@ -204,7 +218,7 @@ def _polled(
     )
 
 
-def _ended_badly(job: JobDescription, failure: type[StepFailedError]) -> StepFailedError:
+def _ended_badly(job: JobDescription, failure: type[StepFailedError], logs: "CloudWatchLogsClient") -> StepFailedError:
     if job.secondary_status == "MaxRuntimeExceeded":
         ours = failure is TrainingFailedError
         field, less = ("instances", "a smaller stop.env_steps") if ours else ("evaluation", "fewer evaluation.episodes")
@@ -212,9 +226,17 @@ def _ended_badly(job: JobDescription, failure: type[StepFailedError]) -> StepFai
             f"The job ran longer than its limit of {job.max_runtime_seconds} s.",
             f"Raise {field}.max_runtime_seconds, or ask for {less}.",
         )
+    if job.secondary_status == "MaxWaitTimeExceeded":
+        return failure(
+            "[Capacity] Spot machines were not to be had, or were taken away, for longer than the job may wait.",
+            "Start the run again with instances.spot false, or choose another instances.instance_type.",
+        )
     if job.status == "Stopped":
         return failure("The job was stopped from outside.", "Start the run again.")
-    return failure(*job_failure(job.failure_reason))
+    log = "" if is_explained(job.failure_reason) else job_logs.tail(logs, job.name)
+    found = job_failure(job.failure_reason, log)
+    # The code goes in front, where `failures.classify` finds it again.
+    return failure(f"[{found.code}] {found.cause}" if found.code else found.cause, found.remedy)
 
 
 def _progress(metrics: Mapping[str, float]) -> Progress | None:

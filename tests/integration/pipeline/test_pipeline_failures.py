@@ -11,6 +11,7 @@ from botocore.exceptions import EndpointConnectionError
 from pipeline import errors
 from pipeline.contracts.run import RunRecord, RunStatus
 from tests.fakes.artifact_archives import evaluation_files, invocation_answer, tar_gz, training_files, with_manifest
+from tests.fakes.faulty_clients import Call
 from tests.fakes.pipeline_stack import PREFIX, PipelineStack
 from tests.fakes.run_documents import CHAIN
 from tests.fakes.sagemaker_double import COMPLETED, IN_PROGRESS, refused
@@ -136,7 +137,7 @@ FAILURE = "AlgorithmError: [BuildCrashed] The build ended with signal 11. Remedy
     ("ended", "code", "words"),
     [
         ({"TrainingJobStatus": "Failed", "FailureReason": FAILURE}, "BuildCrashed", ["signal 11", "on a desktop."]),
-        ({"TrainingJobStatus": "Failed", "FailureReason": "InternalServerError"}, None, ["InternalServerError"]),
+        ({"TrainingJobStatus": "Failed", "FailureReason": "InternalServerError"}, "Platform", ["InternalServerError"]),
         ({"TrainingJobStatus": "Failed"}, None, ["without saying why", "log"]),
         (
             {"TrainingJobStatus": "Failed", "FailureReason": "AlgorithmError: , exit code: 137"},
@@ -144,6 +145,11 @@ FAILURE = "AlgorithmError: [BuildCrashed] The build ended with signal 11. Remedy
             ["memory"],
         ),
         ({"TrainingJobStatus": "Stopped"}, None, ["stopped from outside"]),
+        (
+            {"TrainingJobStatus": "Stopped", "SecondaryStatus": "MaxWaitTimeExceeded"},
+            "Capacity",
+            ["Spot machines", "instances.spot false"],
+        ),
         ({"TrainingJobStatus": "Deleting"}, None, []),
         (
             {"TrainingJobStatus": "Stopped", "SecondaryStatus": "MaxRuntimeExceeded"},
@@ -162,6 +168,28 @@ def test_a_training_job_that_ends_badly_ends_the_run(
     assert record.training_job is not None
     assert record.training_job.status == bad["TrainingJobStatus"]
     assert len(stack.sagemaker.jobs) == 1
+
+
+def test_where_sagemaker_says_little_the_end_of_the_log_tells_why(stack: PipelineStack, basic: bytes) -> None:
+    def script(step: str, request: dict[str, Any]) -> list[dict[str, Any]]:
+        name = request["TrainingJobName"]
+        stack.print(name, "Starting.", "OSError: [Errno 28] No space left on device: '/opt/ml/model/weights'", "Ended.")
+        stack.print(f"{name}0", "MemoryError, in another job's log")
+        bad = {"TrainingJobStatus": "Failed", "SecondaryStatus": "Failed"}
+        return [IN_PROGRESS, bad | {"FailureReason": "AlgorithmError: , exit code: 1"}]
+
+    stack.sagemaker.script = script
+    record = failed(stack, stack.put("builds/basic.zip", basic))
+    expect(record, "DiskFull", "CheckTraining", "No space left on device", "instances.volume_size_gb")
+
+
+def test_a_log_that_cannot_be_read_hides_nothing(stack: PipelineStack, basic: bytes) -> None:
+    bad = {"TrainingJobStatus": "Failed", "SecondaryStatus": "Failed", "FailureReason": "AlgorithmError: odd"}
+    stack.sagemaker.script = lambda step, request: [bad]
+    for operation in ("describe_log_streams", "get_log_events"):
+        stack.faults.planned[Call("CheckTraining", "logs", operation, 0)] = "access denied"
+    record = failed(stack, stack.put("builds/basic.zip", basic))
+    expect(record, "TrainingFailed", "CheckTraining", "AlgorithmError: odd")
 
 
 @pytest.mark.parametrize(

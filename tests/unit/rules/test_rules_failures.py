@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import errors
-from pipeline.rules.failures import classify, job_failure
+from pipeline.rules.failures import classify
+from pipeline.rules.job_failures import job_failure
 
 WRITTEN = (
     "[BuildCrashed] The build ended with signal 11 (SIGSEGV). Last lines of its log: 'boom' "
@@ -28,37 +29,6 @@ def pipeline_errors() -> list[type[errors.PipelineError]]:
     return found
 
 
-@pytest.mark.parametrize("template", ["AlgorithmError: {}, exit code: 1", "AlgorithmError: {} , exit code: 134", "{}"])
-def test_the_containers_words_are_found_in_sagemakers_reason(template):
-    cause, remedy = job_failure(template.format(WRITTEN))
-    assert cause.startswith("[BuildCrashed] The build ended with signal 11")
-    assert remedy == "Play the build on Linux."
-
-
-def test_the_containers_words_may_have_lines():
-    cause, remedy = job_failure("AlgorithmError: [NanReward] One.\nTwo. Remedy: Three.\nFour., exit code: 1")
-    assert (cause, remedy) == ("[NanReward] One.\nTwo.", "Three.\nFour.")
-
-
-def test_a_container_that_was_killed_ran_out_of_memory():
-    cause, remedy = job_failure("AlgorithmError: , exit code: 137")
-    assert cause.startswith("[OutOfMemory]")
-    assert "instance_type" in remedy
-
-
-@pytest.mark.parametrize("reason", ["", "InternalServerError: We encountered an internal error.", "AlgorithmError: x"])
-def test_what_nobody_foresaw_is_shown_as_it_is(reason):
-    cause, remedy = job_failure(reason)
-    assert cause == (reason or "The job failed without saying why.")
-    assert "log" in remedy
-
-
-def test_no_machine_of_a_type_is_not_the_builds_fault():
-    cause, remedy = job_failure("CapacityError: Unable to provision requested ML compute capacity.")
-    assert cause.startswith("[Capacity]")
-    assert "instance_type" in remedy
-
-
 @pytest.mark.parametrize("kind", pipeline_errors(), ids=lambda kind: kind.__name__)
 def test_each_error_of_ours_keeps_code_cause_and_remedy(kind):
     failure = classify("CheckTraining", kind.__name__, by_lambda(kind("It broke.", "Mend it.")))
@@ -68,7 +38,8 @@ def test_each_error_of_ours_keeps_code_cause_and_remedy(kind):
 
 
 def test_the_jobs_own_code_comes_through_to_the_user():
-    error = errors.TrainingFailedError(*job_failure(f"AlgorithmError: {WRITTEN}, exit code: 1"))
+    found = job_failure(f"AlgorithmError: {WRITTEN}, exit code: 1")
+    error = errors.TrainingFailedError(f"[{found.code}] {found.cause}", found.remedy)
     failure = classify("CheckTraining", "TrainingFailedError", by_lambda(error))
     assert failure.code == "BuildCrashed"
     assert failure.cause.startswith("The build ended with signal 11")
@@ -108,6 +79,6 @@ def test_nothing_that_step_functions_can_say_breaks_the_telling(state, error, ca
 
 @given(st.text())
 def test_nothing_that_sagemaker_can_say_breaks_the_telling(reason):
-    cause, remedy = job_failure(reason)
+    _, cause, remedy, _ = job_failure(reason)
     assert cause
     assert remedy
