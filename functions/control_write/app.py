@@ -1,4 +1,4 @@
-"""The control API's writing routes: start a run, get a place to upload a build to."""
+"""The control API's writing routes: start a run, cancel one, get a place to upload a build to."""
 
 from functools import cache
 from http import HTTPStatus
@@ -21,6 +21,13 @@ handler = make_handler(app)
 def start_run() -> Response[str]:
     """Start the run that the body describes."""
     return answer(_runs().start(read_body(app, TrainingRequest), _settings()), HTTPStatus.ACCEPTED)
+
+
+@app.delete("/training-runs/<run_id>")
+def cancel_run(run_id: str) -> Response[str]:
+    """End a run. 202 while what it made is being taken back, 200 for one that is over."""
+    record = _runs().cancel(run_id)
+    return answer(record, HTTPStatus.ACCEPTED if record.is_open else HTTPStatus.OK)
 
 
 @app.post("/builds")

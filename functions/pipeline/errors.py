@@ -23,7 +23,8 @@ PipelineError
     ├── ArtifactInvalidError         model.tar.gz is incomplete or altered
     ├── ModelError                   the endpoint's container failed on a request
     ├── DeadlineExceededError        our own bound on a wait
-    └── ExecutionEndedError          the execution ended beside FinishRun
+    ├── ExecutionEndedError          the execution ended beside FinishRun
+    └── RunEndedError                a state found that its run is over: it was cancelled
 """
 
 from typing import ClassVar
@@ -153,3 +154,9 @@ class ExecutionEndedError(StepFailedError):
     """The run's execution ended without FinishRun: stopped by somebody, timed out, or lost."""
 
     default_remedy = "Start the run again, unless it was stopped on purpose."
+
+
+class RunEndedError(StepFailedError):
+    """A state found that its run is over: somebody has cancelled it."""
+
+    default_remedy = "Start a new run."

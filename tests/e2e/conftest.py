@@ -24,7 +24,7 @@ from local.aws import client_arguments, isolated_session
 from local.processes import kill, survivors
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-FINAL = ("SUCCEEDED", "KEPT", "FAILED")
+FINAL = ("SUCCEEDED", "KEPT", "FAILED", "CANCELLED")
 SECRET = "this-must-not-reach-a-function"
 
 

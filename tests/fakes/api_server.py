@@ -149,7 +149,7 @@ def _handler_for(api: FakeApi) -> type[BaseHTTPRequestHandler]:
                 payload, self.close_connection = payload[: answer.cut_after_bytes], True
             self.wfile.write(payload)
 
-        do_GET = do_POST = do_PUT = answer_it  # noqa: N815
+        do_GET = do_POST = do_PUT = do_DELETE = answer_it  # noqa: N815
 
         def log_message(self, format: str, *arguments: object) -> None:
             """Quiet."""

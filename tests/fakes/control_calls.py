@@ -1,6 +1,7 @@
 """Calling the control API as API Gateway does, and reading what it answers."""
 
 import json
+import re
 from typing import Any
 
 from control_read.app import handler as read_handler
@@ -8,9 +9,11 @@ from control_write.app import handler as write_handler
 from pipeline.contracts.problem import Problem
 from tests.fakes.control_stack import LambdaContext, sample_event
 
+_WRITING = re.compile("POST /training-runs|POST /builds|DELETE /training-runs/[^/]+")
+
 
 def call(method: str, path: str, body: Any = None, query: dict[str, str] | None = None, **more: Any) -> Any:
-    """As API Gateway calls: the write function has the two POST routes, the read function everything else."""
+    """As API Gateway calls: the write function has the routes that change something, the read function all else."""
     event = sample_event("control/get_policies") | {
         "httpMethod": method,
         "path": path,
@@ -19,7 +22,7 @@ def call(method: str, path: str, body: Any = None, query: dict[str, str] | None 
         "multiValueQueryStringParameters": {name: [text] for name, text in query.items()} if query else None,
         "pathParameters": None,
     }
-    handler = write_handler if method == "POST" and path in {"/training-runs", "/builds"} else read_handler
+    handler = write_handler if _WRITING.fullmatch(f"{method} {path}") else read_handler
     return handler(event | more, LambdaContext())
 
 

@@ -106,15 +106,21 @@ class PipelineStack:
         arn = self.sfn.start_execution(
             stateMachineArn=self.machine_arn, name=str(uuid.uuid4()), input=json.dumps(document)
         )["executionArn"]
-        deadline = time.monotonic() + 60
-        while (execution := self.sfn.describe_execution(executionArn=arn))["status"] == "RUNNING":
-            assert time.monotonic() < deadline, "the execution does not end"
-            time.sleep(0.01)
+        self.wait_for_executions()
+        execution = self.sfn.describe_execution(executionArn=arn)
         history = self.sfn.get_execution_history(executionArn=arn, maxResults=1000)["events"]
         entered = [
             event["stateEnteredEventDetails"]["name"] for event in history if "stateEnteredEventDetails" in event
         ]
         return dict(execution) | {"states": entered}
+
+    def wait_for_executions(self) -> None:
+        """Until none runs any more."""
+        deadline = time.monotonic() + 60
+        running = {"stateMachineArn": self.machine_arn, "statusFilter": "RUNNING"}
+        while self.sfn.list_executions(**running)["executions"]:
+            assert time.monotonic() < deadline, "an execution does not end"
+            time.sleep(0.01)
 
     def run(self, document: Any) -> tuple[dict[str, Any], RunRecord]:
         """Run the machine to its end, and the record of the newest run."""

@@ -103,6 +103,10 @@ class GamedojoClient:
                 return
             token = page.next_token
 
+    def cancel(self, run_id: str) -> Run:
+        """End a run, whatever it is doing; one that is over stays as it was. May be repeated."""
+        return _run(self._control("DELETE", f"/training-runs/{_segment(run_id)}"))
+
     def artifacts(self, run_id: str) -> dict[str, str]:
         """The run's files: name to a URL that is valid for a while."""
         document = self._control("GET", f"/training-runs/{_segment(run_id)}/artifacts")

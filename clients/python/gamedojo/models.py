@@ -6,7 +6,8 @@ from typing import Any
 
 RUNNING = "RUNNING"
 FAILED = "FAILED"
-FINAL_STATUSES = frozenset({"SUCCEEDED", "KEPT", FAILED})
+CANCELLED = "CANCELLED"
+FINAL_STATUSES = frozenset({"SUCCEEDED", "KEPT", FAILED, CANCELLED})
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,11 @@ class Run:
     def has_failed(self) -> bool:
         """True when the run failed; `failure` says why."""
         return self.status == FAILED
+
+    @property
+    def was_cancelled(self) -> bool:
+        """True when somebody ended the run."""
+        return self.status == CANCELLED
 
     def elapsed_seconds(self, now: datetime | None = None) -> float:
         """Seconds from the run's creation to its end, or to `now`; never negative, whatever the clocks say."""

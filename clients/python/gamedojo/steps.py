@@ -7,7 +7,7 @@ from typing import Literal
 
 from gamedojo.models import HistoryEntry, Run
 
-StepStatus = Literal["done", "active", "failed", "skipped", "pending"]
+StepStatus = Literal["done", "active", "failed", "cancelled", "skipped", "pending"]
 
 STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Admit the run", ("Accepted", "AdmitRun")),
@@ -85,6 +85,8 @@ def _was_entered(label: str, entered: dict[str, datetime], index: int, reached: 
 def _status(run: Run, label: str, failed: str, *, is_present: bool, is_entered: bool) -> StepStatus:
     if run.has_failed and label == failed:
         return "failed"
+    if run.was_cancelled and is_present:
+        return "cancelled"
     if run.is_final:
         return "done" if is_entered else "skipped"
     if is_present:

@@ -51,6 +51,8 @@ def outcome_text(run: Run) -> str:
         return "\n".join(lines)
     if run.has_failed:
         return "Failed; the record does not say why. Look at the run's log."
+    if run.was_cancelled:
+        return "Cancelled. What the run had started is stopped; what it had written stays."
     return "\n".join([*_evaluation_lines(run), *_service_lines(run)]) or f"Ended as {run.status}."
 
 

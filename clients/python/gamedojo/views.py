@@ -19,10 +19,17 @@ from gamedojo.models import Progress, Run
 from gamedojo.steps import Step, steps_of
 from gamedojo.texts import duration_text, outcome_text, return_text, seconds_left, steps_text
 
-STATUS_STYLES = {"SUCCEEDED": "bold green", "KEPT": "bold yellow", "FAILED": "bold red"}
-_STEP_STYLES = {"done": "green", "active": "bold cyan", "failed": "bold red", "skipped": "dim", "pending": "dim"}
-_MARKS = {"done": "✓", "failed": "✗", "skipped": "-", "pending": "·"}
-_ASCII_MARKS = {"done": "x", "failed": "!", "skipped": "-", "pending": "."}
+STATUS_STYLES = {"SUCCEEDED": "bold green", "KEPT": "bold yellow", "FAILED": "bold red", "CANCELLED": "bold yellow"}
+_STEP_STYLES = {
+    "done": "green",
+    "active": "bold cyan",
+    "failed": "bold red",
+    "cancelled": "yellow",
+    "skipped": "dim",
+    "pending": "dim",
+}
+_MARKS = {"done": "✓", "failed": "✗", "cancelled": "■", "skipped": "-", "pending": "·"}
+_ASCII_MARKS = {"done": "x", "failed": "!", "cancelled": "=", "skipped": "-", "pending": "."}
 
 
 class WatchView(Protocol):

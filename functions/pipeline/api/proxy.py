@@ -26,7 +26,7 @@ from pipeline.rules.run_options import read_request
 
 CONTROL_ROUTES: dict[str, tuple[str, ...]] = {
     "/training-runs": ("GET", "POST"),
-    "/training-runs/{run_id}": ("GET",),
+    "/training-runs/{run_id}": ("GET", "DELETE"),
     "/training-runs/{run_id}/artifacts": ("GET",),
     "/builds": ("POST",),
     "/policies": ("GET",),

@@ -1,4 +1,4 @@
-"""The control API's runs: start one, find it, list its artifacts.
+"""The control API's runs: start one, find it, cancel it, list its artifacts.
 
 A run begins when its execution starts; its record is written a moment later, by AdmitRun. In between, the stored
 request and the execution of the same name are the record.
@@ -7,6 +7,7 @@ request and the execution of the same name are the record.
 import itertools
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from pipeline.errors import BuildNotFoundError, NotYetConsistentError, RunNotFou
 from pipeline.rules import names
 from pipeline.rules.cost import check_affordable, estimate
 from pipeline.rules.run_options import as_asked, settle
+from pipeline.rules.runs import cancelled
 from pipeline.settings import ControlReadSettings, ControlWriteSettings, PriceSettings
 
 if TYPE_CHECKING:
@@ -47,8 +49,8 @@ class Runs:
     def start(self, request: TrainingRequest, prices: PriceSettings) -> AcceptedRun:
         """Start the run that this request describes.
 
-        The same request for the same build names the same run, until that has failed: then it is tried again as the
-        next attempt, which two equal requests at once name alike, too.
+        The same request for the same build names the same run, until that has failed or was cancelled: then it is tried
+        again as the next attempt, which two equal requests at once name alike, too.
 
         Raises:
             BuildNotFoundError: the build is not there, or not in this version.
@@ -88,6 +90,27 @@ class Runs:
         except RunNotFoundError:
             return self._accepted(run_id)
 
+    def cancel(self, run_id: str) -> RunRecord:
+        """End the run, whatever it is doing; what it has made is taken back by the sweeper, which is told of its end.
+
+        First the record says so, then the execution is stopped: a state that is at work meanwhile finds its run over.
+
+        Returns:
+            The record. It is open until what was made is taken back; a run that was over stays as it was.
+
+        Raises:
+            RunNotFoundError: no run has this id.
+            NotYetConsistentError: it was accepted, and is not visible yet.
+            ThrottledError, ServiceUnavailableError: AWS could not answer; the call may be repeated.
+        """
+        record = self.get(run_id)
+        if not record.status.is_final:
+            self.table.admit(record)  # does nothing unless AdmitRun has not come so far, and will find this one
+            record = self.table.update(run_id, lambda known: cancelled(known, datetime.now(UTC)))
+        if record.status is RunStatus.CANCELLED and record.is_open:
+            executions.stop(self.stepfunctions, record.execution_arn)
+        return record
+
     def artifacts(self, run_id: str) -> ArtifactLinks:
         """Presigned URLs of what the run has made so far.
 
@@ -101,7 +124,7 @@ class Runs:
     def _has_failed(self, run_id: str) -> bool:
         """Whether there is such a run, and nothing will come of it any more."""
         try:
-            return self.table.get(run_id).status is RunStatus.FAILED
+            return self.table.get(run_id).status in {RunStatus.FAILED, RunStatus.CANCELLED}
         except RunNotFoundError:
             execution = executions.describe(self.stepfunctions, self.state_machine_arn, run_id)
             return execution is not None and execution.status not in ("RUNNING", "SUCCEEDED")

@@ -50,6 +50,21 @@ def start(client: "SFNClient", state_machine_arn: str, event: ApiEvent) -> str:
     return answer["executionArn"]
 
 
+def stop(client: "SFNClient", arn: str) -> None:
+    """Stop the execution; one that has ended, or never was, is left alone.
+
+    Raises:
+        ThrottledError: Step Functions asks for a pause.
+        ServiceUnavailableError: it could not be reached or failed on its side.
+    """
+    try:
+        client.stop_execution(executionArn=arn, error="Cancelled", cause="The run was cancelled.")
+    except client.exceptions.ExecutionDoesNotExist:
+        return
+    except (ClientError, BotoCoreError) as error:
+        raise _translate(error) from error
+
+
 def describe(client: "SFNClient", state_machine_arn: str, run_id: str) -> Execution | None:
     """The execution that the API started for this run; None if there is none.
 

@@ -12,16 +12,17 @@ from pipeline.contracts.request import RunOptions
 
 
 class RunStatus(StrEnum):
-    """RUNNING until FinishRun; KEPT means that evaluation held the policy back, which is a decision, not a failure."""
+    """RUNNING until the run is over. KEPT: evaluation held the policy back, which is a decision, not a failure."""
 
     RUNNING = "RUNNING"
     SUCCEEDED = "SUCCEEDED"
     KEPT = "KEPT"
     FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
 
     @property
     def is_final(self) -> bool:
-        """True once FinishRun has written the outcome."""
+        """True once the outcome is written."""
         return self is not RunStatus.RUNNING
 
 

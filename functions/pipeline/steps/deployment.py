@@ -9,12 +9,12 @@ from pipeline.aws.policies_table import PoliciesTable
 from pipeline.aws.runs_table import RunsTable
 from pipeline.contracts.run import EndpointRecord
 from pipeline.contracts.states import EndpointHandle, EndpointPoll, ExtractedCheckpoint, RunReference
-from pipeline.errors import DeadlineExceededError, DeploymentFailedError, NotYetConsistentError
+from pipeline.errors import DeadlineExceededError, DeploymentFailedError, NotYetConsistentError, RunEndedError
 from pipeline.rules import names
 from pipeline.rules.statuses import Outlook, endpoint_outlook
 from pipeline.rules.waiting import wait_seconds
 from pipeline.settings import DeployEndpointSettings
-from pipeline.steps.records import entered, now
+from pipeline.steps.records import check_wanted, entered, now
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
@@ -58,6 +58,7 @@ def deploy_endpoint(
     refused = endpoints.create_config(sagemaker, served)
     name = names.endpoint_name(settings.resource_prefix, run.policy, hosting.mode)
     previous = _bring_into_service(run, name, served, state, sagemaker, runs, refused)
+    _take_back_if_unwanted(run, runs)
     started = int(now().timestamp())
     return EndpointHandle(
         endpoint_name=name,
@@ -68,6 +69,15 @@ def deploy_endpoint(
         started_at_epoch=started,
         deadline_epoch=started + DEADLINE_SECONDS,
     )
+
+
+def _take_back_if_unwanted(run: RunReference, runs: RunsTable) -> None:
+    """A run that was cancelled just now left an endpoint that was not there yet: the sweeper is told of it."""
+    try:
+        check_wanted(runs.get(run.run_id))
+    except RunEndedError:
+        runs.update(run.run_id, lambda known: known.model_copy(update={"cleanup_pending": True, "updated_at": now()}))
+        raise
 
 
 def _bring_into_service(

@@ -74,7 +74,7 @@ def finish_run(
     elif failure is not None:
         failure = failure.model_copy(update={"state": record.state})
     cleanup = _Cleanup()
-    if failure is not None:
+    if failure is not None or record.status is RunStatus.CANCELLED:
         _take_back(record, sagemaker, policies, cleanup)
     if not cleanup.errors:  # an endpoint that is still to be taken back must not change hands
         with cleanup.part():
@@ -95,8 +95,13 @@ def _told(record: RunRecord, topic_arn: str, sns: "SNSClient", runs: RunsTable, 
         with cleanup.part():
             notifications.publish_outcome(sns, topic_arn, record)
             notified = True
-    left = {"notified": notified, "cleanup_pending": bool(cleanup.errors)}
-    return runs.update(record.run_id, lambda known: known.model_copy(update=left))
+
+    def told(known: RunRecord) -> RunRecord:
+        # A state that was still at work when the run was cancelled may have made something since the record was read.
+        left = bool(cleanup.errors) or known.updated_at != record.updated_at
+        return known.model_copy(update={"notified": notified, "cleanup_pending": left})
+
+    return runs.update(record.run_id, told)
 
 
 def _answer(run_id: str | None, outcome: RunStatus, failure: Failure | None) -> Finished:

@@ -9,14 +9,20 @@ from pipeline.aws.training_jobs import JobDescription, JobRequest
 from pipeline.contracts.job import EvaluationJobConfig, to_hyperparameters
 from pipeline.contracts.run import JobRecord, Progress
 from pipeline.contracts.states import ExtractedCheckpoint, InspectedBuild, JobHandle, JobPoll, RunReference
-from pipeline.errors import DeadlineExceededError, EvaluationFailedError, StepFailedError, TrainingFailedError
+from pipeline.errors import (
+    DeadlineExceededError,
+    EvaluationFailedError,
+    RunEndedError,
+    StepFailedError,
+    TrainingFailedError,
+)
 from pipeline.rules import names
 from pipeline.rules.cost import with_price
 from pipeline.rules.job_failures import is_explained, job_failure
 from pipeline.rules.statuses import Outlook, job_outlook
 from pipeline.rules.waiting import wait_seconds
 from pipeline.settings import JobSettings
-from pipeline.steps.records import entered, now
+from pipeline.steps.records import check_wanted, entered, now
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -180,6 +186,7 @@ def _start(
     job = JobRecord(name=request.name, status="Requested")
     runs.update(request.run_id, lambda known: entered(known, state, **{field: job}))
     training_jobs.create(sagemaker, request)
+    _stop_if_unwanted(request, sagemaker, runs)
     started = int(now().timestamp())
     return JobHandle(
         job_name=request.name,
@@ -187,6 +194,15 @@ def _start(
         started_at_epoch=started,
         deadline_epoch=started + request.max_runtime_seconds + QUEUE_SECONDS + _ENDING_SECONDS,
     )
+
+
+def _stop_if_unwanted(request: JobRequest, sagemaker: "SageMakerClient", runs: RunsTable) -> None:
+    """Whoever cancels a run writes that first and stops its jobs then; one that was not there yet is stopped here."""
+    try:
+        check_wanted(runs.get(request.run_id))
+    except RunEndedError:
+        training_jobs.stop(sagemaker, request.name)
+        raise
 
 
 def _polled(

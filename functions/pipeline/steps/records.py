@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipeline.contracts.run import HistoryEntry, RunRecord
+from pipeline.errors import RunEndedError
 
 
 def now() -> datetime:
@@ -13,7 +14,22 @@ def now() -> datetime:
 
 
 def entered(record: RunRecord, state: str, **changes: Any) -> RunRecord:
-    """The record in this state, with other changes; entering the same state again (a poll, a retry) adds no history."""
+    """The record in this state, with other changes; entering the same state again (a poll, a retry) adds no history.
+
+    Raises:
+        RunEndedError: the run is over, so that no state may go on with it.
+    """
+    check_wanted(record)
     moment = now()
     history = record.history if record.state == state else (*record.history, HistoryEntry(state=state, at=moment))
     return record.model_copy(update={"state": state, "history": history, "updated_at": moment} | changes)
+
+
+def check_wanted(record: RunRecord) -> None:
+    """Whether anybody still wants what the run makes.
+
+    Raises:
+        RunEndedError: nobody does.
+    """
+    if record.status.is_final:
+        raise RunEndedError(f"The run {record.run_id} is over ({record.status.value}).")

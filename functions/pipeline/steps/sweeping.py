@@ -15,8 +15,9 @@ from pipeline.aws.executions import Execution
 from pipeline.aws.objects import ObjectStore
 from pipeline.aws.policies_table import PoliciesTable
 from pipeline.aws.runs_table import RunsTable
+from pipeline.aws.training_jobs import JobDescription
 from pipeline.contracts.base import Contract
-from pipeline.contracts.run import RunRecord
+from pipeline.contracts.run import RunRecord, RunStatus
 from pipeline.errors import ExecutionEndedError, PipelineError, RunNotFoundError
 from pipeline.steps import finishing
 from pipeline.steps.records import now
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 _GRACE = timedelta(minutes=10)
-"""Younger jobs and records are left alone: DescribeExecution and the tables' indexes tell the news late."""
+"""Younger runs, and jobs of unknown runs, are left alone: DescribeExecution and the tables' indexes are behind."""
 
 _ALIVE = {"RUNNING", "PENDING_REDRIVE"}
 _ENDED_WORDS = {
@@ -85,12 +86,15 @@ class Sweeper:
         return Swept(ended_runs=ended, stopped_jobs=stopped)
 
     def _end_if_lost(self, record: RunRecord) -> bool:
-        if not _is_old(record.updated_at):
+        if not record.status.is_final and not _is_old(record.updated_at):
             return False
         with self._part():
             execution = executions.find(self.stepfunctions, record.execution_arn)
             if execution is None:  # Step Functions forgets an execution after 90 days
                 execution = Execution(arn=record.execution_arn, status="FAILED", started_at=record.created_at)
+            if execution.status in _ALIVE and record.status is RunStatus.CANCELLED:
+                executions.stop(self.stepfunctions, record.execution_arn)
+                execution = execution.model_copy(update={"status": "ABORTED"})
             if execution.status not in _ALIVE:
                 return self._finish(execution, record) is not None
         return False
@@ -121,17 +125,17 @@ class Sweeper:
     def _stop_if_unwanted(self, name: str) -> bool:
         with self._part():
             job = training_jobs.describe(self.sagemaker, name)
-            if not _is_old(job.created_at) or job.run_id is None or self._is_wanted(job.run_id):
+            if job.run_id is None or self._is_wanted(job):
                 return False
             training_jobs.stop(self.sagemaker, name)
             return True
         return False
 
-    def _is_wanted(self, run_id: str) -> bool:
+    def _is_wanted(self, job: JobDescription) -> bool:
         try:
-            return not self.runs.get(run_id).status.is_final
+            return not self.runs.get(job.run_id or "").status.is_final
         except RunNotFoundError:
-            return False
+            return not _is_old(job.created_at)
 
     @contextmanager
     def _part(self) -> Iterator[None]:

@@ -15,7 +15,7 @@ from pipeline.contracts.states import EndpointPoll, Promotion, RunReference
 from pipeline.errors import VerificationFailedError
 from pipeline.rules import names
 from pipeline.rules.parity import differences
-from pipeline.steps.records import entered, now
+from pipeline.steps.records import check_wanted, entered, now
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
@@ -43,6 +43,7 @@ def verify_endpoint(
 
     Raises:
         LeaseHeldError: another run has begun to deploy this policy.
+        RunEndedError: the run was cancelled.
         VerificationFailedError: the endpoint serves another version, or answers otherwise than the evaluation did.
         ModelNotReadyError, ModelError, ThrottledError, ServiceUnavailableError: see `pipeline.aws.inference.invoke`.
     """
@@ -52,6 +53,7 @@ def verify_endpoint(
     record = ParityRecord.model_validate_json(objects.read(promotion.parity_key))
     for pair in record.pairs:
         _compare(run, endpoint, pair, runtime)
+    check_wanted(runs.get(run.run_id))
     current = CurrentPolicy(
         policy=run.policy,
         version=run.run_id,

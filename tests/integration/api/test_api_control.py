@@ -37,7 +37,7 @@ def record(stack, number=0, policy="basic", status=RunStatus.RUNNING, **more) ->
         state="CheckTraining",
         created_at=at,
         updated_at=at,
-        execution_arn="arn:e",
+        execution_arn="arn:aws:states:us-east-1:123456789012:execution:train:e",
         source_key=BUILD_KEY,
         build_key=f"runs/{policy}-{number:04d}/build.zip",
         options=RunOptions(),
@@ -249,6 +249,6 @@ def test_every_sample_event_is_answered(stack, name):
     named = (event["pathParameters"] or {}).get("run_id")
     if named:
         runs_table(stack).admit(record(stack, 9).model_copy(update={"run_id": named}))
-    handler = write_handler if event["httpMethod"] == "POST" else read_handler
+    handler = read_handler if event["httpMethod"] == "GET" else write_handler
     assert event["resource"] in CONTROL_ROUTES
     assert handler(event, LambdaContext())["statusCode"] in {200, 201, 202}

@@ -132,6 +132,33 @@ def test_watch_as_json_is_one_record_a_line(api: FakeApi) -> None:
     assert [json.loads(line) for line in result.stdout.splitlines()] == [training(), succeeded()]
 
 
+def test_watching_a_run_that_is_cancelled_leaves_with_1(api: FakeApi) -> None:
+    api.script("GET", RUN_PATH, Answer(document=run_document("CheckTraining", "CANCELLED")))
+    result = call(api, "watch", RUN_ID, *FAST)
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[-1].startswith("Cancelled. ")
+
+
+@pytest.mark.parametrize(
+    ("document", "status", "words"),
+    [
+        (run_document("CheckTraining", "CANCELLED"), 202, "is cancelled."),
+        (run_document("CheckTraining", "CANCELLED"), 200, "is cancelled."),
+        (succeeded(), 200, "was over: SUCCEEDED."),
+    ],
+)
+def test_cancel_says_what_became_of_the_run(api: FakeApi, document: dict, status: int, words: str) -> None:
+    api.script("DELETE", RUN_PATH, Answer(status, document))
+    result = call(api, "cancel", RUN_ID)
+    assert (result.exit_code, result.stdout.strip()) == (0, f"{RUN_ID} {words}")
+    assert json.loads(call(api, "cancel", RUN_ID, "--json").stdout) == document
+
+
+def test_a_run_that_cannot_be_cancelled_is_told(api: FakeApi) -> None:
+    api.script("DELETE", "/training-runs/nope", UNKNOWN)
+    assert call(api, "cancel", "nope").exit_code == 1
+
+
 def test_an_unknown_run_is_told_at_once(api: FakeApi) -> None:
     api.script("GET", "/training-runs/nope", UNKNOWN)
     result = call(api, "watch", "nope")

@@ -190,7 +190,9 @@ def test_a_job_that_was_just_created_is_not_yet_judged(stack: PipelineStack, bas
     stack.run(stack.put("builds/basic.zip", basic))
     job = next(iter(stack.sagemaker.jobs.values()))
     stack.sagemaker.script = lambda step, request: [IN_PROGRESS]
-    stack.sagemaker.create_training_job(**dict(job.request, TrainingJobName="gamedojo-test-x-train-1"))
+    request = dict(job.request, TrainingJobName="gamedojo-test-x-train-1")
+    request["Environment"] = {"GAMEDOJO_RUN_ID": "x-0123456789ab"}  # its record is not visible yet
+    stack.sagemaker.create_training_job(**request)
     with patch.object(sweeping, "_GRACE", timedelta(days=100_000)):
         assert stack.sweep() == {"ended_runs": [], "stopped_jobs": []}
 

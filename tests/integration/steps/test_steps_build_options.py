@@ -13,6 +13,7 @@ from pipeline.aws.objects import ObjectStore
 from pipeline.aws.runs_table import RunsTable
 from pipeline.contracts.request import RunOptions
 from pipeline.contracts.states import RunReference
+from pipeline.settings import PriceSettings
 from pipeline.steps.admission import Admission, admit
 from pipeline.steps.building import inspect_build
 from sample_builds.packer import pack
@@ -45,7 +46,7 @@ def inspected(stack: Stack, key: str, body: bytes, requested: RunOptions | None,
     admission = Admission(run_id="basic-1", policy="basic", source_key=key, version_id=version_id, options=requested)
     run: RunReference = admit("arn:execution", admission, objects, runs)
     for _ in range(times):
-        inspect_build(run, "InspectBuild", objects, runs)
+        inspect_build(run, "InspectBuild", PriceSettings.from_environment(), objects, runs)
     written = json.loads(objects.read("runs/basic-1/options.json"))
     assert written["seed"] == runs.get("basic-1").options.seed
     return runs.get("basic-1").options

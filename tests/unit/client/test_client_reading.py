@@ -91,7 +91,8 @@ def test_a_page_of_runs() -> None:
         ("KEPT", None, True),
         ("FAILED", None, True),
         ("QUEUED", None, False),
-        ("CANCELLED", "2025-01-02T03:04:05+00:00", True),
+        ("CANCELLED", None, True),
+        ("PARKED", "2025-01-02T03:04:05+00:00", True),
     ],
 )
 def test_a_status_of_a_newer_stack_is_final_once_it_has_an_end(status: str, finished: str | None, final: bool) -> None:

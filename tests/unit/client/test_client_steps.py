@@ -46,6 +46,10 @@ def test_a_failure_marks_the_state_that_failed_not_the_one_that_wrote_it_down() 
     assert found["Train"].status == "skipped"
 
 
+def test_a_cancelled_run_marks_the_state_that_it_had_come_to() -> None:
+    assert statuses(run_document("CheckTraining", "CANCELLED")) == ["done", "done", "cancelled", *["skipped"] * 6]
+
+
 def test_the_clock_stops_with_the_run() -> None:
     assert (
         steps(succeeded(), seconds=100)["Finish"].seconds == steps(succeeded(), seconds=9000)["Finish"].seconds == 1.0

@@ -139,6 +139,10 @@ def test_failure_is_crossed_and_what_was_skipped_is_dashed() -> None:
     assert "- Train" in picture
 
 
+def test_what_was_cancelled_has_a_mark_of_its_own() -> None:
+    assert "■ Train" in drawn(run_document("CheckTraining", "CANCELLED"))
+
+
 @pytest.mark.parametrize("width", [40, 60, 80, 200])
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     for document in (run_document(), training(), succeeded(), failed()):
@@ -187,7 +191,8 @@ def test_outcomes_in_words() -> None:
     assert "Not deployed. mean return 0.05 is below the gate of 0.9" in outcome_text(record(kept()))
     assert "over 100 episodes" in outcome_text(record(succeeded()))
     assert "does not say why" in outcome_text(record(run_document("FinishRun", "FAILED")))
-    assert outcome_text(record(run_document("FinishRun", "CANCELLED"))) == "Ended as CANCELLED."
+    assert outcome_text(record(run_document("CheckTraining", "CANCELLED"))).startswith("Cancelled. ")
+    assert outcome_text(record(run_document("FinishRun", "PARKED"))) == "Ended as PARKED."
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The program: its commands, and those that other packages add.
 
-Exit codes: 0 done (a run that was kept back is a decision, not a failure); 1 it failed; 2 what was asked for cannot be
-right; 130 interrupted.
+Exit codes: 0 done (a run that was kept back is a decision, not a failure); 1 it failed or was cancelled; 2 what was
+asked for cannot be right; 130 interrupted.
 """
 
 from typing import Annotated
@@ -11,7 +11,7 @@ import typer
 from gamedojo.cli.output import ErrorReportingGroup
 from gamedojo.cli.plugins import add_contributed_commands
 from gamedojo.cli.policy_commands import policies, predict
-from gamedojo.cli.run_commands import artifacts, runs, train, watch
+from gamedojo.cli.run_commands import artifacts, cancel, runs, train, watch
 
 
 def build_app() -> typer.Typer:
@@ -25,7 +25,7 @@ def build_app() -> typer.Typer:
         help="Drop a Unity build in, get back a trained agent behind an API.",
     )
     program.callback()(_options)
-    for command in (train, watch, runs, artifacts, policies, predict):
+    for command in (train, watch, cancel, runs, artifacts, policies, predict):
         program.command()(command)
     return program
 

@@ -1,4 +1,4 @@
-"""Commands about runs: train, watch, runs, artifacts."""
+"""Commands about runs: train, watch, cancel, runs, artifacts."""
 
 import zipfile
 from pathlib import Path
@@ -57,9 +57,24 @@ def watch(
     poll_seconds: PollSeconds = 2.0,
     as_json: AsJson = False,
 ) -> None:
-    """Follow a run until it ends. The exit code is 1 if it failed."""
+    """Follow a run until it ends. The exit code is 1 if it failed or was cancelled."""
     with GamedojoClient() as client:
         _watch(client, run_id, Patience(poll_seconds), as_json=as_json)
+
+
+def cancel(
+    run_id: Annotated[str, typer.Argument(help="The run, as `gamedojo runs` lists it.")],
+    as_json: AsJson = False,
+) -> None:
+    """End a run, with all its jobs. One that is over stays as it was."""
+    with GamedojoClient() as client:
+        run = client.cancel(run_id)
+    if as_json:
+        print_json(run.document)
+    elif run.was_cancelled:
+        out().print(f"{run.run_id} is cancelled.", markup=False, highlight=False, soft_wrap=True)
+    else:
+        out().print(f"{run.run_id} was over: {run.status}.", markup=False, highlight=False, soft_wrap=True)
 
 
 def runs(
@@ -100,13 +115,14 @@ def _watch(client: GamedojoClient, run_id: str, patience: Patience, *, as_json: 
         run = watch_run(client.run, run_id, view_for(out(), as_json=as_json), patience)
     except KeyboardInterrupt:
         err().print(
-            f"\nStopped watching; the run goes on. Look again with: gamedojo watch {run_id}",
+            f"\nStopped watching; the run goes on. Look again with: gamedojo watch {run_id}\n"
+            f"End it with: gamedojo cancel {run_id}",
             markup=False,
             highlight=False,
             soft_wrap=True,
         )
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    if run.has_failed:
+    if run.has_failed or run.was_cancelled:
         raise typer.Exit(EXIT_FAILED)
 
 
