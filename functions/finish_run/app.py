@@ -4,6 +4,7 @@ from pipeline.aws import clients
 from pipeline.aws.objects import ObjectStore
 from pipeline.aws.policies_table import PoliciesTable
 from pipeline.aws.runs_table import RunsTable
+from pipeline.aws.turns_table import TurnsTable
 from pipeline.observability import Task, state_handler
 from pipeline.settings import FinishRunSettings
 from pipeline.steps import finishing
@@ -23,4 +24,5 @@ def handler(task: Task) -> Finished:
         ObjectStore(clients.s3(), settings.bucket_name),
         RunsTable(clients.dynamodb(), settings.runs_table),
         PoliciesTable(clients.dynamodb(), settings.policies_table),
+        TurnsTable(clients.dynamodb(), settings.turns_table),
     )

@@ -54,14 +54,26 @@ class InspectBuildSettings(RunSettings, PriceSettings):
     """InspectBuild."""
 
 
-class ExtractCheckpointSettings(RunSettings):
-    """ExtractCheckpoint."""
-
-
 class PollSettings(Settings):
     """Those that say when to look next."""
 
     poll_min_seconds: int = Field(ge=1)
+
+
+class TurnSettings(Settings):
+    """Those that take or give back a turn."""
+
+    turns_table: str
+
+
+class TakeTurnSettings(RunSettings, PollSettings, TurnSettings):
+    """TakeTurn."""
+
+    max_concurrent_runs: int = Field(ge=0)
+
+
+class ExtractCheckpointSettings(RunSettings):
+    """ExtractCheckpoint."""
 
 
 class JobSettings(RunSettings, PollSettings):
@@ -119,7 +131,7 @@ class VerifyEndpointSettings(RunSettings):
     policies_table: str
 
 
-class FinishRunSettings(RunSettings):
+class FinishRunSettings(RunSettings, TurnSettings):
     """FinishRun."""
 
     policies_table: str

@@ -13,6 +13,7 @@ import pytest
 
 from pipeline import errors
 from pipeline.contracts import states as contracts
+from pipeline.contracts.turns import Turn
 from tests.fakes.expanded_template import ROOT, STATE_MACHINE
 
 DEFINITION: dict[str, Any] = json.loads(Path(STATE_MACHINE).read_text())
@@ -143,7 +144,12 @@ def test_parts_of_the_document_are_those_that_the_contracts_describe():
 
 
 def test_every_wait_lasts_as_long_as_the_task_before_it_said():
-    answers = {"training": contracts.JobHandle, "evaluation": contracts.JobHandle, "endpoint": contracts.EndpointHandle}
+    answers = {
+        "turn": Turn,
+        "training": contracts.JobHandle,
+        "evaluation": contracts.JobHandle,
+        "endpoint": contracts.EndpointHandle,
+    }
     waits = [state for state in STATES.values() if state["Type"] == "Wait"]
     assert {wait["SecondsPath"] for wait in waits} == {f"$.{part}.wait_seconds" for part in answers}
     for model in answers.values():
@@ -154,6 +160,7 @@ def test_every_choice_reads_what_a_contract_always_answers():
     """Every Choice but the first, which reads the event, looks at one field; a missing path would end the execution."""
     models = {
         "run": contracts.RunReference,
+        "turn": Turn,
         "training": contracts.JobPoll,
         "evaluation": contracts.JobPoll,
         "promotion": contracts.Promotion,
@@ -167,7 +174,12 @@ def test_every_choice_reads_what_a_contract_always_answers():
 
 
 def test_a_poll_returns_to_its_own_wait_and_goes_on_when_its_own_part_is_done():
-    after = {"training": "ExtractCheckpoint", "evaluation": "DecidePromotion", "endpoint": "VerifyEndpoint"}
+    after = {
+        "turn": "StartTraining",
+        "training": "ExtractCheckpoint",
+        "evaluation": "DecidePromotion",
+        "endpoint": "VerifyEndpoint",
+    }
     for wait, state in [(name, one) for name, one in STATES.items() if one["Type"] == "Wait"]:
         part = state["SecondsPath"].split(".")[1]
         check = STATES[state["Next"]]

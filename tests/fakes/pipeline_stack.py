@@ -28,6 +28,7 @@ from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguagePa
 from pipeline.aws import clients
 from pipeline.aws.policies_table import PoliciesTable
 from pipeline.aws.runs_table import RunsTable
+from pipeline.aws.turns_table import TurnsTable
 from pipeline.contracts.run import RunRecord
 from tests.fakes import artifact_archives
 from tests.fakes.control_stack import BUCKET, MACHINE_ROLE, REGION, LambdaContext
@@ -71,6 +72,7 @@ class PipelineStack:
     runtime: RuntimeDouble
     runs: RunsTable
     policies: PoliciesTable
+    turns: TurnsTable
     s3: Any
     sfn: Any
     sqs: Any
@@ -103,9 +105,7 @@ class PipelineStack:
 
     def execute(self, document: Any) -> dict[str, Any]:
         """Run the machine to its end; with `states`, those that were entered."""
-        arn = self.sfn.start_execution(
-            stateMachineArn=self.machine_arn, name=str(uuid.uuid4()), input=json.dumps(document)
-        )["executionArn"]
+        arn = self.begin(document)
         self.wait_for_executions()
         execution = self.sfn.describe_execution(executionArn=arn)
         history = self.sfn.get_execution_history(executionArn=arn, maxResults=1000)["events"]
@@ -113,6 +113,13 @@ class PipelineStack:
             event["stateEnteredEventDetails"]["name"] for event in history if "stateEnteredEventDetails" in event
         ]
         return dict(execution) | {"states": entered}
+
+    def begin(self, document: Any) -> str:
+        """Start an execution; answers its ARN."""
+        answer = self.sfn.start_execution(
+            stateMachineArn=self.machine_arn, name=str(uuid.uuid4()), input=json.dumps(document)
+        )
+        return str(answer["executionArn"])
 
     def wait_for_executions(self) -> None:
         """Until none runs any more."""
@@ -223,6 +230,7 @@ def pipeline_stack() -> Iterator[PipelineStack]:
             runtime,
             RunsTable(dynamodb, "RunsTable"),
             PoliciesTable(dynamodb, "PoliciesTable"),
+            TurnsTable(dynamodb, "TurnsTable"),
             s3,
             sfn,
             sqs,
@@ -275,6 +283,8 @@ def _environment(topic_arn: str) -> dict[str, str]:
         "BUCKET_NAME": BUCKET,
         "RUNS_TABLE": "RunsTable",
         "POLICIES_TABLE": "PoliciesTable",
+        "TURNS_TABLE": "TurnsTable",
+        "MAX_CONCURRENT_RUNS": "10",
         "RESOURCE_PREFIX": PREFIX,
         "TRAINING_IMAGE_URI": "gamedojo-training:1",
         "INFERENCE_IMAGE_URI": "gamedojo-inference:1",

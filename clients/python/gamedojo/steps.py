@@ -24,6 +24,9 @@ STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 A state that is not named here (a newer stack's) becomes a step of its own."""
 
+_OCCASIONAL = {"TakeTurn": "Wait for its turn"}
+"""States that are steps only in a run that was held up by them."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -64,7 +67,7 @@ def _layout(run: Run) -> list[tuple[str, tuple[str, ...]]]:
         where = next((index for index, (_, states) in enumerate(layout) if state in states), None)
         if where is None and state:
             where = position + 1
-            layout.insert(where, (state, (state,)))
+            layout.insert(where, (_OCCASIONAL.get(state, state), (state,)))
         position = position if where is None else where
     return layout
 

@@ -60,6 +60,9 @@ class RunOptions(TrainingJobConfig):
     start_from: RunId | None = Field(
         default=None, description="begin with the best policies of this run, which must have the same networks"
     )
+    priority: int = Field(
+        default=0, ge=-10, le=10, description="of runs that wait for their turn, the one of the highest goes first"
+    )
     instances: Instances = Instances()
     max_cost_usd: float | None = Field(
         default=None, gt=0, description="the run is refused if training and evaluation could cost more"

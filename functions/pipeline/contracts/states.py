@@ -5,6 +5,7 @@ The execution's state document, as `train_and_deploy.asl.json` builds it up:
     $               what started it: EventBridge's event of S3, or an ApiEvent
     $.run           RunReference, by AdmitRun; every later Lambda gets it
     $.build         InspectedBuild, by InspectBuild
+    $.turn          Turn (contracts/turns.py), by TakeTurn
     $.training      JobHandle by StartTraining, JobPoll by CheckTraining
     $.checkpoint    ExtractedCheckpoint, by ExtractCheckpoint
     $.evaluation    JobHandle by StartEvaluation, JobPoll by CheckEvaluation

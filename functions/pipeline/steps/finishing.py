@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -12,11 +13,13 @@ from pipeline.aws import endpoints, notifications, training_jobs
 from pipeline.aws.objects import ObjectStore
 from pipeline.aws.policies_table import PoliciesTable
 from pipeline.aws.runs_table import RunsTable
+from pipeline.aws.turns_table import TurnsTable
 from pipeline.contracts.base import Contract
 from pipeline.contracts.run import EndpointRecord, Failure, HistoryEntry, RunRecord, RunStatus
 from pipeline.errors import NotYetConsistentError, PipelineError, RunNotFoundError
 from pipeline.rules.failures import classify
 from pipeline.rules.statuses import Outlook, endpoint_outlook, job_outlook
+from pipeline.rules.turns import released
 from pipeline.steps.admission import first_record, identify, identify_unread
 from pipeline.steps.records import now
 
@@ -59,6 +62,7 @@ def finish_run(
     objects: ObjectStore,
     runs: RunsTable,
     policies: PoliciesTable,
+    turns: TurnsTable,
 ) -> Finished:
     """End the run whichever way it went. May be called again: what is done stays done.
 
@@ -79,6 +83,8 @@ def finish_run(
     if not cleanup.errors:  # an endpoint that is still to be taken back must not change hands
         with cleanup.part():
             policies.release_lease(record.policy, record.run_id)
+        with cleanup.part():
+            turns.update(partial(released, run_id=record.run_id))
     if not record.status.is_final:
         status, moment = _outcome(document, failure), now()
         record = runs.update(record.run_id, lambda known: _ended(known, status, failure, moment))

@@ -16,6 +16,7 @@ from pipeline.aws.objects import ObjectStore
 from pipeline.aws.policies_table import PoliciesTable
 from pipeline.aws.runs_table import RunsTable
 from pipeline.aws.training_jobs import JobDescription
+from pipeline.aws.turns_table import TurnsTable
 from pipeline.contracts.base import Contract
 from pipeline.contracts.run import RunRecord, RunStatus
 from pipeline.errors import ExecutionEndedError, PipelineError, RunNotFoundError
@@ -58,6 +59,7 @@ class Sweeper:
     objects: ObjectStore
     runs: RunsTable
     policies: PoliciesTable
+    turns: TurnsTable
     _errors: list[PipelineError] = field(default_factory=list)
 
     def end_execution(self, execution_arn: str) -> Swept:
@@ -115,6 +117,7 @@ class Sweeper:
             self.objects,
             self.runs,
             self.policies,
+            self.turns,
         ).run_id
 
     def _running_jobs(self) -> tuple[str, ...]:

@@ -157,7 +157,7 @@ def test_a_run_that_is_over_stays_as_it_was(stack: PipelineStack, basic: bytes, 
     if status is RunStatus.FAILED:
         stack.sagemaker.script = lambda step, request: [{"TrainingJobStatus": "Failed", "SecondaryStatus": "Failed"}]
     options = '{"evaluation": {"min_mean_return": 0.5}}'
-    _, record = stack.run(stack.put("builds/basic.zip", _with_options(basic, options)))
+    _, record = stack.run(stack.put("builds/basic.zip", with_options(basic, options)))
     assert record.status is status
     answer = call("DELETE", f"/training-runs/{record.run_id}")
     assert document(answer, RunRecord, 200) == record
@@ -218,7 +218,7 @@ def _away(**request: Any) -> Any:
     raise refused("StopExecution", "ServiceUnavailable", status=503)
 
 
-def _with_options(build: bytes, options: str) -> bytes:
+def with_options(build: bytes, options: str) -> bytes:
     buffer = io.BytesIO(build)
     with zipfile.ZipFile(buffer, "a") as archive:
         archive.writestr("gamedojo.json", options)

@@ -46,6 +46,16 @@ def test_a_failure_marks_the_state_that_failed_not_the_one_that_wrote_it_down() 
     assert found["Train"].status == "skipped"
 
 
+def test_a_run_that_waits_for_its_turn_has_a_step_for_that_and_no_other_run_has() -> None:
+    entered = ("AdmitRun", "InspectBuild", "TakeTurn")
+    history = [{"state": state, "at": at(second)} for second, state in enumerate(entered)]
+    waiting = {**run_document("InspectBuild"), "state": "TakeTurn", "history": history}
+    found = steps(waiting, seconds=9)
+    assert list(found)[1:4] == ["Inspect the build", "Wait for its turn", "Train"]
+    assert (found["Wait for its turn"].status, found["Wait for its turn"].seconds) == ("active", 7.0)
+    assert "Wait for its turn" not in steps(training())
+
+
 def test_a_cancelled_run_marks_the_state_that_it_had_come_to() -> None:
     assert statuses(run_document("CheckTraining", "CANCELLED")) == ["done", "done", "cancelled", *["skipped"] * 6]
 

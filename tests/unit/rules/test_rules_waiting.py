@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline.rules.waiting import wait_seconds
 from pipeline.steps.jobs import QUEUE_SECONDS
+from pipeline.steps.turns import LONGEST_SECONDS as LONGEST_TURN_SECONDS
 from tests.fakes.expanded_template import STATE_MACHINE, source
 
 DAY = 24 * 3600
@@ -29,18 +30,34 @@ def test_a_job_of_28_days_takes_less_than_sixty_percent_of_the_history(minimum_s
     assert looks(LONGEST_JOB_SECONDS, minimum_seconds) * EVENTS_A_LOOK < 0.6 * HISTORY_LIMIT
 
 
-@pytest.mark.parametrize("minimum_seconds", [1, 15])
-def test_two_jobs_of_28_days_fit_into_one_execution_with_room_for_the_endpoint_and_retries(minimum_seconds):
+@pytest.mark.parametrize("minimum_seconds", [1, 20])
+def test_a_week_in_the_queue_and_two_jobs_of_28_days_fit_into_one_execution_with_endpoint_and_retries(minimum_seconds):
     jobs = 2 * looks(LONGEST_JOB_SECONDS, minimum_seconds) * EVENTS_A_LOOK
     assert jobs < 16_000, "what waiting.py says"
+    turn = looks(LONGEST_TURN_SECONDS, minimum_seconds) * EVENTS_A_LOOK
     endpoint = looks(2 * 3600, minimum_seconds) * EVENTS_A_LOOK
     machine = json.loads(STATE_MACHINE.read_text())["States"].values()
     retries = sum(rule["MaxAttempts"] for state in machine for rule in state.get("Retry", ())) * 3
-    assert jobs + endpoint + retries + 6 * len(machine) < HISTORY_LIMIT
+    assert turn + jobs + endpoint + retries + 6 * len(machine) < HISTORY_LIMIT
 
 
-def test_the_machine_may_run_as_long_as_two_jobs_of_28_days():
-    assert json.loads(STATE_MACHINE.read_text())["TimeoutSeconds"] > 2 * LONGEST_JOB_SECONDS + 4 * DAY
+def test_the_machine_may_run_as_long_as_the_queue_and_two_jobs_of_28_days():
+    assert (
+        json.loads(STATE_MACHINE.read_text())["TimeoutSeconds"] > LONGEST_TURN_SECONDS + 2 * LONGEST_JOB_SECONDS + DAY
+    )
+
+
+@pytest.mark.parametrize("training_seconds", [3000, 3600])
+def test_a_run_of_an_hour_costs_less_than_a_cent_of_step_functions_and_lambda(training_seconds):
+    """Prices of us-east-1, without any free tier: aws.amazon.com/step-functions/pricing and /lambda/pricing."""
+    transition, request, gigabyte_second = 25e-6, 0.2e-6, 16.6667e-6
+    minimum = source()["Parameters"]["PollMinSeconds"]["Default"]
+    polls = looks(training_seconds, minimum) + 2 * looks(300, minimum)  # evaluation and endpoint, five minutes each
+    machine = json.loads(STATE_MACHINE.read_text())["States"].values()
+    tasks = sum(state["Type"] == "Task" for state in machine)
+    memory = source()["Globals"]["Function"]["MemorySize"] / 1024
+    lambdas = (polls + tasks) * (request + memory * gigabyte_second)  # a second each; they take less
+    assert (3 * polls + len(machine)) * transition + lambdas < 0.01
 
 
 @given(st.floats(0, 60 * DAY), st.integers(1, 300))
