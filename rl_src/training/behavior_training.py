@@ -10,20 +10,23 @@ plays from now on, and the update on the full batch begins in a thread:
 So a batch is always played by one policy, which is one update behind, and a seed gives the same numbers however long
 either side takes. The ratio of PPO and POCA accounts for the lag: it compares with the probabilities of the policy that
 played. SAC learns from what any policy played.
+
+So does APPO, which waits for neither: a full batch goes into a queue, and what an update has learned plays at once, in
+the middle of a batch too. Only when the queue is full is its oldest update waited for. Its numbers depend on how long
+either side takes.
 """
 
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
-
-from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 
 from rl_src.envs.specs import BehaviorSpec
 from rl_src.training.algorithms.learner_process import LearnerProcess
 from rl_src.training.algorithms.learners import Learner, make_learner
 from rl_src.training.algorithms.poca import STATISTICS as POCA_STATISTICS
+from rl_src.training.algorithms.policy_weights import load_policy
 from rl_src.training.algorithms.ppo import behavior_seed
 from rl_src.training.algorithms.remote_learner import RemoteLearner
 from rl_src.training.algorithms.sac import STATISTICS as SAC_STATISTICS
@@ -36,26 +39,29 @@ from rl_src.training.networks.network import PolicyNetwork
 from rl_src.training.progress.patience import PatienceRule, PatienceSettings
 from rl_src.training.progress.report import RecentEpisodes
 from rl_src.training.sampling.sampler import BehaviorSampler
-from rl_src.training.settings.config import Algorithm, ResolvedBehavior
+from rl_src.training.settings.config import Algorithm, ResolvedAppo, ResolvedBehavior
+from rl_src.training.updates import Learned, UpdateQueue
 
 EPISODES_TO_STOP = 50
 """`stop.mean_return` counts from so many recent episodes on."""
 
+_OF_PPO = ("policy_loss", "vf_loss", "entropy", "kl", "grad_norm", "explained_variance")
+
 STATISTICS: Mapping[Algorithm, Sequence[str]] = {
-    "PPO": ("policy_loss", "vf_loss", "entropy", "kl", "grad_norm", "explained_variance"),
+    "PPO": _OF_PPO,
+    "APPO": _OF_PPO,
     "SAC": SAC_STATISTICS,
     "poca": POCA_STATISTICS,
 }
 """What a progress line tells of an update; None where there was none, or where the behavior has no such part."""
 
 
-@dataclass
-class _Update:
-    """An update that may still be going on. `line`: what is to be told of its batch."""
+@dataclass(frozen=True)
+class _Played:
+    """Who plays a batch `since` so many of its decisions."""
 
-    line: dict[str, Any]
-    result: "Future[tuple[dict[str, float], float]] | None"
-    statistics: dict[str, float | None]
+    since: int
+    by: Learned
 
 
 @dataclass(frozen=True)
@@ -89,13 +95,15 @@ class BehaviorTraining:
         self.behavior = behavior
         self.iterations = self.env_steps = self.episodes = 0
         self.stop_reason: str | None = None
-        self._executor = executor
         self._learner: Learner
         if learner_process is None:
             self._learner = make_learner(config, behavior, demonstrations)
         else:
             self._learner = RemoteLearner(learner_process, config, behavior, demonstrations)
-        self._played_by: Weights = self._learner.weights()
+        self._is_asynchronous = isinstance(config.hyperparameters, ResolvedAppo)
+        waiting = config.appo.learner_queue_size if self._is_asynchronous else 0
+        self._updates = UpdateQueue(executor, self._learner, waiting)
+        self._played = [_Played(0, self._updates.learned)]
         seed = [behavior_seed(config), 0]
         keeps_groups = config.algorithm == "poca"
         self.sampler = BehaviorSampler(behavior, self._learner.acting, seed, keeps_groups=keeps_groups)
@@ -103,7 +111,6 @@ class BehaviorTraining:
         stop = config.stop
         self._patience = PatienceRule(PatienceSettings(stop.mean_return, stop.patience, stop.no_improvement_env_steps))
         self._best = BestPolicy()
-        self._update: _Update | None = None
         self._batch_began = time.monotonic()
 
     @property
@@ -126,6 +133,17 @@ class BehaviorTraining:
         """Whether enough has been played for the next update."""
         return self.stop_reason is None and self.sampler.decisions >= self._wanted()
 
+    def has_news(self) -> bool:
+        """Whether something was learned that is to be played with at once, as APPO does."""
+        is_new = self._updates.learned.updates > self._played[-1].by.updates
+        return self._is_asynchronous and (is_new or self._updates.has_finished())
+
+    def catch_up(self) -> list[dict[str, Any]]:
+        """Play with what has been learned so far; the progress lines that are complete now."""
+        lines = self._updates.collect()
+        self._act_on_learned()
+        return lines
+
     def turn(self, remarks: Mapping[str, Any], *, learns: bool = True) -> "Turn":
         """Take the batch, and learn from it while the next one is played.
 
@@ -137,39 +155,34 @@ class BehaviorTraining:
             Progress lines that are complete now, and the returns of the episodes that ended in the batch.
         """
         sampled = time.monotonic()
-        lines = self.finish_update()
-        played_by, self._played_by = self._played_by, self._learner.weights()
-        self._learner.synchronize()
+        lines = self._updates.make_room()
+        played_by, first = self._most_played(), self._played[0].by
         episodes, finished = self.sampler.take()
+        self._played = []
+        self._act_on_learned()
         steps = sum(len(episode) for episode in episodes)
         self.env_steps += steps
         self.episodes += len(finished)
         self.iterations += 1
         self._recent.add(finished)
-        self._best.judge(finished, played_by, self.iterations)
+        self._best.judge(finished, played_by.weights, self.iterations)
         line = {**self._line(steps, sampled - self._batch_began), **remarks}
         if self.config.algorithm != "SAC":
             # A handful of decisions, as at a limit or a stop, would make a wild update.
             learns = learns and steps >= self.config.hyperparameters.minibatch_size
-        result = self._executor.submit(self._learn, episodes, self.env_steps) if learns else None
+        if self._is_asynchronous:
+            line["policy_lag"] = self._updates.begun - first.updates
         names = [*STATISTICS[self.config.algorithm], *statistic_names(self.config.curiosity)]
         if self.config.behavioral_cloning is not None:
             names.append(CLONING_LOSS)
-        self._update = _Update(line, result, dict.fromkeys(names))
+        self._updates.begin(line, names, episodes if learns else None, self.env_steps)
         self._batch_began = time.monotonic()
         self._judge_limits()
         return Turn(lines, [item.episode_return for item in finished])
 
-    def finish_update(self) -> list[dict[str, Any]]:
-        """Wait for the update that is going on, if any; its progress line. What plays stays as it was."""
-        if self._update is None:
-            return []
-        update, self._update = self._update, None
-        seconds = 0.0
-        if update.result is not None:
-            statistics, seconds = update.result.result()
-            update.statistics.update(statistics)
-        return [{**update.line, "learning_seconds": seconds, **update.statistics}]
+    def finish_updates(self) -> list[dict[str, Any]]:
+        """Wait for the updates that are going on, if any; their progress lines. What plays stays as it was."""
+        return self._updates.finish()
 
     def final_weights(self) -> Weights:
         """The best ones, or the last where no policy could be judged, or where returns depend on the opponents."""
@@ -183,7 +196,7 @@ class BehaviorTraining:
         ).eval()
 
     def checkpoint(self) -> BehaviorCheckpoint:
-        """All that is needed to go on. The update that is going on must have been finished."""
+        """All that is needed to go on. Updates that are going on must have been finished."""
         state, arrays = self._learner.state()
         best = self._best.best
         document = {
@@ -205,7 +218,7 @@ class BehaviorTraining:
             InvalidCheckpointError: it is of another network.
         """
         self._learner.set_weights(checkpoint.weights if checkpoint.best is None else checkpoint.best)
-        self._played_by = self._learner.weights()
+        self._begin_with_learned()
 
     def resume(self, checkpoint: BehaviorCheckpoint) -> None:
         """Go on from a checkpoint.
@@ -216,7 +229,7 @@ class BehaviorTraining:
         state = checkpoint.state
         self._learner.set_weights(checkpoint.weights)
         self._learner.set_state(state, checkpoint.optimizer)
-        self._played_by = self._learner.weights()
+        self._begin_with_learned()
         self.sampler.set_rng_state(state["actions"])
         self.iterations, self.env_steps, self.episodes = state["iterations"], state["env_steps"], state["episodes"]
         self._recent = RecentEpisodes.from_document(state["recent_episodes"])
@@ -239,8 +252,7 @@ class BehaviorTraining:
 
     def close(self) -> None:
         """Release the learner."""
-        if self._update is not None and self._update.result is not None:
-            self._update.result.exception()  # it must not go on without us
+        self._updates.close()
         self._learner.close()
 
     def _wanted(self) -> int:
@@ -248,11 +260,20 @@ class BehaviorTraining:
         limit, batch = self.config.stop.env_steps, self.config.hyperparameters.train_batch_size
         return batch if limit is None else min(batch, limit - self.env_steps)
 
-    def _learn(self, episodes: Sequence[SingleAgentEpisode], env_steps: int) -> tuple[dict[str, float], float]:
-        """In the learning thread: the update's statistics, and how long it took."""
-        began = time.monotonic()
-        statistics = self._learner.learn(list(episodes), env_steps)
-        return statistics, time.monotonic() - began
+    def _begin_with_learned(self) -> None:
+        self._updates.begin_again()
+        self._played = [_Played(0, self._updates.learned)]
+
+    def _act_on_learned(self) -> None:
+        learned = self._updates.learned
+        load_policy(self._learner.acting, learned.weights)
+        self._played.append(_Played(self.sampler.decisions, learned))
+
+    def _most_played(self) -> Learned:
+        """Of the policies that played the batch, the one that made most of its decisions."""
+        ends = [*(item.since for item in self._played[1:]), self.sampler.decisions]
+        shares = [end - item.since for item, end in zip(self._played, ends, strict=True)]
+        return self._played[shares.index(max(shares))].by
 
     def _line(self, steps: int, sampling_seconds: float) -> dict[str, Any]:
         return {

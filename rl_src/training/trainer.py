@@ -233,12 +233,15 @@ class _Run:
             log.warning("a lesson waits for behavior %s, which has not appeared yet", name)
 
     def _is_something_due(self) -> bool:
-        return any(behavior.has_batch() for behavior in self._behaviors.values()) or self._opponents.is_due()
+        behaviors = self._behaviors.values()
+        return any(item.has_batch() or item.has_news() for item in behaviors) or self._opponents.is_due()
 
     def _learn(self) -> None:
         """Every behavior whose batch is full, or all that play when they were interrupted."""
         interrupted = self._interrupted()
         for behavior in self._behaviors.values():
+            if behavior.has_news():
+                self._tell(behavior.catch_up())
             if behavior.has_batch() or (interrupted and behavior.sampler.decisions):
                 turn = behavior.turn(self._remarks(behavior.name), learns=not self._stop_requested())
                 self._tell(turn.lines)
@@ -338,7 +341,7 @@ class _Run:
     def _save(self) -> None:
         """At a moment when nothing is being learned; what plays stays as it was, so that saving changes no numbers."""
         for behavior in self._behaviors.values():
-            self._tell(behavior.finish_update())
+            self._tell(behavior.finish_updates())
         self._checkpoints += 1
         save_checkpoint(self._checkpoint_dir, self._checkpoints, self._as_checkpoint())
         self._saved_at = time.monotonic()

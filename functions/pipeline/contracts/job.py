@@ -38,8 +38,9 @@ class Memory(Contract):
 class Hyperparameters(Contract):
     """By RLlib's names where it has one. A field left out is chosen by preset or from the build's specs.
 
-    The last five are SAC's; schedules of entropy and clipping, lambda_, clip_param, entropy_coeff, vf_loss_coeff and
-    num_epochs are PPO's and poca's. One that is not the chosen algorithm's is refused.
+    The last five are SAC's, the three before them APPO's; schedules of entropy and clipping, lambda_, clip_param,
+    entropy_coeff, vf_loss_coeff and num_epochs are PPO's, APPO's and poca's. One that is not the chosen algorithm's is
+    refused.
     """
 
     lr: float | None = Field(default=None, gt=0, le=1)
@@ -55,6 +56,15 @@ class Hyperparameters(Contract):
     train_batch_size: int | None = Field(default=None, ge=8, description="agent decisions per update")
     minibatch_size: int | None = Field(default=None, ge=1)
     num_epochs: int | None = Field(default=None, ge=1, le=100)
+    vtrace_clip_rho_threshold: float | None = Field(
+        default=None, ge=1, le=1000, description="APPO: most that an old decision counts in a value's target"
+    )
+    vtrace_clip_pg_rho_threshold: float | None = Field(
+        default=None, gt=0, le=1000, description="APPO: most that an old decision counts in the policy's loss"
+    )
+    learner_queue_size: int | None = Field(
+        default=None, ge=1, le=64, description="APPO: train batches that may wait for the learner"
+    )
     replay_capacity: int | None = Field(default=None, ge=1000, le=10_000_000, description="agent decisions kept by SAC")
     tau: float | None = Field(default=None, gt=0, le=1, description="how fast SAC's target networks follow")
     initial_alpha: float | None = Field(default=None, gt=0, description="SAC's temperatures at first; then learned")
@@ -162,9 +172,10 @@ class Environment(Contract):
 class TrainingJobConfig(Contract):
     """Everything that shapes a training job."""
 
-    algorithm: Literal["PPO", "SAC", "poca"] = Field(
+    algorithm: Literal["PPO", "APPO", "SAC", "poca"] = Field(
         default="PPO",
-        description="SAC: fewer decisions, more learning for each; poca: MA-POCA, for agents rewarded as a group",
+        description="APPO: PPO whose builds never wait for the learner; SAC: fewer decisions, more learning for each; "
+        "poca: MA-POCA, for agents rewarded as a group",
     )
     hyperparameters: Hyperparameters = Hyperparameters()
     network: Network = Network()

@@ -15,7 +15,7 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.training_data import TrainingData
 from ray.rllib.evaluation.postprocessing import Postprocessing
 
-from rl_src.training.algorithms.objective import clipped_loss, explained_variance, importance
+from rl_src.training.algorithms.objective import MAX_IMPORTANCE, clipped_loss, explained_variance, importance
 from rl_src.training.algorithms.optimizer import FlatAdam
 from rl_src.training.algorithms.schedules import Coefficients
 from rl_src.training.algorithms.sequences import PADDING
@@ -50,6 +50,7 @@ class UnityPPOLearner(PPOTorchLearner):
         # What is imitated besides, and how much was played when the batch began: of whoever asks for updates, too.
         self.cloning: BehavioralCloning | None = None
         self.env_steps = 0
+        self.max_importance = MAX_IMPORTANCE
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
         """One Adam for policy and value function."""
@@ -103,9 +104,9 @@ class UnityPPOLearner(PPOTorchLearner):
         network = network_of(self.module[module_id])
         assert network.critic is not None
         network.train()
-        network.critic.update_scale(batch[Postprocessing.VALUE_TARGETS])
         rows = len(batch[Columns.ACTIONS])
-        batch = {**batch, **self._proximal(network, batch)}
+        batch = self._credited({**batch, **self._proximal(network, batch)})
+        network.critic.update_scale(batch[Postprocessing.VALUE_TARGETS])
         # Equal parts rather than a small rest, whose gradient would be the noisiest and count the same.
         parts = max(1, rows // (minibatch_size or rows))
         items = len(batch[SEQUENCES]) if SEQUENCES in batch else rows
@@ -151,7 +152,11 @@ class UnityPPOLearner(PPOTorchLearner):
             batch = _take(batch, torch.arange(len(batch[SEQUENCES])))
         inputs, _ = _evaluate(network, batch)
         logp, _ = log_probabilities_and_entropy(inputs, batch[Columns.ACTIONS], network.action_spec)
-        return {PROXIMAL_LOGP: logp, IMPORTANCE: importance(logp, batch[Columns.ACTION_LOGP])}
+        return {PROXIMAL_LOGP: logp, IMPORTANCE: importance(logp, batch[Columns.ACTION_LOGP], self.max_importance)}
+
+    def _credited(self, batch: Batch) -> Batch:
+        """With targets and advantages, which PPO's connector has made already."""
+        return batch
 
     def _loss(self, network: PolicyNetwork, batch: Batch) -> tuple[torch.Tensor, list[torch.Tensor]]:
         config = self.config

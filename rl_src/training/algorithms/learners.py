@@ -19,17 +19,14 @@ from rl_src.training.settings.config import ResolvedBehavior
 class Learner(Protocol):
     """The policy of one behavior, and what learns it.
 
-    `acting` plays: it gets what was learned by `synchronize` only, so that a batch is played by one policy even while
-    the learner works on the batch before.
+    `acting` plays: it is changed by `set_weights` and by whoever plays with it, never by learning, so that playing and
+    learning may go on side by side.
     """
 
     acting: PolicyNetwork
 
     def learn(self, episodes: list[SingleAgentEpisode], env_steps: int) -> dict[str, float]:
         """Learn from a batch; `env_steps` (so far) is for schedules. Returns mean statistics."""
-
-    def synchronize(self) -> None:
-        """Act with what has been learned."""
 
     def weights(self) -> Weights:
         """The policy's weights by name, copied."""

@@ -1,19 +1,20 @@
-"""What the algorithms with a clipped objective have in common: PPO, and POCA whose advantages are a group's."""
+"""What the algorithms with a clipped objective have in common: PPO, APPO, and POCA whose advantages are a group's."""
 
 import torch
 
 MAX_IMPORTANCE = 2.0
-"""Rare actions that became likely would otherwise dominate the batch."""
+"""PPO's and POCA's limit of `importance`: rare actions that became likely would otherwise dominate the batch."""
 
 
-def importance(proximal_logp: torch.Tensor, played_logp: torch.Tensor) -> torch.Tensor:
+def importance(proximal_logp: torch.Tensor, played_logp: torch.Tensor, limit: float = MAX_IMPORTANCE) -> torch.Tensor:
     """How much likelier each decision is under the policy that the update begins with than when it was played: [N].
 
-    The batch was played one update ago (`behavior_training`). With the decoupled objective (arXiv:2110.00641) the step
-    is kept near the present policy, not near that older one. On Basic (6 seeds), whose updates are large, PPO's own
-    ratio needed 8,500 decisions, this 6,000, and learning without the lag 5,300.
+    PPO's and POCA's batch was played one update ago (`behavior_training`), APPO's longer ago or less. With the
+    decoupled objective (arXiv:2110.00641) the step is kept near the present policy, not near that older one. On Basic
+    (6 seeds), whose updates are large, PPO's own ratio needed 8,500 decisions, this 6,000, and learning without the lag
+    5,300.
     """
-    return (proximal_logp - played_logp).exp().clamp(max=MAX_IMPORTANCE)
+    return (proximal_logp - played_logp).exp().clamp(max=limit)
 
 
 def clipped_loss(

@@ -15,6 +15,12 @@ def weights_of(network: PolicyNetwork) -> Weights:
     return {f"{_PREFIX}{name}": value.numpy().copy() for name, value in network.state_dict().items()}
 
 
+def load_policy(network: PolicyNetwork, weights: Weights) -> None:
+    """Load those of `weights` that the network has, which may be without a critic."""
+    own = network.state_dict()
+    network.load_state_dict({name: torch.from_numpy(np.array(weights[f"{_PREFIX}{name}"])) for name in own})
+
+
 def load_weights(network: PolicyNetwork, weights: Weights) -> None:
     """The inverse of `weights_of`.
 

@@ -1,4 +1,4 @@
-"""RLlib's parts, put together: PPO's configuration and the learner group.
+"""RLlib's parts, put together: the configuration of PPO and APPO, and the learner group.
 
 RLlib's `Algorithm` always starts a Ray cluster on the machine, even for a runner and a learner in its own process
 (`EnvRunnerGroup` puts its configuration into the object store). `ray.init` took 7.5 s in one trial on 2 busy cores.
@@ -24,6 +24,7 @@ from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 
 from rl_src.envs.specs import BehaviorSpec
+from rl_src.training.algorithms.appo import EpisodesToFragments, UnityAPPOLearner
 from rl_src.training.algorithms.learner import UnityPPOLearner
 from rl_src.training.algorithms.optimizer import FlatAdam
 from rl_src.training.algorithms.schedules import coefficients, learning_rate
@@ -38,7 +39,7 @@ from rl_src.training.imitation.demonstrations import Demonstrations
 from rl_src.training.networks.network import PolicyNetwork
 from rl_src.training.networks.rl_module import ActorCriticModule, network_of
 from rl_src.training.sampling.env_runner import action_space, observation_space
-from rl_src.training.settings.config import ResolvedBehavior
+from rl_src.training.settings.config import ResolvedAppo, ResolvedBehavior
 
 PRODUCTS_WORTH_THREADS = 30_000_000
 """Multiplications in a minibatch's forward pass from which more than one thread is used: an estimate, not measured."""
@@ -48,10 +49,9 @@ _CURIOSITY, _CLONING = "curiosity.", "cloning."
 
 
 class PPO:
-    """The policy of one behavior and its learner, in this process. Close it.
+    """The policy of one behavior and its learner, PPO's or APPO's, in this process. Close it.
 
-    `acting` plays: it gets the learner's weights by `synchronize` only, so that a batch is played by one policy even
-    while the learner works on the batch before.
+    `acting` plays; it gets none of the learner's weights until they are loaded into it.
 
     Args:
         config: its settings.
@@ -185,15 +185,17 @@ def ppo_config(config: ResolvedBehavior) -> PPOConfig:
     """RLlib's PPO on the new API stack, with our learner and connector."""
     settings = config.ppo
     memory = config.network.memory
+    is_appo = isinstance(settings, ResolvedAppo)
+    connector = EpisodesToFragments if is_appo else EpisodesToTrainBatch
     return (
         PPOConfig()  # type: ignore[no-untyped-call]
         .api_stack(enable_rl_module_and_learner=True, enable_env_runner_and_connector_v2=True)
         .env_runners(num_env_runners=0)
         .learners(
             num_learners=0,
-            learner_config_dict={"seed": behavior_seed(config)},
-            learner_class=UnityPPOLearner,
-            learner_connector=lambda *_: EpisodesToTrainBatch(
+            learner_config_dict={"seed": behavior_seed(config), "settings": settings},
+            learner_class=UnityAPPOLearner if is_appo else UnityPPOLearner,
+            learner_connector=lambda *_: connector(
                 module_id=DEFAULT_MODULE_ID,
                 gamma=settings.gamma,
                 lambda_=settings.lambda_,
@@ -222,7 +224,7 @@ def ppo_config(config: ResolvedBehavior) -> PPOConfig:
 
 def build_network(config: ResolvedBehavior, behavior: BehaviorSpec, weights: Weights) -> PolicyNetwork:
     """The networks on their own, with given weights, as they are exported."""
-    with_critic = config.algorithm == "PPO"  # the others' critics are no part of the policy's weights
+    with_critic = config.algorithm in ("PPO", "APPO")  # the others' critics are no part of the policy's weights
     network = PolicyNetwork(behavior.observations, behavior.actions, config.network, with_critic)
     prefix = "network."
     network.load_state_dict(

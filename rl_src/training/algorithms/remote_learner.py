@@ -9,6 +9,7 @@ from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from rl_src.envs.specs import BehaviorSpec
 from rl_src.training.algorithms.learner_process import LearnerProcess
 from rl_src.training.algorithms.learners import Learner, make_learner
+from rl_src.training.algorithms.policy_weights import load_policy
 from rl_src.training.algorithms.ppo import behavior_seed, seed_everything, torch_threads
 from rl_src.training.artifacts.best import Weights
 from rl_src.training.artifacts.checkpoint import Arrays
@@ -17,8 +18,6 @@ from rl_src.training.networks.network import PolicyNetwork
 from rl_src.training.settings.config import ResolvedBehavior
 
 Learners = dict[str, Learner]
-
-_PREFIX = "network."
 
 
 class RemoteLearner:
@@ -47,8 +46,7 @@ class RemoteLearner:
 
     def synchronize(self) -> None:
         """Act with what has been learned."""
-        learned = {name: torch.from_numpy(self._weights[f"{_PREFIX}{name}"]) for name in self.acting.state_dict()}
-        self.acting.load_state_dict(learned)
+        load_policy(self.acting, self._weights)
 
     def weights(self) -> Weights:
         """The policy's weights by name, copied."""

@@ -20,6 +20,7 @@ from rl_src.training.algorithms.sequences import sequence_rows
 from rl_src.training.networks.rl_module import ACTION_MASK, MEMORY
 
 FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int64]
 
 SEQUENCES = "sequences"
 """Batch column of policies with memory: which rows follow each other."""
@@ -77,14 +78,11 @@ class EpisodesToTrainBatch(ConnectorV2):
         with torch.no_grad():
             values = module.compute_values(seen).cpu().numpy()
         decided = _decided_rows(lengths)
-        advantages = self._advantages(episodes, values, lengths)
         rows = torch.from_numpy(decided)
         columns = {
             Columns.ACTIONS: np.concatenate([episode.actions.data for episode in episodes]),
             Columns.ACTION_LOGP: np.concatenate([_output(episode, Columns.ACTION_LOGP) for episode in episodes]),
-            Columns.VF_PREDS: values[decided],
-            Postprocessing.VALUE_TARGETS: advantages + values[decided],
-            Postprocessing.ADVANTAGES: (advantages - advantages.mean()) / max(1e-6, float(advantages.std())),
+            **self._credit(episodes, values, lengths, decided),
         }
         masks = concatenated_masks(episodes)
         if masks is not None:
@@ -96,6 +94,17 @@ class EpisodesToTrainBatch(ConnectorV2):
             filled[SEQUENCES] = torch.from_numpy(sequence_rows(lengths, self._sequence_length))
         batch[self._module_id] = filled
         return batch
+
+    def _credit(
+        self, episodes: list[SingleAgentEpisode], values: FloatArray, lengths: list[int], decided: IntArray
+    ) -> dict[str, Any]:
+        """Columns that tell what the decisions were worth; `decided`: their rows among the observations, [N]."""
+        advantages = self._advantages(episodes, values, lengths)
+        return {
+            Columns.VF_PREDS: values[decided],
+            Postprocessing.VALUE_TARGETS: advantages + values[decided],
+            Postprocessing.ADVANTAGES: (advantages - advantages.mean()) / max(1e-6, float(advantages.std())),
+        }
 
     def _advantages(self, episodes: list[SingleAgentEpisode], values: FloatArray, lengths: list[int]) -> FloatArray:
         pieces, start = [], 0
@@ -110,7 +119,7 @@ class EpisodesToTrainBatch(ConnectorV2):
         return np.concatenate(pieces)
 
 
-def _decided_rows(lengths: Sequence[int]) -> NDArray[np.int64]:
+def _decided_rows(lengths: Sequence[int]) -> IntArray:
     """Rows of L + 1 observations each, without each episode's last."""
     keep = np.ones(sum(lengths) + len(lengths), dtype=bool)
     keep[np.cumsum([length + 1 for length in lengths]) - 1] = False

@@ -47,6 +47,7 @@ TAGS: Mapping[str, str] = {
     "kl": "Policy/KL Divergence",
     "grad_norm": "Losses/Gradient Norm",
     "explained_variance": "Losses/Explained Variance",
+    "policy_lag": "Policy/Policy Lag",
     "mean_q": "Policy/Mean Q Value",
     "reward_scale": "Policy/Reward Scale",
     "env_steps_per_second": "Speed/Agent Decisions per Second",

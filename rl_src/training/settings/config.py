@@ -11,7 +11,7 @@ from rl_src.training.self_play.past_selves import SelfPlaySettings
 from rl_src.training.settings.curriculum import Parameter
 from rl_src.training.settings.curriculum_form import read_parameters
 
-Algorithm = Literal["PPO", "SAC", "poca"]
+Algorithm = Literal["PPO", "APPO", "SAC", "poca"]
 Activation = Literal["tanh", "relu", "silu"]
 GoalConditioning = Literal["hyper", "none"]
 ImageEncoderName = Literal["simple", "nature_cnn", "resnet", "match3"]
@@ -22,7 +22,9 @@ Nothing = Literal["none"]
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """By RLlib's names where it has one; counts are agent decisions. `ON_POLICY_ONLY` (PPO, poca) or `SAC_ONLY`.
+    """By RLlib's names where it has one; counts are agent decisions.
+
+    `ON_POLICY_ONLY` are PPO's, APPO's and poca's, `APPO_ONLY` APPO's, `SAC_ONLY` SAC's.
 
     Schedules: "linear" falls until the limit on env_steps, where there is one (`schedules`).
     """
@@ -40,6 +42,9 @@ class Hyperparameters:
     train_batch_size: int | None = None
     minibatch_size: int | None = None
     num_epochs: int | None = None
+    vtrace_clip_rho_threshold: float | None = None
+    vtrace_clip_pg_rho_threshold: float | None = None
+    learner_queue_size: int | None = None
     replay_capacity: int | None = None
     tau: float | None = None
     initial_alpha: float | None = None
@@ -56,6 +61,7 @@ ON_POLICY_ONLY = (
     "vf_loss_coeff",
     "num_epochs",
 )
+APPO_ONLY = ("vtrace_clip_rho_threshold", "vtrace_clip_pg_rho_threshold", "learner_queue_size")
 SAC_ONLY = ("replay_capacity", "tau", "initial_alpha", "updates_per_step", "learning_starts")
 
 
@@ -227,6 +233,15 @@ class ResolvedHyperparameters:
 
 
 @dataclass(frozen=True)
+class ResolvedAppo(ResolvedHyperparameters):
+    """`Hyperparameters` of APPO with nothing left open. `learner_queue_size`: batches that may wait for the learner."""
+
+    vtrace_clip_rho_threshold: float
+    vtrace_clip_pg_rho_threshold: float
+    learner_queue_size: int
+
+
+@dataclass(frozen=True)
 class ResolvedSac:
     """`Hyperparameters` of SAC with nothing left open."""
 
@@ -278,8 +293,14 @@ class ResolvedBehavior:
 
     @property
     def ppo(self) -> ResolvedHyperparameters:
-        """Of a behavior that PPO or poca trains."""
+        """Of a behavior that PPO, APPO or poca trains."""
         assert isinstance(self.hyperparameters, ResolvedHyperparameters)
+        return self.hyperparameters
+
+    @property
+    def appo(self) -> ResolvedAppo:
+        """Of a behavior that APPO trains."""
+        assert isinstance(self.hyperparameters, ResolvedAppo)
         return self.hyperparameters
 
     @property

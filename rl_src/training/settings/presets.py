@@ -15,13 +15,16 @@ from rl_src.envs.specs import BehaviorSpec
 from rl_src.training.errors import InvalidTrainingConfigError
 from rl_src.training.self_play.past_selves import SelfPlaySettings
 from rl_src.training.settings.config import (
+    APPO_ONLY,
     ON_POLICY_ONLY,
     SAC_ONLY,
     Algorithm,
     BehaviorSettings,
+    EnvironmentSettings,
     Hyperparameters,
     Memory,
     Network,
+    ResolvedAppo,
     ResolvedBehavior,
     ResolvedHyperparameters,
     ResolvedNetwork,
@@ -111,10 +114,19 @@ PRESETS: dict[str, Preset] = {
 
 UNSUPPORTED: Mapping[Algorithm, Sequence[str]] = {
     "PPO": (),
+    "APPO": ("environment.lockstep",),
     "SAC": ("self_play", "curiosity", "behavioral_cloning", "network.memory"),
     "poca": ("curiosity", "behavioral_cloning", "network.memory"),
 }
 """What an algorithm is refused together with; of a preset it is left out."""
+
+SETTINGS_OF_OTHERS: Mapping[Algorithm, Mapping[Algorithm, Sequence[str]]] = {
+    "PPO": {"APPO": APPO_ONLY, "SAC": SAC_ONLY},
+    "APPO": {"SAC": SAC_ONLY},
+    "SAC": {"PPO": ON_POLICY_ONLY, "APPO": APPO_ONLY},
+    "poca": {"APPO": APPO_ONLY, "SAC": SAC_ONLY},
+}
+"""Hyperparameters that an algorithm does not have, by one that does."""
 
 DEFAULT_STOP = StopRule(env_steps=500_000)
 
@@ -151,13 +163,13 @@ def resolve(config: TrainingConfig, behavior: BehaviorSpec, agents: int) -> Reso
         behavioral_cloning=own.behavioral_cloning or config.behavioral_cloning,
         seed=config.seed,
     )
-    _check_algorithm_can(resolved)
+    _check_algorithm_can(resolved, config.environment)
     return resolved
 
 
 def _network_of(preset: Preset | None, algorithm: Algorithm) -> Network | None:
     """Without what the algorithm does not train."""
-    if preset is None or algorithm == "PPO":
+    if preset is None or "network.memory" not in UNSUPPORTED[algorithm]:
         return preset.network if preset else None
     return replace(preset.network, memory=None)
 
@@ -172,9 +184,8 @@ def _hyperparameters(
         return ResolvedSac(**{item.name: getattr(chosen, item.name) for item in fields(ResolvedSac)})
     derived = _derived_hyperparameters(behavior, agents)
     chosen = _fit_batches(_overlay(_overlay(derived, known), asked), asked)
-    return ResolvedHyperparameters(
-        **{item.name: getattr(chosen, item.name) for item in fields(ResolvedHyperparameters)}
-    )
+    kind = ResolvedAppo if algorithm == "APPO" else ResolvedHyperparameters
+    return kind(**{item.name: getattr(chosen, item.name) for item in fields(kind)})
 
 
 def _resolved_network(algorithm: Algorithm, network: Network) -> ResolvedNetwork:
@@ -188,21 +199,22 @@ def _resolved_network(algorithm: Algorithm, network: Network) -> ResolvedNetwork
 
 def _check_is_of(algorithm: Algorithm, asked: Hyperparameters) -> None:
     """A setting that would do nothing is refused."""
-    others, other = (ON_POLICY_ONLY, "PPO") if algorithm == "SAC" else (SAC_ONLY, "SAC")
-    for name in others:
-        if getattr(asked, name) is not None:
-            raise InvalidTrainingConfigError(
-                f"hyperparameters.{name} is {other}'s, and the algorithm is {algorithm}.",
-                f"Leave it out, or choose algorithm {other}.",
-            )
+    for other, names in SETTINGS_OF_OTHERS[algorithm].items():
+        for name in names:
+            if getattr(asked, name) is not None:
+                raise InvalidTrainingConfigError(
+                    f"hyperparameters.{name} is {other}'s, and the algorithm is {algorithm}.",
+                    f"Leave it out, or choose algorithm {other}.",
+                )
 
 
-def _check_algorithm_can(resolved: ResolvedBehavior) -> None:
+def _check_algorithm_can(resolved: ResolvedBehavior, environment: EnvironmentSettings) -> None:
     values = {
         "self_play": resolved.self_play,
         "curiosity": resolved.curiosity,
         "behavioral_cloning": resolved.behavioral_cloning,
         "network.memory": resolved.network.memory,
+        "environment.lockstep": environment.lockstep or None,
     }
     for name in UNSUPPORTED[resolved.algorithm]:
         if values[name] is not None:
@@ -251,6 +263,9 @@ def _derived_hyperparameters(behavior: BehaviorSpec, agents: int) -> Hyperparame
         train_batch_size=batch,
         minibatch_size=max(64, batch // 16),
         num_epochs=3,
+        vtrace_clip_rho_threshold=1.0,
+        vtrace_clip_pg_rho_threshold=1.0,
+        learner_queue_size=1,
     )
 
 

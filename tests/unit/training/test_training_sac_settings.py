@@ -13,6 +13,7 @@ from rl_src.training.errors import InvalidTrainingConfigError
 from rl_src.training.progress.health import HealthMonitor
 from rl_src.training.self_play.past_selves import SelfPlaySettings
 from rl_src.training.settings.config import (
+    APPO_ONLY,
     ON_POLICY_ONLY,
     SAC_ONLY,
     BehaviorSettings,
@@ -21,6 +22,7 @@ from rl_src.training.settings.config import (
     Hyperparameters,
     Memory,
     Network,
+    ResolvedAppo,
     ResolvedHyperparameters,
     ResolvedSac,
     TrainingConfig,
@@ -70,7 +72,15 @@ def test_ppo_stays_as_it_was():
     assert (network.squash, network.state_dependent_std, network.activation) == (False, False, "tanh")
 
 
-@pytest.mark.parametrize(("algorithm", "names"), [("PPO", SAC_ONLY), ("SAC", ON_POLICY_ONLY), ("poca", SAC_ONLY)])
+@pytest.mark.parametrize(
+    ("algorithm", "names"),
+    [
+        ("PPO", (*SAC_ONLY, *APPO_ONLY)),
+        ("APPO", SAC_ONLY),
+        ("SAC", (*ON_POLICY_ONLY, *APPO_ONLY)),
+        ("poca", (*SAC_ONLY, *APPO_ONLY)),
+    ],
+)
 def test_the_other_algorithms_settings_are_refused_by_name(algorithm, names):
     for name in names:
         asked = Hyperparameters(**{name: "constant" if "schedule" in name else 1})
@@ -79,10 +89,11 @@ def test_the_other_algorithms_settings_are_refused_by_name(algorithm, names):
                 resolve(TrainingConfig(GAME, algorithm=algorithm, **settings), BALL, agents=1)
 
 
-def test_every_setting_is_one_algorithms_or_both():
+def test_every_setting_is_some_algorithms():
     names = {item.name for item in fields(Hyperparameters)}
-    assert {item.name for item in fields(ResolvedHyperparameters)} == names - set(SAC_ONLY)
-    assert {item.name for item in fields(ResolvedSac)} == names - set(ON_POLICY_ONLY)
+    assert {item.name for item in fields(ResolvedAppo)} == names - set(SAC_ONLY)
+    assert {item.name for item in fields(ResolvedHyperparameters)} == names - set(SAC_ONLY) - set(APPO_ONLY)
+    assert {item.name for item in fields(ResolvedSac)} == names - set(ON_POLICY_ONLY) - set(APPO_ONLY)
 
 
 @pytest.mark.parametrize(
