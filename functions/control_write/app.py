@@ -1,4 +1,4 @@
-"""The control API's writing routes: start a run, cancel one, get a place to upload a build to."""
+"""The control API's writing routes: start a run, cancel or redrive one, get a place to upload a build to."""
 
 from functools import cache
 from http import HTTPStatus
@@ -28,6 +28,12 @@ def cancel_run(run_id: str) -> Response[str]:
     """End a run. 202 while what it made is being taken back, 200 for one that is over."""
     record = _runs().cancel(run_id)
     return answer(record, HTTPStatus.ACCEPTED if record.is_open else HTTPStatus.OK)
+
+
+@app.post("/training-runs/<run_id>/redrive")
+def redrive_run(run_id: str) -> Response[str]:
+    """Begin a run that failed or was cancelled again, after its last completed job."""
+    return answer(_runs().redrive(run_id), HTTPStatus.ACCEPTED)
 
 
 @app.post("/builds")

@@ -7,6 +7,7 @@ PipelineError
 │   ├── BuildNotFoundError           the named object does not exist
 │   ├── RunNotFoundError
 │   ├── PolicyNotFoundError
+│   ├── ConflictError                it does not go together with how the run or policy stands
 │   └── InvalidObservationError      an observation does not fit the policy's spec
 ├── TransientError                   worth another try after a pause; Retry lists these
 │   ├── ThrottledError
@@ -78,6 +79,12 @@ class PolicyNotFoundError(InputError):
     """No policy of this name is in service."""
 
     default_remedy = "Train and deploy the policy first."
+
+
+class ConflictError(InputError):
+    """What is asked for does not go together with how things stand."""
+
+    default_remedy = "Look at the run or policy, and ask for what is possible now."
 
 
 class InvalidObservationError(InputError):

@@ -92,13 +92,18 @@ def _machine() -> str:
 
 
 def _forget_clients() -> None:
-    """Clients are kept for the life of a process; here, a process sees several clouds."""
+    for one in (clients.s3, clients.dynamodb, clients.stepfunctions, clients.sagemaker_runtime):
+        one.cache_clear()
+    forget_handlers()
+
+
+def forget_handlers() -> None:
+    """Handlers keep their clients for the life of a process; here, a process sees several clouds."""
     from control_read import app as control_read
     from control_write import app as control_write
     from predict import app as predict
 
-    kept = [clients.s3, clients.dynamodb, clients.stepfunctions, clients.sagemaker_runtime]
-    kept += [control_read._runs, control_read._policies, control_write._runs, control_write._settings]
+    kept = [control_read._runs, control_read._policies, control_write._runs, control_write._settings]
     kept.append(predict._predictor)
     for one in kept:
         one.cache_clear()

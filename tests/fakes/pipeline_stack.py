@@ -31,7 +31,7 @@ from pipeline.aws.runs_table import RunsTable
 from pipeline.aws.turns_table import TurnsTable
 from pipeline.contracts.run import RunRecord
 from tests.fakes import artifact_archives
-from tests.fakes.control_stack import BUCKET, MACHINE_ROLE, REGION, LambdaContext
+from tests.fakes.control_stack import BUCKET, MACHINE_ROLE, REGION, LambdaContext, forget_handlers
 from tests.fakes.expanded_template import STATE_MACHINE, resources
 from tests.fakes.faulty_clients import CrashError, Faults, FaultyClient
 from tests.fakes.sagemaker_double import SageMakerDouble
@@ -242,7 +242,9 @@ def pipeline_stack() -> Iterator[PipelineStack]:
             kept.enter_context(patched)
         stack.machine_arn = _machine(sfn)
         kept.enter_context(patch.dict("os.environ", STATE_MACHINE_ARN=stack.machine_arn))
+        forget_handlers()
         yield stack
+    forget_handlers()
 
 
 def _interpreter(stack: PipelineStack) -> list[Any]:

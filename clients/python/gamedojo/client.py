@@ -107,6 +107,10 @@ class GamedojoClient:
         """End a run, whatever it is doing; one that is over stays as it was. May be repeated."""
         return _run(self._control("DELETE", f"/training-runs/{_segment(run_id)}"))
 
+    def redrive(self, run_id: str) -> Run:
+        """Begin a run that failed or was cancelled again, after its last completed job."""
+        return _run(self._control("POST", f"/training-runs/{_segment(run_id)}/redrive"))
+
     def artifacts(self, run_id: str) -> dict[str, str]:
         """The run's files: name to a URL that is valid for a while."""
         document = self._control("GET", f"/training-runs/{_segment(run_id)}/artifacts")

@@ -28,6 +28,7 @@ CONTROL_ROUTES: dict[str, tuple[str, ...]] = {
     "/training-runs": ("GET", "POST"),
     "/training-runs/{run_id}": ("GET", "DELETE"),
     "/training-runs/{run_id}/artifacts": ("GET",),
+    "/training-runs/{run_id}/redrive": ("POST",),
     "/builds": ("POST",),
     "/policies": ("GET",),
     "/policies/{policy}": ("GET",),

@@ -1,4 +1,4 @@
-"""The control API's runs: start one, find it, cancel it, list its artifacts.
+"""The control API's runs: start one, find it, cancel it, redrive it, list its artifacts.
 
 A run begins when its execution starts; its record is written a moment later, by AdmitRun. In between, the stored
 request and the execution of the same name are the record.
@@ -18,12 +18,12 @@ from pipeline.aws.runs_table import RunsTable
 from pipeline.contracts.api import AcceptedRun, ArtifactLinks
 from pipeline.contracts.request import BuildSource, TrainingRequest
 from pipeline.contracts.run import Failure, RunRecord, RunStatus
-from pipeline.contracts.states import ApiEvent
-from pipeline.errors import BuildNotFoundError, NotYetConsistentError, RunNotFoundError
+from pipeline.contracts.states import ApiEvent, RedriveEvent
+from pipeline.errors import BuildNotFoundError, ConflictError, NotYetConsistentError, RunNotFoundError
 from pipeline.rules import names
 from pipeline.rules.cost import check_affordable, estimate
 from pipeline.rules.run_options import as_asked, settle
-from pipeline.rules.runs import cancelled
+from pipeline.rules.runs import cancelled, redriven
 from pipeline.settings import ControlReadSettings, ControlWriteSettings, PriceSettings
 
 if TYPE_CHECKING:
@@ -71,7 +71,8 @@ class Runs:
         run_id = next(name for name in map(attempt, itertools.count(1)) if not self._has_failed(name))
         request_key = names.request_key(run_id)
         self.objects.write(request_key, text, "application/json")
-        executions.start(self.stepfunctions, self.state_machine_arn, ApiEvent(run_id=run_id, request_key=request_key))
+        event = ApiEvent(run_id=run_id, request_key=request_key)
+        executions.start(self.stepfunctions, self.state_machine_arn, run_id, event)
         path = f"/training-runs/{run_id}"
         links = {"self": path, "artifacts": f"{path}/artifacts", "policy": f"/policies/{policy}"}
         return AcceptedRun(run_id=run_id, policy=policy, status=self._status(run_id), estimate=cost, links=links)
@@ -83,8 +84,7 @@ class Runs:
             RunNotFoundError: no run has this id.
             NotYetConsistentError: it was accepted, and is not visible yet.
         """
-        if not _RUN_ID.fullmatch(run_id):
-            raise RunNotFoundError(f"{run_id!r} is no run's id.")
+        _check_id(run_id)
         try:
             return self.table.get(run_id)
         except RunNotFoundError:
@@ -110,6 +110,36 @@ class Runs:
         if record.status is RunStatus.CANCELLED and record.is_open:
             executions.stop(self.stepfunctions, record.execution_arn)
         return record
+
+    def redrive(self, run_id: str) -> RunRecord:
+        """Begin a run that failed or was cancelled again, with its build and options, after its last completed job.
+
+        First the record says so, then the execution is started; a call that is repeated makes up for a lost start.
+
+        Raises:
+            RunNotFoundError: no run has this id.
+            ConflictError: the run did not fail, and was not cancelled, or it has lost its build.
+            NotYetConsistentError: what it made is still being taken back.
+            ThrottledError, ServiceUnavailableError: AWS could not answer; the call may be repeated.
+        """
+        _check_id(run_id)
+        record = self.table.get(run_id)
+        if record.status.is_final or record.attempt == 1:
+            self._require_build(record)
+            event = RedriveEvent(run_id=run_id, attempt=record.attempt + 1)
+            arn = executions.execution_arn(self.state_machine_arn, event.execution_name)
+            record = self.table.update(run_id, lambda known: redriven(known, datetime.now(UTC), arn))
+        event = RedriveEvent(run_id=run_id, attempt=record.attempt)
+        executions.start(self.stepfunctions, self.state_machine_arn, event.execution_name, event)
+        return record
+
+    def _require_build(self, record: RunRecord) -> None:
+        try:
+            self.objects.head(record.build_key)
+        except BuildNotFoundError as error:
+            raise ConflictError(
+                f"The run {record.run_id} has no build to go on with.", "Upload the build and start a new run."
+            ) from error
 
     def artifacts(self, run_id: str) -> ArtifactLinks:
         """Presigned URLs of what the run has made so far.
@@ -156,6 +186,11 @@ def connect(settings: ControlReadSettings | ControlWriteSettings) -> Runs:
         clients.stepfunctions(),
         settings.state_machine_arn,
     )
+
+
+def _check_id(run_id: str) -> None:
+    if not _RUN_ID.fullmatch(run_id):
+        raise RunNotFoundError(f"{run_id!r} is no run's id.")
 
 
 def _policy_of(key: str) -> str:

@@ -1,6 +1,6 @@
 """Executions of the state machine that runs a training run.
 
-An execution that the API starts is named by its run id, so that the same request sent twice cannot start two. Step
+An execution that the API starts is named by its run, so that the same request sent twice cannot start two. Step
 Functions keeps a name for 90 days.
 """
 
@@ -13,7 +13,6 @@ from pydantic import Field
 
 from pipeline.aws.translation import error_code, translate
 from pipeline.contracts.base import Contract
-from pipeline.contracts.states import ApiEvent
 from pipeline.errors import PipelineError, ThrottledError
 
 if TYPE_CHECKING:
@@ -32,19 +31,17 @@ class Execution(Contract):
     input: dict[str, Any] = Field(default_factory=dict)
 
 
-def start(client: "SFNClient", state_machine_arn: str, event: ApiEvent) -> str:
-    """Start the execution named `event.run_id`, or find that it was started before; return its ARN.
+def start(client: "SFNClient", state_machine_arn: str, name: str, event: Contract) -> str:
+    """Start the execution of this name, or find that it was started before; return its ARN.
 
     Raises:
         ThrottledError: Step Functions asks for a pause.
         ServiceUnavailableError: it could not be reached or failed on its side.
     """
     try:
-        answer = client.start_execution(
-            stateMachineArn=state_machine_arn, name=event.run_id, input=event.model_dump_json()
-        )
+        answer = client.start_execution(stateMachineArn=state_machine_arn, name=name, input=event.model_dump_json())
     except client.exceptions.ExecutionAlreadyExists:
-        return execution_arn(state_machine_arn, event.run_id)
+        return execution_arn(state_machine_arn, name)
     except (ClientError, BotoCoreError) as error:
         raise _translate(error) from error
     return answer["executionArn"]
@@ -105,9 +102,9 @@ def _input(text: str | None) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def execution_arn(state_machine_arn: str, run_id: str) -> str:
+def execution_arn(state_machine_arn: str, name: str) -> str:
     """`arn:…:stateMachine:<machine>` and a name make `arn:…:execution:<machine>:<name>`."""
-    return f"{state_machine_arn.replace(':stateMachine:', ':execution:')}:{run_id}"
+    return f"{state_machine_arn.replace(':stateMachine:', ':execution:')}:{name}"
 
 
 def _translate(error: ClientError | BotoCoreError) -> PipelineError:

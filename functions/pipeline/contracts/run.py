@@ -89,6 +89,17 @@ class HistoryEntry(Contract):
     at: datetime
 
 
+class EarlierAttempt(Contract):
+    """How the run went before it was redriven."""
+
+    execution_arn: str
+    status: RunStatus
+    state: str
+    finished_at: datetime | None = None
+    failure: Failure | None = None
+    history: tuple[HistoryEntry, ...] = ()
+
+
 class RunRecord(Contract):
     """Everything known about a run."""
 
@@ -119,6 +130,12 @@ class RunRecord(Contract):
         default=False, description="the outcome stands, but something is still to be taken back or told"
     )
     history: tuple[HistoryEntry, ...] = ()
+    earlier: tuple[EarlierAttempt, ...] = Field(default=(), description="attempts before this one, oldest first")
+
+    @property
+    def attempt(self) -> int:
+        """From 1 on; a redrive is the next one."""
+        return len(self.earlier) + 1
 
     @property
     def is_open(self) -> bool:

@@ -2,7 +2,7 @@
 
 The execution's state document, as `train_and_deploy.asl.json` builds it up:
 
-    $               what started it: EventBridge's event of S3, or an ApiEvent
+    $               what started it: EventBridge's event of S3, an ApiEvent or a RedriveEvent
     $.run           RunReference, by AdmitRun; every later Lambda gets it
     $.build         InspectedBuild, by InspectBuild
     $.turn          Turn (contracts/turns.py), by TakeTurn
@@ -20,7 +20,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.contracts.base import Contract
+from pipeline.contracts.base import Contract, RunId
 
 
 class ApiEvent(Contract):
@@ -29,6 +29,19 @@ class ApiEvent(Contract):
     source: Literal["gamedojo.api"] = "gamedojo.api"
     run_id: str
     request_key: str
+
+
+class RedriveEvent(Contract):
+    """The execution input that `POST /training-runs/{run_id}/redrive` makes: the run's record says everything."""
+
+    source: Literal["gamedojo.redrive"] = "gamedojo.redrive"
+    run_id: RunId
+    attempt: int = Field(ge=2)
+
+    @property
+    def execution_name(self) -> str:
+        """The same for the same attempt, so that a call that is repeated starts one execution."""
+        return f"{self.run_id}-redrive-{self.attempt}"
 
 
 class RunReference(Contract):

@@ -11,12 +11,12 @@ from pipeline.contracts.base import Contract, RunId
 from pipeline.contracts.notes import SettingNote
 from pipeline.contracts.request import RunOptions, TrainingRequest
 from pipeline.contracts.run import HistoryEntry, RunRecord, RunStatus
-from pipeline.contracts.states import ApiEvent, RunReference
+from pipeline.contracts.states import ApiEvent, RedriveEvent, RunReference
 from pipeline.contracts.validation import InvalidDocumentError, read_document
 from pipeline.errors import BuildNotFoundError, InvalidRequestError
 from pipeline.rules import names
 from pipeline.rules.run_options import settle
-from pipeline.steps.records import now
+from pipeline.steps.records import entered, now
 
 
 class Admission(Contract):
@@ -29,6 +29,32 @@ class Admission(Contract):
     etag: str | None = None
     options: RunOptions | None = None
     notes: tuple[SettingNote, ...] = ()
+
+
+def redrive_of(document: dict[str, Any]) -> RedriveEvent | None:
+    """The document as a redrive's event; None if something else started the execution."""
+    if document.get("source") != "gamedojo.redrive":
+        return None
+    return RedriveEvent.model_validate({k: document[k] for k in RedriveEvent.model_fields if k in document})
+
+
+def readmit(execution_arn: str, event: RedriveEvent, state: str, objects: ObjectStore, runs: RunsTable) -> RunReference:
+    """Go on with the run, if this execution is the one of its present attempt.
+
+    Raises:
+        RunEndedError: the run was cancelled again.
+    """
+    record = runs.get(event.run_id)
+    mine = record.execution_arn == execution_arn
+    if mine:
+        runs.update(record.run_id, lambda known: entered(known, state))
+    return RunReference(
+        run_id=record.run_id,
+        policy=record.policy,
+        bucket=objects.bucket,
+        build_key=record.build_key,
+        duplicate=not mine,
+    )
 
 
 def identify(document: dict[str, Any], objects: ObjectStore) -> Admission:

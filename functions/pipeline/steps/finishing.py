@@ -16,11 +16,12 @@ from pipeline.aws.runs_table import RunsTable
 from pipeline.aws.turns_table import TurnsTable
 from pipeline.contracts.base import Contract
 from pipeline.contracts.run import EndpointRecord, Failure, HistoryEntry, RunRecord, RunStatus
+from pipeline.contracts.states import RedriveEvent
 from pipeline.errors import NotYetConsistentError, PipelineError, RunNotFoundError
 from pipeline.rules.failures import classify
 from pipeline.rules.statuses import Outlook, endpoint_outlook, job_outlook
 from pipeline.rules.turns import released
-from pipeline.steps.admission import first_record, identify, identify_unread
+from pipeline.steps.admission import first_record, identify, identify_unread, redrive_of
 from pipeline.steps.records import now
 
 if TYPE_CHECKING:
@@ -119,9 +120,9 @@ def _answer(run_id: str | None, outcome: RunStatus, failure: Failure | None) -> 
 
 def _record(execution_arn: str, document: dict[str, Any], objects: ObjectStore, runs: RunsTable) -> RunRecord | None:
     """The run's record; AdmitRun may have failed before it could tell the run's id, or write the record."""
-    run = document.get("run")
+    run = document.get("run") or redrive_of(document)
     if run is not None:
-        return runs.get(str(run["run_id"]))
+        return _own(runs.get(run.run_id if isinstance(run, RedriveEvent) else str(run["run_id"])), execution_arn)
     try:
         admission = identify(document, objects)
     except (PipelineError, ValidationError):
@@ -134,8 +135,12 @@ def _record(execution_arn: str, document: dict[str, Any], objects: ObjectStore, 
     except RunNotFoundError:
         found = first_record(execution_arn, admission)
         runs.admit(found)
-    # Another execution's run is none of ours to end.
-    return found if found.execution_arn == execution_arn else None
+    return _own(found, execution_arn)
+
+
+def _own(record: RunRecord, execution_arn: str) -> RunRecord | None:
+    """Another execution's run, or another attempt of it, is none of ours to end."""
+    return record if record.execution_arn == execution_arn else None
 
 
 def _failure(document: dict[str, Any], state: str) -> Failure | None:

@@ -7,7 +7,7 @@ from pipeline.aws import job_logs, training_jobs
 from pipeline.aws.runs_table import RunsTable
 from pipeline.aws.training_jobs import JobDescription, JobRequest
 from pipeline.contracts.job import EvaluationJobConfig, to_hyperparameters
-from pipeline.contracts.run import JobRecord, Progress
+from pipeline.contracts.run import JobRecord, Progress, RunRecord
 from pipeline.contracts.states import ExtractedCheckpoint, InspectedBuild, JobHandle, JobPoll, RunReference
 from pipeline.errors import (
     DeadlineExceededError,
@@ -53,11 +53,12 @@ def start_training(
         RunNotFoundError, TrainingFailedError: there is no artifact of the run to begin with.
         CapacityError, ThrottledError, ServiceUnavailableError, PipelineError: SageMaker does not take the job.
     """
-    options = with_price(runs.get(run.run_id).options, default_instance_type)
+    record = runs.get(run.run_id)
+    options = with_price(record.options, default_instance_type)
     config = options.training_job()
     environment = config.environment.model_copy(update={"executable": build.executable})
     request = JobRequest(
-        name=names.job_name(settings.resource_prefix, run.run_id, "train", 1),
+        name=_name(record, record.training_job, "train", settings),
         run_id=run.run_id,
         policy=run.policy,
         image_uri=settings.training_image_uri,
@@ -104,7 +105,8 @@ def start_evaluation(
     Raises:
         CapacityError, ThrottledError, ServiceUnavailableError, PipelineError: SageMaker does not take the job.
     """
-    options = runs.get(run.run_id).options
+    record = runs.get(run.run_id)
+    options = record.options
     config = EvaluationJobConfig(
         episodes=options.evaluation.episodes,
         seed=options.evaluation.seed,
@@ -112,7 +114,7 @@ def start_evaluation(
         environment=options.environment.model_copy(update={"executable": build.executable}),
     )
     request = JobRequest(
-        name=names.job_name(settings.resource_prefix, run.run_id, "eval", 1),
+        name=_name(record, record.evaluation_job, "eval", settings),
         run_id=run.run_id,
         policy=run.policy,
         image_uri=settings.training_image_uri,
@@ -184,7 +186,7 @@ def _start(
 ) -> JobHandle:
     # First the record, then the job: FinishRun stops what is written there, and a job that nobody knows of costs money.
     job = JobRecord(name=request.name, status="Requested")
-    runs.update(request.run_id, lambda known: entered(known, state, **{field: job}))
+    runs.update(request.run_id, lambda known: entered(known, state, **({} if getattr(known, field) else {field: job})))
     training_jobs.create(sagemaker, request)
     _stop_if_unwanted(request, sagemaker, runs)
     started = int(now().timestamp())
@@ -194,6 +196,11 @@ def _start(
         started_at_epoch=started,
         deadline_epoch=started + request.max_runtime_seconds + QUEUE_SECONDS + _ENDING_SECONDS,
     )
+
+
+def _name(record: RunRecord, known: JobRecord | None, step: str, settings: JobSettings) -> str:
+    """The job that the record knows, of an earlier try of this state or of an earlier attempt; else a new one's."""
+    return known.name if known else names.job_name(settings.resource_prefix, record.run_id, step, record.attempt)
 
 
 def _stop_if_unwanted(request: JobRequest, sagemaker: "SageMakerClient", runs: RunsTable) -> None:

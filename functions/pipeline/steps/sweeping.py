@@ -136,9 +136,12 @@ class Sweeper:
 
     def _is_wanted(self, job: JobDescription) -> bool:
         try:
-            return not self.runs.get(job.run_id or "").status.is_final
+            record = self.runs.get(job.run_id or "")
         except RunNotFoundError:
             return not _is_old(job.created_at)
+        known = {one.name for one in (record.training_job, record.evaluation_job) if one is not None}
+        # A job of an earlier attempt may have been made by a Lambda that was at work when that was ended.
+        return not record.status.is_final and (job.name in known or not _is_old(job.created_at))
 
     @contextmanager
     def _part(self) -> Iterator[None]:

@@ -248,7 +248,9 @@ def test_every_sample_event_is_answered(stack, name):
     event = sample_event(name)
     named = (event["pathParameters"] or {}).get("run_id")
     if named:
-        runs_table(stack).admit(record(stack, 9).model_copy(update={"run_id": named}))
+        ended = {"status": RunStatus.FAILED, "notified": True} if "redrive" in name else {}
+        runs_table(stack).admit(record(stack, 9).model_copy(update={"run_id": named} | ended))
+        stack.put("runs/basic-0009/build.zip", b"zip")
     handler = read_handler if event["httpMethod"] == "GET" else write_handler
     assert event["resource"] in CONTROL_ROUTES
     assert handler(event, LambdaContext())["statusCode"] in {200, 201, 202}

@@ -28,7 +28,7 @@ def machine(monkeypatch):
 
 def test_an_execution_is_named_by_its_run_and_gets_the_event(machine):
     client, arn = machine
-    execution = executions.start(client, arn, EVENT)
+    execution = executions.start(client, arn, EVENT.run_id, EVENT)
     assert execution == executions.execution_arn(arn, "basic-1234")
     described = client.describe_execution(executionArn=execution)
     assert ApiEvent.model_validate_json(described["input"]) == EVENT
@@ -36,16 +36,16 @@ def test_an_execution_is_named_by_its_run_and_gets_the_event(machine):
 
 def test_the_same_run_twice_is_one_execution(machine):
     client, arn = machine
-    first = executions.start(client, arn, EVENT)
-    assert executions.start(client, arn, EVENT) == first
+    first = executions.start(client, arn, EVENT.run_id, EVENT)
+    assert executions.start(client, arn, EVENT.run_id, EVENT) == first
     assert len(client.list_executions(stateMachineArn=arn)["executions"]) == 1
 
 
 def test_a_finished_execution_of_this_name_is_found_not_repeated(machine):
     client, arn = machine
-    first = executions.start(client, arn, EVENT)
+    first = executions.start(client, arn, EVENT.run_id, EVENT)
     client.stop_execution(executionArn=first, error="Stopped", cause="by hand")
-    assert executions.start(client, arn, EVENT) == first
+    assert executions.start(client, arn, EVENT.run_id, EVENT) == first
     found = executions.describe(client, arn, EVENT.run_id)
     assert found is not None
     assert found.status == "ABORTED"
@@ -75,5 +75,5 @@ def test_other_failures_are_ours(machine, monkeypatch, code, status, expected):
 
     monkeypatch.setattr(client, "start_execution", fail)
     with pytest.raises(expected) as caught:
-        executions.start(client, arn, EVENT)
+        executions.start(client, arn, EVENT.run_id, EVENT)
     assert type(caught.value) is expected

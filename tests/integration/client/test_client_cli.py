@@ -159,6 +159,22 @@ def test_a_run_that_cannot_be_cancelled_is_told(api: FakeApi) -> None:
     assert call(api, "cancel", "nope").exit_code == 1
 
 
+def test_a_redriven_run_is_followed_to_its_end(api: FakeApi) -> None:
+    api.script("POST", f"{RUN_PATH}/redrive", Answer(202, run_document("AdmitRun")))
+    api.script("GET", RUN_PATH, Answer(document=training()), Answer(document=succeeded()))
+    assert call(api, "redrive", RUN_ID, *FAST).exit_code == 0
+    assert call(api, "redrive", RUN_ID, "--no-watch").stdout.strip() == f"{RUN_ID} goes on."
+    assert json.loads(call(api, "redrive", RUN_ID, "--no-watch", "--json").stdout) == run_document("AdmitRun")
+
+
+def test_a_run_that_cannot_be_redriven_says_why(api: FakeApi) -> None:
+    refusal = problem(409, "Conflict", "The run is SUCCEEDED.", "Start a new run.")
+    api.script("POST", f"{RUN_PATH}/redrive", refusal)
+    result = call(api, "redrive", RUN_ID)
+    assert result.exit_code in {1, 2}
+    assert "The run is SUCCEEDED." in result.stderr
+
+
 def test_an_unknown_run_is_told_at_once(api: FakeApi) -> None:
     api.script("GET", "/training-runs/nope", UNKNOWN)
     result = call(api, "watch", "nope")

@@ -11,7 +11,7 @@ import typer
 from gamedojo.cli.output import ErrorReportingGroup
 from gamedojo.cli.plugins import add_contributed_commands
 from gamedojo.cli.policy_commands import policies, predict
-from gamedojo.cli.run_commands import artifacts, cancel, runs, train, watch
+from gamedojo.cli.run_commands import artifacts, cancel, redrive, runs, train, watch
 
 
 def build_app() -> typer.Typer:
@@ -25,7 +25,7 @@ def build_app() -> typer.Typer:
         help="Drop a Unity build in, get back a trained agent behind an API.",
     )
     program.callback()(_options)
-    for command in (train, watch, cancel, runs, artifacts, policies, predict):
+    for command in (train, watch, cancel, redrive, runs, artifacts, policies, predict):
         program.command()(command)
     return program
 

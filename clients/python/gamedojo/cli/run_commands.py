@@ -1,4 +1,4 @@
-"""Commands about runs: train, watch, cancel, runs, artifacts."""
+"""Commands about runs: train, watch, cancel, redrive, runs, artifacts."""
 
 import zipfile
 from pathlib import Path
@@ -75,6 +75,23 @@ def cancel(
         out().print(f"{run.run_id} is cancelled.", markup=False, highlight=False, soft_wrap=True)
     else:
         out().print(f"{run.run_id} was over: {run.status}.", markup=False, highlight=False, soft_wrap=True)
+
+
+def redrive(
+    run_id: Annotated[str, typer.Argument(help="The run, as `gamedojo runs` lists it.")],
+    follow: Annotated[bool, typer.Option("--watch/--no-watch", help="Follow the run until it ends.")] = True,
+    poll_seconds: PollSeconds = 2.0,
+    as_json: AsJson = False,
+) -> None:
+    """Begin a run that failed or was cancelled again, after its last completed job."""
+    with GamedojoClient() as client:
+        run = client.redrive(run_id)
+        if follow:
+            _watch(client, run_id, Patience(poll_seconds), as_json=as_json)
+        elif as_json:
+            print_json(run.document)
+        else:
+            out().print(f"{run_id} goes on.", markup=False, highlight=False, soft_wrap=True)
 
 
 def runs(
