@@ -14,7 +14,7 @@ from pipeline.rules.foreign_settings import Findings, Section, Setting, Settings
 
 PREFIX: Final = "rl.training."
 
-_ALGORITHMS: Final = {"PPO": "PPO", "SAC": "SAC"}
+_ALGORITHMS: Final = {"PPO": "PPO", "APPO": "APPO", "SAC": "SAC"}
 _ACTIVATIONS: Final = {"tanh": "tanh", "relu": "relu", "silu": "silu", "swish": "silu"}
 _FILTERS: Final = {"MeanStdFilter": "yes", "NoFilter": "no"}
 _LSTM: Final = ("config.model.use_lstm", "config.model.lstm_cell_size", "config.model.max_seq_len")
@@ -101,6 +101,9 @@ _FIELDS: Final[tuple[tuple[str, _Read, tuple[str, ...]], ...]] = (
     ("hyperparameters.train_batch_size", _int, ("config.train_batch_size", "config.train_batch_size_per_learner")),
     ("hyperparameters.minibatch_size", _int, ("config.sgd_minibatch_size", "config.minibatch_size")),
     ("hyperparameters.num_epochs", _int, ("config.num_sgd_iter", "config.num_epochs")),
+    ("hyperparameters.vtrace_clip_rho_threshold", _float, ("config.vtrace_clip_rho_threshold",)),
+    ("hyperparameters.vtrace_clip_pg_rho_threshold", _float, ("config.vtrace_clip_pg_rho_threshold",)),
+    ("hyperparameters.learner_queue_size", _int, ("config.learner_queue_size",)),
     ("network.hidden_sizes", _sizes, ("config.model.fcnet_hiddens",)),
     ("environment.num_builds", _builds, ("config.num_workers", "config.num_env_runners")),
     ("seed", _int, ("config.seed",)),

@@ -74,6 +74,12 @@ def test_names_of_rllibs_old_stack():
     assert read(OLD) == read_document(RunOptions, OURS)
 
 
+def test_appo_with_its_settings():
+    own = {"vtrace_clip_rho_threshold": 2.0, "vtrace_clip_pg_rho_threshold": 1.5, "learner_queue_size": 3}
+    given = {"rl.training.run": "APPO", **{f"rl.training.config.{name}": value for name, value in own.items()}}
+    assert read(given) == read_document(RunOptions, {"algorithm": "APPO", "hyperparameters": own})
+
+
 def test_names_of_rllibs_new_stack_mean_the_same():
     renamed = {
         f"rl.training.{NEW.get(name.removeprefix('rl.training.'), name.removeprefix('rl.training.'))}": value
