@@ -88,10 +88,6 @@ test-functions-312: .venv-functions-312/.done ## the Lambda code under Python 3.
 	  printf '\033[33mSKIPPED: Python 3.12 is not installed, so the Lambda code was tested under 3.11 only\033[0m\n'
 	fi
 
-test-faults: setup ## injected faults that take long
-	$(call say,Faults)
-	$(PYTEST) tests/integration -m faults
-
 test-peers: setup .venv-peers/.done ## the unmodified ML-Agents 1.1.0 plays and trains on the sample builds
 	$(call say,The reference clients on the sample builds)
 	$(PYTEST) tests/peers
@@ -100,8 +96,10 @@ test-clients: setup .venv-clients/.done ## the aws command line and the SageMake
 	$(call say,Real clients on the local SageMaker service)
 	$(PYTEST) tests/clients
 
-test-faults: setup ## every call to AWS goes wrong in every way, events come twice: the table is docs/faults.md
-	$(call say,Faults)
+test-faults: setup ## calls to AWS go wrong, events come twice, processes are killed: the tables are docs/faults.md
+	$(call say,Faults of training hosts)
+	$(PYTEST) tests/integration -m faults
+	$(call say,Faults of calls to AWS$(,) and on the local cloud)
 	$(PYTEST) tests/faults --fault-table docs/faults.md
 
 format: setup ## rewrite the code in the project's format

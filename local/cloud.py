@@ -12,6 +12,7 @@ import shutil
 import signal
 import time
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
@@ -20,6 +21,7 @@ from local import emulator, sagemaker_process
 from local.connection import Connection, connect, read_connection, write_connection
 from local.deployment import build, deploy
 from local.errors import BusyError, StartError, StopError
+from local.lost_executions import tell_of_lost_executions
 from local.ports import choose_ports
 from local.processes import ProcessRecord, kill, log_tail, stop, survivors
 from local.progress import Progress
@@ -138,10 +140,17 @@ class LocalCloud:
             sagemaker_process.wait_for_sagemaker(self._settings, started)
         template = build(self._settings, self._progress)
         stack = deploy(self._settings, template, emulator_url=emulator_url, progress=self._progress)
+        self._tell_of_lost_executions(emulator_url, since=record.started_at)
         connection = connect(stack, emulator_url=emulator_url, sagemaker_url=sagemaker_url)
         write_connection(self._settings.connection_file, connection)
         write_record(self._state_dir, replace(record, ready=True))
         return connection
+
+    def _tell_of_lost_executions(self, emulator_url: str, *, since: float) -> None:
+        told = tell_of_lost_executions(emulator_url, since=datetime.fromtimestamp(since, UTC))
+        if told:
+            runs = "1 run was" if len(told) == 1 else f"{len(told)} runs were"
+            self._progress.note(f"  ! {runs} cut short when the last cloud ended; start them again")
 
     def _end_processes(self) -> bool:
         """End everything that belongs to this state directory. Returns whether anything ran."""

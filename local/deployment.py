@@ -12,7 +12,7 @@ from pathlib import Path
 from botocore.exceptions import ClientError
 
 from local.aws import ACCESS_KEY, client_arguments, isolated_session
-from local.emulator import base_environment
+from local.emulator import base_environment, deployed_file
 from local.errors import DeployError
 from local.local_package import TEMPLATE_NAME, make_local_package
 from local.processes import MARKER, log_tail
@@ -34,7 +34,6 @@ PARAMETERS: Mapping[str, str] = {
 
 _BUILT = "built"
 _LOCAL = "local"
-_DEPLOYED_FILE = "deployed.json"
 _SOURCES = ("template.yaml", "functions", "statemachine")
 _TOOL_TIMEOUT_SECONDS = 600
 
@@ -89,12 +88,14 @@ def deploy(settings: LocalSettings, template: Path, *, emulator_url: str, progre
     if stack is not None and _read_deployed(settings) == {"key": key, "stack_id": stack.stack_id}:
         progress.note("  ✓ The stack is deployed already")
         return stack
+    # Killed from here on, the emulator begins again with the last whole stack it had
+    deployed_file(settings).unlink(missing_ok=True)
     with progress.step("Deploying template.yaml with `sam deploy`"):
         _sam_deploy(settings, template, emulator_url)
     stack = find_stack(emulator_url)
     if stack is None:
         raise DeployError(f"`sam deploy` ended well, yet there is no stack {STACK_NAME}.")
-    write_private(settings.state_dir / _DEPLOYED_FILE, json.dumps({"key": key, "stack_id": stack.stack_id}))
+    write_private(deployed_file(settings), json.dumps({"key": key, "stack_id": stack.stack_id}))
     return stack
 
 
@@ -237,7 +238,7 @@ def _run_tool(
 
 def _read_deployed(settings: LocalSettings) -> object:
     try:
-        return json.loads((settings.state_dir / _DEPLOYED_FILE).read_text())
+        return json.loads(deployed_file(settings).read_text())
     except (FileNotFoundError, ValueError):
         return None
 

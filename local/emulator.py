@@ -8,7 +8,7 @@ Facts that this file relies on, tried with ministack 1.5.33:
 - A new process listens on all interfaces unless BIND_HOST says otherwise, and opens an MQTT port unless
   IOT_MTLS_ENABLED is 0.
 - It writes `ministack-*` into TMPDIR (code of the functions, a pid file).
-- It saves its state on SIGTERM; SIGKILL loses everything since the last such stop.
+- It saves its state on SIGTERM alone; `durable_emulator.py` saves it as it goes, so that SIGKILL costs a second or so.
 """
 
 import http.client
@@ -24,6 +24,7 @@ from local.settings import REGION, LocalSettings
 NAME = "emulator"
 
 _START_SECONDS = 60.0
+_PROGRAM = Path(__file__).with_name("durable_emulator.py")
 
 
 def url(port: int) -> str:
@@ -68,7 +69,8 @@ def start_emulator(settings: LocalSettings, *, port: int, sagemaker_url: str) ->
     """Start it; `wait_for_emulator` waits for it."""
     return start(
         NAME,
-        [str(settings.python), "-m", "ministack.app"],
+        # -P: the script's folder, which is this room, is no place to import from
+        [str(settings.python), "-P", str(_PROGRAM), str(deployed_file(settings))],
         environment=emulator_environment(settings, port=port, sagemaker_url=sagemaker_url),
         log_file=log_file(settings),
         port=port,
@@ -83,6 +85,11 @@ def wait_for_emulator(settings: LocalSettings, record: ProcessRecord) -> None:
     """
     address = f"{url(record.port)}/_ministack/health"
     wait_until_ready(record, lambda: answers(address), log_file=log_file(settings), seconds=_START_SECONDS)
+
+
+def deployed_file(settings: LocalSettings) -> Path:
+    """Says which template stands in the emulator; not there while one is being deployed."""
+    return settings.state_dir / "deployed.json"
 
 
 def log_file(settings: LocalSettings) -> Path:

@@ -1,4 +1,8 @@
-"""Starts the local SageMaker service (`local/sagemaker`), and tells it by a config file what it needs to know."""
+"""Starts the local SageMaker service (`local/sagemaker`), and tells it by a config file what it needs to know.
+
+The process on record is the service's keeper, which starts it again should it be killed: nobody watches a cloud that
+runs in the background, and SageMaker does not end with one of its machines.
+"""
 
 import json
 import os
@@ -24,7 +28,7 @@ def start_sagemaker(settings: LocalSettings, *, port: int, emulator_url: str) ->
     write_private(config_file, json.dumps(service_config(settings, port=port), indent=2))
     return start(
         NAME,
-        [str(settings.python), "-m", "local.sagemaker", "--config", str(config_file)],
+        [*_module(settings, "local.keeper"), *_module(settings, "local.sagemaker"), "--config", str(config_file)],
         environment={
             **base_environment(settings),
             "AWS_ENDPOINT_URL": emulator_url,
@@ -64,6 +68,10 @@ def service_config(settings: LocalSettings, *, port: int) -> dict[str, Any]:
 def log_file(settings: LocalSettings) -> Path:
     """What the service prints."""
     return settings.logs_dir / "sagemaker.log"
+
+
+def _module(settings: LocalSettings, name: str) -> list[str]:
+    return [str(settings.python), "-m", name]
 
 
 def _listens(port: int) -> bool:

@@ -48,3 +48,8 @@ def test_what_was_learned_outlives_the_cloud(cloud):
         return answer.json() if answer.status_code == 200 else None
 
     assert cloud.eventually(answer, "the endpoint to serve again", seconds=60)["action"]["discrete"] == [2]
+
+
+def test_the_run_that_the_end_cut_short_has_ended_too(cloud):
+    run = cloud.finished(cloud.first_run("endless"), seconds=120)
+    assert (run["status"], run["failure"]["code"]) == ("FAILED", "ExecutionEnded"), run

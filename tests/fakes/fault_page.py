@@ -1,23 +1,38 @@
-"""The page that `make test-faults` writes: faults by call and kind, and what users are told."""
+"""The page that `make test-faults` writes: faults by call and kind, those on the local cloud, and what users are told.
+
+Each part of the tests has a section of its own and writes that alone, so that one part can be run without the others.
+"""
 
 import re
 from collections import defaultdict
+from pathlib import Path
 from typing import NamedTuple
 
 from tests.fakes.faulty_clients import KINDS
 
-_INTRODUCTION = """\
-Written by `make test-faults`: the whole state machine with the real handlers, where each call to AWS goes wrong once in
-each way. After every fault, and after the sweeper, every run has an outcome and a reason, no job runs, no run has two
-jobs of a kind, no lease is held, each outcome was told once, and an endpoint stands only in front of the version that
-was verified. ✓: the run succeeded nonetheless. ✗: it failed, with one of the messages below. Only what AWS denies for
-good, or what fails without the fault too, is to fail."""
+_TITLE = "# Faults\n\nWritten by `make test-faults`."
 
+_CALLS_INTRODUCTION = """\
+The whole state machine with the real handlers, where each call to AWS goes wrong once in each way. After every fault,
+and after the sweeper, every run has an outcome and a reason, no job runs, no run has two jobs of a kind, no lease is
+held, each outcome was told once, and an endpoint stands only in front of the version that was verified. ✓: the run
+succeeded nonetheless. ✗: it failed, with one of the messages below. Only what AWS denies for good, or what fails
+without the fault too, is to fail."""
+
+_CLOUD_INTRODUCTION = """\
+The real local cloud: emulator, SageMaker service, Lambdas, training processes. Processes are killed, machines taken
+away, events lost and doubled."""
+
+CALLS = "Calls to AWS"
+ON_THE_CLOUD = "On the local cloud"
+_ORDER = (CALLS, ON_THE_CLOUD)
+
+_HEADING = re.compile(r"^## (.+)$", re.MULTILINE)
 _RUN = re.compile(r"\b[a-z0-9-]+-[0-9a-f]{12}\b")
 
 
 class Injected(NamedTuple):
-    """One fault, and what became of the run."""
+    """One fault in a call, and what became of the run."""
 
     scenario: str
     state: str
@@ -27,9 +42,38 @@ class Injected(NamedTuple):
     message: str
 
 
-def page(injected: list[Injected], summary: str) -> str:
-    """The page, the same whatever order the tests ran in."""
-    return f"# Faults\n\n{_INTRODUCTION}\n\n{summary}.\n\n{_table(injected)}\n## Messages\n\n{_messages(injected)}"
+class Survived(NamedTuple):
+    """One fault on the local cloud: what was as before it, and what the run's user sees."""
+
+    fault: str
+    survived: str
+    seen: str
+
+
+def write_section(path: Path, heading: str, text: str) -> None:
+    """Replace one section of the page, and leave the others as they are."""
+    sections = _sections(path.read_text()) if path.exists() else {}
+    sections[heading] = text.strip()
+    ordered = [f"## {name}\n\n{sections[name]}" for name in _ORDER if name in sections]
+    path.write_text("\n\n".join([_TITLE, *ordered]) + "\n")
+
+
+def _sections(page: str) -> dict[str, str]:
+    _, *parts = _HEADING.split(page)
+    return {name: text.strip() for name, text in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def calls_section(injected: list[Injected], summary: str) -> str:
+    """Of the calls, the same whatever order the tests ran in."""
+    return f"{_CALLS_INTRODUCTION}\n\n{summary}.\n\n{_table(injected)}\n### Messages\n\n{_messages(injected)}"
+
+
+def cloud_section(survived: list[Survived]) -> str:
+    """Of the local cloud, in the order of the tests."""
+    rows = [f"| {' | '.join(_RUN.sub('<run>', cell) for cell in row)} |" for row in survived]
+    return "\n".join(
+        [_CLOUD_INTRODUCTION, "", "| fault | what survives | what the user sees |", "|---|---|---|", *rows]
+    )
 
 
 def _table(injected: list[Injected]) -> str:

@@ -3,7 +3,7 @@
 
 `build` writes the template below; `deploy` makes it a stack by CloudFormation. The real command line is exercised by
 tests/e2e, with the same options. A file `sam-does` beside the template of the checkout makes it misbehave:
-`fail-build`, `fail-deploy`, `hang`.
+`fail-build`, `fail-deploy`, `hang`, `hang-in-deploy`.
 """
 
 import itertools
@@ -70,6 +70,9 @@ def deploy(name: str, template: str) -> None:
 
     client = boto3.client("cloudformation", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
     client.create_stack(StackName=name, TemplateBody=template)
+    if json.loads(template)["Description"] == "hang-in-deploy":
+        print("half of it stands", flush=True)
+        time.sleep(120)
     client.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -16,9 +17,13 @@ import pytest
 
 from local.aws import client_arguments, isolated_session
 from local.processes import kill, survivors
+from tests.fakes.running_processes import is_there
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 SECRET = "this-must-not-reach-a-function"
+
+SAVE_SECONDS = 1.25
+"""The emulator saves what has changed this often."""
 
 SERVICE = """
 import http.server, json, sys
@@ -161,12 +166,13 @@ def test_up_twice_down_twice_and_up_again_with_its_state(checkout: Checkout):
 def test_services_see_nothing_of_the_user_and_nobody_outside_sees_them(checkout: Checkout):
     checkout.run("up", "--detach")
     for record in checkout.status()["processes"]:
-        process = psutil.Process(record["pid"])
-        environment = process.environ()
-        assert SECRET not in environment.values()
-        assert environment["HOME"].startswith(str(checkout.state_dir))
-        assert environment["TMPDIR"].startswith(str(checkout.state_dir))
-        sockets = process.net_connections("inet")
+        leader = psutil.Process(record["pid"])
+        family = [leader, *leader.children(recursive=True)]
+        for environment in (process.environ() for process in family):
+            assert SECRET not in environment.values()
+            assert environment["HOME"].startswith(str(checkout.state_dir))
+            assert environment["TMPDIR"].startswith(str(checkout.state_dir))
+        sockets = [each for process in family for each in process.net_connections("inet")]
         assert {each.laddr.ip for each in sockets if each.status == psutil.CONN_LISTEN} == {"127.0.0.1"}
     checkout.run("down")
 
@@ -237,6 +243,87 @@ def test_a_killed_emulator_shows_and_is_replaced(checkout: Checkout):
     assert after["SageMaker service"]["pid"] != before["SageMaker service"]["pid"]
     checkout.run("down")
     checkout.assert_nothing_is_left()
+
+
+def test_what_a_killed_cloud_has_saved_is_there_again(checkout: Checkout):
+    checkout.run("up", "--detach")
+    tables = checkout.client("dynamodb")
+    definition = {
+        "TableName": "kept",
+        "KeySchema": [{"AttributeName": "key", "KeyType": "HASH"}],
+        "AttributeDefinitions": [{"AttributeName": "key", "AttributeType": "S"}],
+        "BillingMode": "PAY_PER_REQUEST",
+    }
+    tables.create_table(**definition)
+    tables.put_item(TableName="kept", Item={"key": {"S": "as it was"}})
+    saved = checkout.state_dir / "emulator" / "state" / "dynamodb.json"
+    wait_for(lambda: saved.is_file() and "as it was" in saved.read_text())
+    assert kill(survivors(checkout.state_dir)) == []
+
+    assert "deployed already" in checkout.run("up", "--detach")
+    assert checkout.client("dynamodb").scan(TableName="kept")["Items"] == [{"key": {"S": "as it was"}}]
+    checkout.run("down")
+    checkout.assert_nothing_is_left()
+
+
+def test_an_execution_that_the_last_cloud_cut_short_is_told_of_once(checkout: Checkout):
+    checkout.run("up", "--detach")
+    states = checkout.client("stepfunctions")
+    waits = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}}
+    made = states.create_state_machine(name="waits", definition=json.dumps(waits), roleArn="arn:aws:iam::0:role/any")
+    states.start_execution(stateMachineArn=made["stateMachineArn"])
+    checkout.run("down")
+    assert "1 run was cut short" in checkout.run("up", "--detach")
+    checkout.run("down")
+    assert "cut short" not in checkout.run("up", "--detach")
+    checkout.run("down")
+
+
+def test_a_deployment_that_was_killed_half_way_is_begun_anew(checkout: Checkout):
+    checkout.write("sam-does", "hang-in-deploy")
+    up = checkout.start("up", "--detach")
+    log = checkout.state_dir / "logs" / "sam-deploy.log"
+    wait_for(lambda: log.is_file() and "half of it stands" in log.read_text())
+    time.sleep(2 * SAVE_SECONDS)  # it must not be saved now
+    up.kill()
+    up.wait()
+    kill(survivors(checkout.state_dir))
+    assert not (checkout.state_dir / "emulator" / "state" / "cloudformation.json").exists()
+    (checkout.folder / "sam-does").unlink()
+    checkout.write("template.yaml", "Resources: {} # packed anew\n")
+    assert "Deploying" in checkout.run("up", "--detach")
+    checkout.run("down")
+
+
+def test_a_killed_service_comes_back_at_its_port(checkout: Checkout):
+    checkout.run("up", "--detach")
+    (keeper,) = (each for each in checkout.status()["processes"] if each["name"] == "SageMaker service")
+    (service,) = psutil.Process(keeper["pid"]).children()
+    service.kill()
+
+    def is_back() -> bool:
+        return bool(set(psutil.Process(keeper["pid"]).children()) - {service}) and answers(keeper["port"])
+
+    wait_for(is_back)
+    assert checkout.status()["state"] == "up"
+    log = (checkout.state_dir / "logs" / "sagemaker.log").read_text()
+    assert "killed by signal 9" in log
+    checkout.run("down")
+    checkout.assert_nothing_is_left()
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_a_service_does_not_outlive_its_keeper(checkout: Checkout):
+    checkout.run("up", "--detach")
+    (keeper,) = (each for each in checkout.status()["processes"] if each["name"] == "SageMaker service")
+    (service,) = psutil.Process(keeper["pid"]).children()
+    psutil.Process(keeper["pid"]).kill()
+    wait_for(lambda: not is_there(service))
+    assert checkout.status()["state"] == "broken"
 
 
 def test_in_the_foreground_ctrl_c_ends_it(checkout: Checkout):
