@@ -13,6 +13,7 @@ from container.opt_ml import OptMl
 from pipeline.contracts.evaluation import EvaluationReport, ParityRecord
 from pipeline.contracts.job import EvaluationJobConfig, from_hyperparameters
 from pipeline.contracts.validation import InvalidDocumentError
+from rl_src.evaluation.comparison import Incumbent
 from rl_src.evaluation.evaluate import EvaluationConfig, evaluate
 from rl_src.evaluation.report import render_report
 from rl_src.evaluation.training_record import TrainingRecord, read_training_record
@@ -26,6 +27,9 @@ EPISODES_PER_BUILD = 25
 """At least: starting a Unity build takes as long as playing some episodes."""
 
 MAX_BUILDS = 8
+
+_INCUMBENT = "incumbent"
+"""The channel of the policy in service."""
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +48,8 @@ def _evaluate(opt_ml: OptMl, stop: job.StopSignal) -> None:
         training = read_training_record(artifact)
         spec = _load(artifact)
         plan = _plan(config, opt_ml, folder, training, spec)
-        report, parity = evaluate(plan, lambda: _load(artifact).policies, run_id, stop)
+        incumbent = _incumbent(opt_ml, folder / "incumbent")
+        report, parity = evaluate(plan, lambda: _load(artifact).policies, run_id, stop, incumbent)
         facts = _facts(plan, artifact, spec)
     opt_ml.model.mkdir(parents=True, exist_ok=True)
     # Through the contracts: what the pipeline would refuse fails here, where the reason is in the log.
@@ -92,6 +97,19 @@ def _load(artifact: Path) -> ServedPolicy:
         return load_artifact(artifact)
     except InvalidArtifactError as error:
         raise ContainerError("InvalidArtifact", f"The artifact cannot be used: {error}.", "Train again.") from error
+
+
+def _incumbent(opt_ml: OptMl, artifact: Path) -> Incumbent | None:
+    """The policy in service, if the job was given it. What is wrong with it must not cost the new policy its report."""
+    if not opt_ml.has_channel(_INCUMBENT):
+        return None
+    try:
+        unpack(opt_ml.channel_file(_INCUMBENT, ".tar.gz"), artifact)
+        served = load_artifact(artifact)
+    except (ContainerError, InvalidArtifactError) as error:
+        log.warning("the policy in service cannot be played: %s", error)
+        return Incumbent(None, None, f"its artifact cannot be used: {error}")
+    return Incumbent(served.version, lambda: load_artifact(artifact).policies)
 
 
 def _facts(plan: EvaluationConfig, artifact: Path, spec: ServedPolicy) -> dict[str, str]:

@@ -15,6 +15,4 @@ def handler(task: Task) -> RunReference:
     settings = AdmitRunSettings.from_environment()
     objects = ObjectStore(clients.s3(), settings.bucket_name)
     runs = RunsTable(clients.dynamodb(), settings.runs_table)
-    if event := admission.redrive_of(task.document):
-        return admission.readmit(task.execution_arn, event, task.state, objects, runs)
-    return admission.admit(task.execution_arn, admission.identify(task.document, objects), objects, runs)
+    return admission.begin(task.execution_arn, task.state, task.document, objects, runs)

@@ -5,9 +5,10 @@ from functools import cache
 from aws_lambda_powertools.event_handler import Response
 
 from pipeline.api import runs
-from pipeline.api.policies import describe_policy, list_policies
+from pipeline.api.policies import describe_policy, list_policies, policy_history
 from pipeline.api.proxy import answer, make_handler, make_resolver, read_run_query
 from pipeline.aws import clients
+from pipeline.aws.policies_table import PoliciesTable
 from pipeline.aws.served_policies import ServedPolicies
 from pipeline.settings import ControlReadSettings
 
@@ -17,7 +18,7 @@ handler = make_handler(app)
 
 @app.get("/training-runs")
 def list_runs() -> Response[str]:
-    """Newest first; `policy`, `status`, `limit` and `next_token` choose."""
+    """Newest first; `policy`, `status`, `build_sha256`, `limit` and `next_token` choose."""
     return answer(_runs().table.list(**dict(read_run_query(app))))
 
 
@@ -43,6 +44,13 @@ def get_policies() -> Response[str]:
 def get_policy(policy: str) -> Response[str]:
     """What one policy observes and does."""
     return answer(describe_policy(_policies(), policy))
+
+
+@app.get("/policies/<policy>/history")
+def get_history(policy: str) -> Response[str]:
+    """What was in service under this name, newest first."""
+    settings = ControlReadSettings.from_environment()
+    return answer(policy_history(PoliciesTable(clients.dynamodb(), settings.policies_table), policy))
 
 
 @cache

@@ -1,15 +1,16 @@
-"""The control API's writing routes: start a run, cancel or redrive one, get a place to upload a build to."""
+"""The control API's writing routes: runs begin and end, builds get a place, policies change their version."""
 
+import time
 from functools import cache
 from http import HTTPStatus
 
 from aws_lambda_powertools.event_handler import Response
 
-from pipeline.api import runs
+from pipeline.api import runs, serving
 from pipeline.api.proxy import answer, make_handler, make_resolver, read_body
 from pipeline.api.uploads import new_upload
 from pipeline.aws import clients
-from pipeline.contracts.api import UploadRequest
+from pipeline.contracts.api import RollbackRequest, UploadRequest
 from pipeline.contracts.request import TrainingRequest
 from pipeline.settings import ControlWriteSettings
 
@@ -41,6 +42,30 @@ def new_build() -> Response[str]:
     """A key and a URL to upload a build to."""
     request = read_body(app, UploadRequest)
     return answer(new_upload(clients.s3(), _settings().bucket_name, request), HTTPStatus.CREATED)
+
+
+@app.post("/policies/<policy>/rollback")
+def rollback(policy: str) -> Response[str]:
+    """Bring an earlier version into service again."""
+    asked = read_body(app, RollbackRequest) if app.current_event.body else RollbackRequest()
+    return answer(_serving().rollback(policy, asked.version), HTTPStatus.ACCEPTED)
+
+
+@app.post("/policies/<policy>/wake")
+def wake(policy: str) -> Response[str]:
+    """Bring back an endpoint that was taken down because nobody asked it."""
+    return answer(_serving().wake(policy), HTTPStatus.ACCEPTED)
+
+
+@app.delete("/policies/<policy>")
+def delete_policy(policy: str) -> Response[str]:
+    """Take a policy out of service, with everything that serves it."""
+    return answer(_serving().delete(policy, int(time.time())))
+
+
+@cache
+def _serving() -> serving.Serving:
+    return serving.connect(_runs(), _settings())
 
 
 @cache

@@ -7,6 +7,7 @@ PipelineError
 │   ├── BuildNotFoundError           the named object does not exist
 │   ├── RunNotFoundError
 │   ├── PolicyNotFoundError
+│   ├── PolicyAsleepError            its idle endpoint was taken down
 │   ├── ConflictError                it does not go together with how the run or policy stands
 │   └── InvalidObservationError      an observation does not fit the policy's spec
 ├── TransientError                   worth another try after a pause; Retry lists these
@@ -115,6 +116,12 @@ class CapacityError(TransientError):
 
 class LeaseHeldError(TransientError):
     """Another run is deploying this policy."""
+
+
+class PolicyAsleepError(InputError):
+    """The policy's idle endpoint was taken down."""
+
+    default_remedy = "Wake it with the control API (POST /policies/{policy}/wake), and ask again in some minutes."
 
 
 class ModelNotReadyError(TransientError):

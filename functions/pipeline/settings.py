@@ -94,6 +94,7 @@ class StartEvaluationSettings(JobSettings):
     """StartEvaluation."""
 
     evaluation_instance_type: str
+    policies_table: str
 
 
 class CheckTrainingSettings(RunSettings, PollSettings):
@@ -148,12 +149,14 @@ class SweepRunsSettings(FinishRunSettings):
 class ControlReadSettings(RunSettings):
     """The control API's reading routes."""
 
+    policies_table: str
     state_machine_arn: str
 
 
 class ControlWriteSettings(RunSettings, PriceSettings):
     """The control API's writing routes."""
 
+    policies_table: str
     state_machine_arn: str
 
 

@@ -1,6 +1,8 @@
-"""StartEvaluation: create the evaluation job, which plays the exported policy."""
+"""StartEvaluation: create the evaluation job, which plays the exported policy and the one in service."""
 
 from pipeline.aws import clients
+from pipeline.aws.objects import ObjectStore
+from pipeline.aws.policies_table import PoliciesTable
 from pipeline.aws.runs_table import RunsTable
 from pipeline.contracts.states import ExtractedCheckpoint, InspectedBuild, JobHandle, RunReference
 from pipeline.observability import Task, state_handler
@@ -20,5 +22,7 @@ def handler(task: Task) -> JobHandle:
         settings,
         settings.evaluation_instance_type,
         clients.sagemaker(),
+        ObjectStore(clients.s3(), settings.bucket_name),
         RunsTable(clients.dynamodb(), settings.runs_table),
+        PoliciesTable(clients.dynamodb(), settings.policies_table),
     )

@@ -1,5 +1,6 @@
 """The whole evaluation: deterministic and sampled episodes, the report, and the record for the endpoint's check."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -17,11 +18,14 @@ from rl_src.envs.group import BuildGroup
 from rl_src.envs.side_channels import Sampler
 from rl_src.evaluation.action_use import together
 from rl_src.evaluation.caveats import find_warnings
+from rl_src.evaluation.comparison import Incumbent, compared, headline, misfit, not_comparable
 from rl_src.evaluation.episodes import Ending, PlayedEpisode
 from rl_src.evaluation.parity import ParityRecorder
 from rl_src.evaluation.rollouts import Share, play
-from rl_src.evaluation.statistics import describe, histogram, success_rate
+from rl_src.evaluation.statistics import ReturnStatistics, describe, histogram, success_rate
 from rl_src.serving.onnx_policy import OnnxPolicy
+
+log = logging.getLogger(__name__)
 
 GENERATION_SEEDS = 1_000
 """The n-th build's seeds begin n times this after the first's, so that no restart takes another build's seed."""
@@ -54,14 +58,16 @@ def evaluate(
     load_policies: Callable[[], Mapping[str, OnnxPolicy]],
     run_id: str,
     stop_requested: Callable[[], bool],
+    incumbent: Incumbent | None = None,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Play the policies on the build.
+    """Play the policies on the build, and then the policy in service with the same seeds.
 
     Args:
         config: see there.
         load_policies: reads the model files, by behavior name; called once for each build.
         run_id: of the training whose policies these are.
         stop_requested: asked again and again.
+        incumbent: what is in service; None: nothing is, or nobody asks.
 
     Returns:
         The evaluation report and the parity record, as `contracts/evaluation.py` describes them.
@@ -81,6 +87,7 @@ def evaluate(
         deterministic = play(builds, policies, config.episodes, True, watch, stop_requested)
         stochastic = play(builds, policies, config.episodes, False, watch, stop_requested)
         restarts = builds.restarts
+    comparison = None if incumbent is None else _compare(config, incumbent, policies[0], deterministic, stop_requested)
     behaviors = [
         {
             "behavior": name,
@@ -96,26 +103,56 @@ def evaluate(
         "num_builds": number,
         "builds_restarted": restarts,
         "behaviors": behaviors,
-        **_headline(behaviors),
-        "warnings": find_warnings(behaviors, restarts),
+        **headline([_describe(name, deterministic) for name in policies[0]]),
+        "incumbent": comparison,
+        "warnings": find_warnings(behaviors, restarts, comparison is not None and "result" in comparison),
         "wall_time_seconds": time.monotonic() - started,
     }
     return report, {"format_version": 1, "pairs": [recorder.document() for recorder in recorders.values()]}
 
 
-def _headline(behaviors: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    names = ("mean_return", "ci95_low", "ci95_high")
-    return {name: float(np.mean([item["deterministic"][name] for item in behaviors])) for name in names}
+def _compare(
+    config: EvaluationConfig,
+    incumbent: Incumbent,
+    candidate: Mapping[str, OnnxPolicy],
+    played: Sequence[Share],
+    stop_requested: Callable[[], bool],
+) -> dict[str, Any]:
+    """Play the incumbent as the candidate's deterministic episodes were played: as many fresh builds, their seeds."""
+    if incumbent.load_policies is None:
+        return not_comparable(incumbent, incumbent.unusable)
+    policies = [_load(incumbent.load_policies, _build_seed(config, index)) for index in range(len(played))]
+    if why := misfit(candidate, policies[0]):
+        return not_comparable(incumbent, why)
+    known = [{name: own[name] for name in candidate} for own in policies]
+    log.info("now the policy in service plays (run %s)", incumbent.run_id)
+    with BuildGroup(partial(_start, config), len(played)) as builds:
+        others = play(builds, known, config.episodes, True, None, stop_requested)
+    return compared(
+        incumbent,
+        {name: _describe(name, played) for name in candidate},
+        {name: _describe(name, others) for name in candidate},
+    )
+
+
+def _episodes(name: str, shares: Sequence[Share]) -> list[PlayedEpisode]:
+    return [episode for share in shares for episode in share.episodes[name].played]
+
+
+def _describe(name: str, shares: Sequence[Share]) -> ReturnStatistics:
+    """One behavior's returns in all builds."""
+    episodes = _episodes(name, shares)
+    returns, lengths = [item.episode_return for item in episodes], [item.length for item in episodes]
+    return describe(returns, lengths, sum(episode.ending is Ending.CUT_OFF for episode in episodes))
 
 
 def _figures(name: str, shares: Sequence[Share], config: EvaluationConfig) -> dict[str, Any]:
     """One behavior's episodes of all builds, as `contracts.evaluation.PlayedEpisodes`."""
-    episodes = [episode for share in shares for episode in share.episodes[name].played]
+    episodes = _episodes(name, shares)
     returns, lengths = [item.episode_return for item in episodes], [item.length for item in episodes]
-    cut_off = sum(episode.ending is Ending.CUT_OFF for episode in episodes)
     threshold = config.success_returns.get(name)
     return {
-        **asdict(describe(returns, lengths, cut_off)),
+        **asdict(_describe(name, shares)),
         "truncated_episodes": sum(episode.ending is Ending.TRUNCATED for episode in episodes),
         "max_length": max(lengths),
         "success": None if threshold is None else asdict(success_rate(returns, threshold)),

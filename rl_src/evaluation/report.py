@@ -42,6 +42,7 @@ def render_report(report: Mapping[str, Any], training: TrainingRecord, facts: Ma
     return templates.get_template("report_template.html").render(
         report=report,
         headline=_headline(report),
+        comparison=_comparison(report),
         sections=[
             _section(f"behavior{index}", evaluation, training) for index, evaluation in enumerate(report["behaviors"])
         ],
@@ -74,6 +75,24 @@ def _headline(report: Mapping[str, Any]) -> str:
     return (
         f"{what} {mean} over {episodes} episodes. An interval found in this way holds the true mean in 95 of 100 "
         f"evaluations; here it reaches from {low} to {high}."
+    )
+
+
+def _comparison(report: Mapping[str, Any]) -> str:
+    """The policy in service beside this one, in a line; "" if there was none."""
+    found = report.get("incumbent")
+    if found is None:
+        return ""
+    whose = "The policy in service" + (f" ({found['run_id']})" if found["run_id"] else "")
+    result = found["result"]
+    if result is None:
+        return f"{whose} was not played beside it: {found['not_comparable']}."
+    mean, low, high = (number_text(result["difference"][name]) for name in ("mean", "ci95_low", "ci95_high"))
+    word = "more" if result["difference"]["ci95_low"] > 0 else "less" if result["difference"]["ci95_high"] < 0 else ""
+    verdict = f"this one earns surely {word}" if word else "neither earns surely more"
+    return (
+        f"{whose} has a mean return of {number_text(result['mean_return'])} over {number_text(result['episodes'])} "
+        f"episodes with the same seeds: {verdict}. The difference is {mean}, its 95 % interval {low} to {high}."
     )
 
 

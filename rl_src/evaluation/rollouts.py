@@ -127,7 +127,7 @@ def play(
     policies: Sequence[Mapping[str, Policy]],
     episodes: int,
     deterministic: bool,
-    watch: Watch,
+    watch: Watch | None,
     stop_requested: Callable[[], bool],
 ) -> list[Share]:
     """Play until the first `episodes` episodes of every policy's behavior have ended.
@@ -137,7 +137,7 @@ def play(
         policies: one mapping a build, by behavior name, without team.
         episodes: for each behavior, of all builds together; the teams of one behavior count together.
         deterministic: the likeliest actions, or sampled ones.
-        watch: shown every batch of the first build before it is decided.
+        watch: shown every batch of the first build before it is decided; None: nobody looks.
         stop_requested: asked whenever a build has answered.
 
     Returns:

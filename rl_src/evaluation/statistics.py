@@ -10,6 +10,9 @@ from scipy import special
 HISTOGRAM_BINS = 20
 """Of equal width, at most."""
 
+ROUNDING = 1e-9
+"""Of a return, or absolute: what summing thousands of rewards in float64 may add, and less than any game can mean."""
+
 
 @dataclass(frozen=True)
 class ReturnStatistics:
@@ -24,6 +27,15 @@ class ReturnStatistics:
     ci95_high: float
     mean_length: float
     cut_off_episodes: int = 0
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A difference of mean returns with its 95 % confidence interval."""
+
+    mean: float
+    ci95_low: float
+    ci95_high: float
 
 
 @dataclass(frozen=True)
@@ -69,6 +81,45 @@ def describe(returns: Sequence[float], lengths: Sequence[int], cut_off_episodes:
         mean_length=float(np.mean(lengths)),
         cut_off_episodes=cut_off_episodes,
     )
+
+
+def difference(candidate: Sequence[ReturnStatistics], incumbent: Sequence[ReturnStatistics]) -> Difference:
+    """How much more the candidate earns: mean over the behaviors of the differences of the mean returns.
+
+    The interval is Welch's, for unequal variances (Welch 1947): with m_b and w_b the means of behavior b, s_i^2 the
+    sample variances of all 2 B samples and n_i their sizes,
+
+        d ± t(0.975, f) √(Σ v_i),   d = Σ (m_b - w_b) / B,   v_i = s_i² / (n_i B²),
+        f = (Σ v_i)² / Σ (v_i² / (n_i - 1))                  (Satterthwaite 1946)
+
+    Episodes are not paired one by one: with several agents or builds they end in another order for every policy, and
+    what an agent does changes what the game draws next. To take them as unpaired is the cautious choice, for common
+    seeds can only make the two sums alike. Behaviors are taken as independent of one another.
+
+    A sample without spread (all returns equal, or one episode, as in `describe`) adds nothing to the interval; where no
+    sample has any, the interval is the difference itself.
+
+    Args:
+        candidate: one for each behavior.
+        incumbent: of the same behaviors, in the same order.
+
+    Raises:
+        ValueError: no behavior, or not the same number.
+    """
+    if not candidate or len(candidate) != len(incumbent):
+        raise ValueError(f"{len(candidate)} behaviors cannot be compared with {len(incumbent)}")
+    behaviors = len(candidate)
+    own, other = (float(np.mean([part.mean_return for part in side])) for side in (candidate, incumbent))
+    # Equal rewards, added in another order, differ in the last digits: that is no difference.
+    mean = 0.0 if math.isclose(own, other, rel_tol=ROUNDING, abs_tol=ROUNDING) else own - other
+    spread = [part for part in (*candidate, *incumbent) if part.episodes > 1 and part.std_return > 0]
+    variances = np.asarray([(part.std_return / behaviors) ** 2 / part.episodes for part in spread], np.float64)
+    total = float(variances.sum())
+    if total == 0:
+        return Difference(mean, mean, mean)
+    freedom = 1 / float(np.sum((variances / total) ** 2 / [part.episodes - 1 for part in spread]))
+    half = float(special.stdtrit(freedom, 0.975)) * math.sqrt(total)
+    return Difference(mean, mean - half, mean + half)
 
 
 def success_rate(returns: Sequence[float], threshold: float) -> SuccessRate:

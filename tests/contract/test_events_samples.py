@@ -97,7 +97,9 @@ def _next(state):
     if "Next" in state:
         return state["Next"]
     ways = [choice["Next"] for choice in state["Choices"]] + [state.get("Default", "")]
-    (way,) = [one for one in ways if one and one != "FinishRun" and not one.startswith(("WaitFor", "Duplicate"))]
+    (way,) = [
+        one for one in ways if one and one != "FinishRun" and not one.startswith(("WaitFor", "Duplicate", "Served"))
+    ]
     return way
 
 

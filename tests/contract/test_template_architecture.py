@@ -256,6 +256,7 @@ def test_the_runs_table_has_the_keys_and_indexes_that_its_readers_use():
         "by_policy": ["policy", "created_at"],
         "by_created": ["record_type", "created_at"],
         "by_open": ["open_run", "created_at"],
+        "by_build": ["build_sha256", "created_at"],
     }
 
 

@@ -8,11 +8,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.contracts.evaluation import (
+    BehaviorComparison,
     BehaviorEvaluation,
+    ComparisonResult,
     EvaluationReport,
+    IncumbentComparison,
     ParityPair,
     ParityRecord,
     PlayedEpisodes,
+    ReturnDifference,
+    ReturnStatistics,
 )
 from pipeline.contracts.policy import (
     ActionSpec,
@@ -92,10 +97,37 @@ def report(run_id: str, mean_return: float, half_interval: float = 0.01) -> Eval
     )
 
 
-def evaluation_files(run_id: str, mean_return: float) -> dict[str, bytes]:
-    documents = {"evaluation_report.json": report(run_id, mean_return), "parity.json": PARITY}
+def comparison(run_id: str, incumbent: float, candidate: float, half_interval: float = 0.01) -> IncumbentComparison:
+    """The policy of `run_id` played beside the candidate, and earned `incumbent`."""
+    played = report(run_id, incumbent).behaviors[0].deterministic
+    statistics = ReturnStatistics.model_validate(played.model_dump(include=set(ReturnStatistics.model_fields)))
+    mean = candidate - incumbent
+    difference = ReturnDifference(mean=mean, ci95_low=mean - half_interval, ci95_high=mean + half_interval)
+    behavior = BehaviorComparison(behavior="Basic", incumbent=statistics, difference=difference)
+    result = ComparisonResult(
+        episodes=statistics.episodes,
+        mean_return=incumbent,
+        ci95_low=statistics.ci95_low,
+        ci95_high=statistics.ci95_high,
+        difference=difference,
+        behaviors=(behavior,),
+    )
+    return IncumbentComparison(run_id=run_id, result=result)
+
+
+def evaluation_files(run_id: str, mean_return: float, incumbent: IncumbentComparison | None = None) -> dict[str, bytes]:
+    told = report(run_id, mean_return).model_copy(update={"incumbent": incumbent})
+    documents = {"evaluation_report.json": told, "parity.json": PARITY}
     files = {name: one.model_dump_json().encode() for name, one in documents.items()}
     return with_manifest(run_id, files | {"evaluation_report.html": b"<!DOCTYPE html><title>Evaluation</title>"})
+
+
+def run_of(archive: bytes) -> str:
+    """Whose artifact it is, by its manifest."""
+    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+        manifest = files.extractfile("manifest.json")
+        assert manifest is not None
+        return ArtifactManifest.model_validate_json(manifest.read()).run_id
 
 
 def invocation_answer(request: Mapping[str, Any], version: str) -> bytes:

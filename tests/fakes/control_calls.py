@@ -9,7 +9,9 @@ from control_write.app import handler as write_handler
 from pipeline.contracts.problem import Problem
 from tests.fakes.control_stack import LambdaContext, sample_event
 
-_WRITING = re.compile("POST /training-runs(/[^/]+/redrive)?|POST /builds|DELETE /training-runs/[^/]+")
+_WRITING = re.compile(
+    "POST /training-runs(/[^/]+/redrive)?|POST /builds|POST /policies/[^/]+/(rollback|wake)|DELETE /[^/]+/[^/]+"
+)
 
 
 def call(method: str, path: str, body: Any = None, query: dict[str, str] | None = None, **more: Any) -> Any:

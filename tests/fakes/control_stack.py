@@ -92,7 +92,7 @@ def _machine() -> str:
 
 
 def _forget_clients() -> None:
-    for one in (clients.s3, clients.dynamodb, clients.stepfunctions, clients.sagemaker_runtime):
+    for one in (clients.s3, clients.dynamodb, clients.stepfunctions, clients.sagemaker, clients.sagemaker_runtime):
         one.cache_clear()
     forget_handlers()
 
@@ -104,6 +104,7 @@ def forget_handlers() -> None:
     from predict import app as predict
 
     kept = [control_read._runs, control_read._policies, control_write._runs, control_write._settings]
+    kept.append(control_write._serving)
     kept.append(predict._predictor)
     for one in kept:
         one.cache_clear()

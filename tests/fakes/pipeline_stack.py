@@ -29,6 +29,7 @@ from pipeline.aws import clients
 from pipeline.aws.policies_table import PoliciesTable
 from pipeline.aws.runs_table import RunsTable
 from pipeline.aws.turns_table import TurnsTable
+from pipeline.contracts.evaluation import IncumbentComparison
 from pipeline.contracts.run import RunRecord
 from tests.fakes import artifact_archives
 from tests.fakes.control_stack import BUCKET, MACHINE_ROLE, REGION, LambdaContext, forget_handlers
@@ -80,6 +81,8 @@ class PipelineStack:
     machine_arn: str = ""
     returns: list[float] = field(default_factory=lambda: [0.93])
     """Mean return of each evaluation, in order; the last one stays."""
+    returned: dict[str, float] = field(default_factory=dict)
+    """Mean return that each run's evaluation has told."""
     pauses: list[float] = field(default_factory=list)
     """Seconds of every Wait state and of every retry."""
     broken: dict[str, list[Exception]] = field(default_factory=dict)
@@ -190,8 +193,18 @@ class PipelineStack:
             files = artifact_archives.training_files(run_id, policy)
         else:
             mean_return = self.returns.pop(0) if len(self.returns) > 1 else self.returns[0]
-            files = artifact_archives.evaluation_files(run_id, mean_return)
+            self.returned[run_id] = mean_return
+            files = artifact_archives.evaluation_files(run_id, mean_return, self._comparison(request, mean_return))
         self.write_artifact(request, artifact_archives.tar_gz(files))
+
+    def _comparison(self, request: dict[str, Any], mean_return: float) -> IncumbentComparison | None:
+        """The policy of the channel "incumbent" earns what it earned in its own evaluation."""
+        channels = {one["ChannelName"]: one["DataSource"]["S3DataSource"] for one in request["InputDataConfig"]}
+        if "incumbent" not in channels:
+            return None
+        archive = self.read(channels["incumbent"]["S3Uri"].removeprefix(f"s3://{BUCKET}/"))
+        run_id = artifact_archives.run_of(archive)
+        return artifact_archives.comparison(run_id, self.returned[run_id], mean_return)
 
     def write_artifact(self, request: dict[str, Any], body: bytes) -> None:
         uri = f"{request['OutputDataConfig']['S3OutputPath']}/{request['TrainingJobName']}/output/model.tar.gz"

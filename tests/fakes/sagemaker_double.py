@@ -191,6 +191,20 @@ class SageMakerDouble:
         del self.endpoints[EndpointName]
         return {}
 
+    def delete_endpoint_config(self, EndpointConfigName: str) -> Answer:  # noqa: N803
+        self._call("DeleteEndpointConfig", {"EndpointConfigName": EndpointConfigName})
+        self._require(self.configs, EndpointConfigName, "Could not find endpoint configuration")
+        used = [name for name, endpoint in self.endpoints.items() if endpoint["config"] == EndpointConfigName]
+        assert used == [], "SageMaker allows this, and the endpoint can then no longer be updated"
+        del self.configs[EndpointConfigName]
+        return {}
+
+    def delete_model(self, ModelName: str) -> Answer:  # noqa: N803
+        self._call("DeleteModel", {"ModelName": ModelName})
+        self._require(self.models, ModelName, "Could not find model")
+        del self.models[ModelName]
+        return {}
+
     def served_model(self, endpoint_name: str) -> Answer:
         """What stands behind the endpoint now."""
         config = self.configs[self.endpoints[endpoint_name]["config"]]

@@ -44,11 +44,22 @@ class EvaluationSummary:
 
 
 @dataclass(frozen=True)
+class ReturnDifference:
+    """Mean return of the new policy minus that of the policy in service, with its 95 % confidence interval."""
+
+    mean: float
+    ci95_low: float
+    ci95_high: float
+
+
+@dataclass(frozen=True)
 class Promotion:
-    """Whether the policy is deployed, and why."""
+    """Whether the policy is deployed, and why; `difference` where the two have played the same seeds."""
 
     promote: bool
     reasons: tuple[str, ...] = ()
+    compared_with: str | None = None
+    difference: ReturnDifference | None = None
 
 
 @dataclass(frozen=True)

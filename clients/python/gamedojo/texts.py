@@ -72,5 +72,7 @@ def _service_lines(run: Run) -> list[str]:
         reasons = " ".join(run.promotion.reasons) if run.promotion else ""
         return [f"Not deployed. {reasons}".strip()]
     if run.endpoint is not None:
-        return [f"The policy {run.policy} is in service at the endpoint {run.endpoint.name}."]
+        where = f"The policy {run.policy} is in service at the endpoint {run.endpoint.name}."
+        compared = run.promotion.reasons[-1:] if run.promotion and run.promotion.compared_with else ()
+        return [where, *compared]
     return []

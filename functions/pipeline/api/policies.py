@@ -2,8 +2,9 @@
 
 from contextlib import suppress
 
+from pipeline.aws.policies_table import PoliciesTable
 from pipeline.aws.served_policies import ServedPolicies
-from pipeline.contracts.api import PolicyDescription, PolicyList
+from pipeline.contracts.api import PolicyDescription, PolicyHistory, PolicyList
 from pipeline.contracts.policy import CurrentPolicy
 from pipeline.errors import PolicyNotFoundError
 
@@ -15,6 +16,18 @@ def list_policies(policies: ServedPolicies) -> PolicyList:
         with suppress(PolicyNotFoundError):
             found.append(policies.current(name))
     return PolicyList(policies=tuple(found))
+
+
+def policy_history(policies: PoliciesTable, policy: str) -> PolicyHistory:
+    """What was in service under this name, newest first.
+
+    Raises:
+        PolicyNotFoundError: nothing ever was.
+    """
+    found = policies.history(policy)
+    if not found:
+        raise PolicyNotFoundError(f"No policy named {policy!r} is or was in service.")
+    return PolicyHistory(versions=found[::-1])
 
 
 def describe_policy(policies: ServedPolicies, policy: str) -> PolicyDescription:

@@ -14,7 +14,13 @@ from time import monotonic
 from pipeline.contracts.base import POLICY_NAME_PATTERN
 from pipeline.contracts.policy import CurrentPolicy, PolicySpec
 from pipeline.contracts.predict import InvocationRequest, InvocationResponse, PredictRequest, PredictResponse
-from pipeline.errors import InvalidObservationError, NotYetConsistentError, PolicyNotFoundError, TransientError
+from pipeline.errors import (
+    InvalidObservationError,
+    NotYetConsistentError,
+    PolicyAsleepError,
+    PolicyNotFoundError,
+    TransientError,
+)
 from pipeline.rules.observations import CheckedRequest, check_request, to_response
 
 MAX_REQUEST_BYTES = 3 * 1024 * 1024
@@ -50,16 +56,18 @@ class Predictor:
 
         Raises:
             PolicyNotFoundError: no policy of this name is in service.
+            PolicyAsleepError: its idle endpoint was taken down.
             InvalidObservationError: the request does not fit the policy's spec.
             ModelNotReadyError, ModelError, ThrottledError, ServiceUnavailableError, NotYetConsistentError: see
                 `pipeline.aws.inference.invoke`.
         """
-        served, checked = self._check(self._in_service(policy), request)
+        served, checked = self._check(self._awake(policy), request)
         try:
             answer = self.invoke(served.current.endpoint_name, checked.invocation)
         except (NotYetConsistentError, InvalidObservationError):
             # The endpoint is another one by now, or serves another version: ask that one, once.
             fresh = self._read_again(served)
+            _check_awake(fresh)
             if fresh.current == served.current:
                 raise
             checked = check_request(fresh.spec, request)
@@ -79,6 +87,13 @@ class Predictor:
             if fresh.spec == served.spec:
                 raise
             return fresh, check_request(fresh.spec, request)
+
+    def _awake(self, policy: str) -> _Served:
+        served = self._in_service(policy)
+        if served.current.asleep:  # it may have been woken since
+            served = self._read_again(served)
+        _check_awake(served)
+        return served
 
     def _in_service(self, policy: str) -> _Served:
         if not _POLICY_NAME.fullmatch(policy):
@@ -109,3 +124,10 @@ class Predictor:
         spec = known.spec if known is not None and known.current == current else self.load_spec(current)
         self._known[policy] = _Served(current, spec, read_at)
         return self._known[policy]
+
+
+def _check_awake(served: _Served) -> None:
+    if served.current.asleep:
+        raise PolicyAsleepError(
+            f"Nobody asked the policy {served.current.policy} for long, and its endpoint was taken down."
+        )

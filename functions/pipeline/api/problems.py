@@ -16,6 +16,7 @@ _STATUS: dict[type[errors.PipelineError], HTTPStatus] = {
     errors.RunNotFoundError: HTTPStatus.NOT_FOUND,
     errors.PolicyNotFoundError: HTTPStatus.NOT_FOUND,
     errors.ConflictError: HTTPStatus.CONFLICT,
+    errors.PolicyAsleepError: HTTPStatus.CONFLICT,
     errors.TransientError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.ThrottledError: HTTPStatus.TOO_MANY_REQUESTS,
     errors.LeaseHeldError: HTTPStatus.CONFLICT,

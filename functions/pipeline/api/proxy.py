@@ -31,7 +31,10 @@ CONTROL_ROUTES: dict[str, tuple[str, ...]] = {
     "/training-runs/{run_id}/redrive": ("POST",),
     "/builds": ("POST",),
     "/policies": ("GET",),
-    "/policies/{policy}": ("GET",),
+    "/policies/{policy}": ("GET", "DELETE"),
+    "/policies/{policy}/history": ("GET",),
+    "/policies/{policy}/rollback": ("POST",),
+    "/policies/{policy}/wake": ("POST",),
 }
 
 MAX_BODY_BYTES = 256 * 1024

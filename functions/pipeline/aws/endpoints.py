@@ -134,6 +134,27 @@ def delete(client: "SageMakerClient", name: str) -> None:
             raise NotYetConsistentError(f"The endpoint {name} is {left.status} and cannot be deleted yet.") from error
 
 
+def delete_config(client: "SageMakerClient", name: str) -> None:
+    """Delete an endpoint config and its model, which has its name; what is not there is fine.
+
+    Raises:
+        ThrottledError, ServiceUnavailableError: SageMaker could not answer.
+    """
+    with _if_there():
+        client.delete_endpoint_config(EndpointConfigName=name)
+    with _if_there():
+        client.delete_model(ModelName=name)
+
+
+@contextmanager
+def _if_there() -> Iterator[None]:
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        if error_code(error) not in _REFUSED:
+            raise translate("SageMaker", error) from error
+
+
 @contextmanager
 def _not_yet(name: str) -> Iterator[None]:
     try:

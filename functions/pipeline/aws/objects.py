@@ -1,6 +1,7 @@
 """Objects in the stack's bucket."""
 
 import errno
+import hashlib
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -84,6 +85,26 @@ class ObjectStore:
                 yield cast(BinaryIO, body)
             finally:
                 body.close()
+
+    def delete(self, key: str) -> None:
+        """Remove the object; one that is not there is fine. The bucket keeps replaced versions for a while."""
+        with self._translated(key):
+            self._client.delete_object(Bucket=self.bucket, Key=key)
+
+    def delete_all(self, prefix: str) -> None:
+        """Remove every object below the prefix."""
+        with self._translated(prefix):
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
+                for entry in page.get("Contents", []):
+                    self._client.delete_object(Bucket=self.bucket, Key=entry["Key"])
+
+    def sha256(self, key: str) -> str:
+        """SHA-256 of the object's bytes, in hexadecimal: what `sha256sum` says of the file."""
+        digest = hashlib.sha256()
+        with self.stream(key) as body:
+            while block := body.read(_BLOCK_BYTES):
+                digest.update(block)
+        return digest.hexdigest()
 
     def random_access(self, key: str) -> BinaryIO:
         """The object as a seekable file that is read by ranges, as `zipfile` needs it."""

@@ -1,14 +1,16 @@
-"""Policies in DynamoDB: the lease on a policy's deployment, and which version is in service.
+"""Policies in DynamoDB: the lease on a policy's deployment, which version is in service, and which were.
 
 The lease covers DecidePromotion to VerifyEndpoint, so that two runs of one policy cannot deploy across one another. It
 expires by itself: a run that died without giving it back blocks nobody for good.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import TypeAdapter
 
 from pipeline.aws.translation import error_code, translate
+from pipeline.contracts.policy import ServedVersion
 from pipeline.errors import LeaseHeldError
 
 if TYPE_CHECKING:
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
 
 LEASE_SECONDS = 3 * 3600
 """Longer than a deployment may take (its deadline is two hours)."""
+
+_HISTORY = TypeAdapter(tuple[ServedVersion, ...])
+_REMEMBERED = 200
+"""Some 50 KB of the 400 KB that an item may have."""
 
 
 class PoliciesTable:
@@ -66,20 +72,45 @@ class PoliciesTable:
 
     def version_in_service(self, policy: str) -> str | None:
         """The run whose policy is in service; None if none is."""
+        found: str | None = self._item(policy).get("version_in_service", {}).get("S")
+        return found
+
+    def history(self, policy: str) -> tuple[ServedVersion, ...]:
+        """What was in service, oldest first, as far as it is remembered; the last one is, unless it was deleted."""
+        text = self._item(policy).get("history", {}).get("S")
+        return _HISTORY.validate_json(text) if text else ()
+
+    def set_in_service(self, policy: str, served: ServedVersion) -> None:
+        """Record what is in service from now on. Whoever calls has the lease; a call that is repeated adds nothing."""
+        known = self.history(policy)
+        if not known or (known[-1].version, known[-1].run_id) != (served.version, served.run_id):
+            known = (*known, served)[-_REMEMBERED:]
+        self._update(
+            policy,
+            "SET version_in_service = :version, history = :history",
+            {":version": {"S": served.version}, ":history": {"S": _HISTORY.dump_json(known).decode()}},
+        )
+
+    def take_out_of_service(self, policy: str) -> None:
+        """Nothing of this policy is in service any more; its history stays."""
+        self._update(policy, "REMOVE version_in_service", {})
+
+    def forget(self, policy: str) -> None:
+        """The policy's history goes, too."""
+        self._update(policy, "REMOVE history", {})
+
+    def _update(self, policy: str, expression: str, values: dict[str, Any]) -> None:
+        named: Any = {"ExpressionAttributeValues": values} if values else {}
+        try:
+            self._client.update_item(
+                TableName=self._table, Key={"policy": {"S": policy}}, UpdateExpression=expression, **named
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise translate("DynamoDB", error) from error
+
+    def _item(self, policy: str) -> dict[str, Any]:
         try:
             answer = self._client.get_item(TableName=self._table, Key={"policy": {"S": policy}}, ConsistentRead=True)
         except (ClientError, BotoCoreError) as error:
             raise translate("DynamoDB", error) from error
-        return answer.get("Item", {}).get("version_in_service", {}).get("S")
-
-    def set_version_in_service(self, policy: str, version: str) -> None:
-        """Record what is in service from now on."""
-        try:
-            self._client.update_item(
-                TableName=self._table,
-                Key={"policy": {"S": policy}},
-                UpdateExpression="SET version_in_service = :version",
-                ExpressionAttributeValues={":version": {"S": version}},
-            )
-        except (ClientError, BotoCoreError) as error:
-            raise translate("DynamoDB", error) from error
+        return dict(answer.get("Item", {}))

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _RECORD_TYPE = "run"
 _ATTEMPTS = 5
+_INDEXES = {"record_type": "by_created", "policy": "by_policy", "build_sha256": "by_build"}
+"""By the attribute that they are partitioned by."""
 
 
 class RunsTable:
@@ -88,26 +90,30 @@ class RunsTable:
         *,
         policy: str | None = None,
         status: RunStatus | None = None,
+        build_sha256: str | None = None,
         limit: int = 20,
         next_token: str | None = None,
     ) -> RunPage:
-        """Runs, newest first.
+        """Runs, newest first; with `build_sha256` those of one zip: its way from the upload to the endpoint.
 
         Raises:
             InvalidRequestError: the token is none of ours, or of another query.
         """
-        partition = "policy" if policy else "record_type"
+        partition = "build_sha256" if build_sha256 else "policy" if policy else "record_type"
+        value = build_sha256 or policy or _RECORD_TYPE
         query: dict[str, Any] = {
             "TableName": self._table,
-            "IndexName": "by_policy" if policy else "by_created",
+            "IndexName": _INDEXES[partition],
             "KeyConditionExpression": f"{partition} = :value",
-            "ExpressionAttributeValues": {":value": {"S": policy or _RECORD_TYPE}},
+            "ExpressionAttributeValues": {":value": {"S": value}},
             "ScanIndexForward": False,
         }
-        if status is not None:
-            query["FilterExpression"] = "#status = :status"
-            query["ExpressionAttributeNames"] = {"#status": "status"}
-            query["ExpressionAttributeValues"][":status"] = {"S": status.value}
+        chosen = {"status": status.value if status else None, "policy": policy if partition != "policy" else None}
+        filters = {name: text for name, text in chosen.items() if text}
+        if filters:
+            query["FilterExpression"] = " AND ".join(f"#{name} = :{name}" for name in filters)
+            query["ExpressionAttributeNames"] = {f"#{name}": name for name in filters}
+            query["ExpressionAttributeValues"] |= {f":{name}": {"S": text} for name, text in filters.items()}
         found: list[RunRecord] = []
         position = _decode_token(next_token, partition)
         while True:
@@ -160,7 +166,12 @@ def _item(record: RunRecord, revision: int) -> dict[str, Any]:
         "created_at": {"S": record.created_at.isoformat()},
         "revision": {"N": str(revision)},
         "document": {"S": record.model_dump_json()},
-    } | ({"open_run": {"S": _RECORD_TYPE}} if record.is_open else {})
+    } | {name: {"S": text} for name, text in _sparse(record).items() if text}
+
+
+def _sparse(record: RunRecord) -> dict[str, str | None]:
+    """Attributes that not every run has: an index by one of them holds only those runs."""
+    return {"open_run": _RECORD_TYPE if record.is_open else None, "build_sha256": record.build_sha256}
 
 
 def _encode_token(position: Any) -> str:

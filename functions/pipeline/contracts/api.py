@@ -6,7 +6,7 @@ from pydantic import Field
 
 from pipeline.contracts.base import Contract, PolicyName, RunId
 from pipeline.contracts.cost import CostEstimate
-from pipeline.contracts.policy import CurrentPolicy, PolicySpec
+from pipeline.contracts.policy import CurrentPolicy, PolicySpec, ServedVersion
 from pipeline.contracts.run import RunStatus
 
 
@@ -15,6 +15,7 @@ class RunQuery(Contract):
 
     policy: PolicyName | None = None
     status: RunStatus | None = None
+    build_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$", description="of the zip")
     limit: int = Field(default=20, ge=1, le=100)
     next_token: str | None = Field(default=None, min_length=1)
 
@@ -52,6 +53,25 @@ class UploadTicket(Contract):
     upload_url: str
     method: Literal["PUT"] = "PUT"
     expires_in_seconds: int
+
+
+class RollbackRequest(Contract):
+    """The body of `POST /policies/{policy}/rollback`."""
+
+    version: RunId | None = Field(default=None, description="left out: the one that was in service before")
+
+
+class PolicyHistory(Contract):
+    """The answer of `GET /policies/{policy}/history`, newest first."""
+
+    versions: tuple[ServedVersion, ...]
+
+
+class DeletedPolicy(Contract):
+    """The answer of `DELETE /policies/{policy}`: the versions that can no longer be rolled back to."""
+
+    policy: PolicyName
+    versions: tuple[RunId, ...]
 
 
 class PolicyList(Contract):

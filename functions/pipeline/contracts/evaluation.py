@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline.contracts.base import Contract, RunId
 
@@ -87,6 +87,47 @@ class EvaluationWarning(Contract):
     remedy: str
 
 
+class ReturnDifference(Contract):
+    """Mean return of the candidate minus that of the policy in service, with its 95 % confidence interval (Welch's)."""
+
+    mean: float
+    ci95_low: float
+    ci95_high: float
+
+
+class BehaviorComparison(Contract):
+    """One behavior of the policy in service, deterministic, and how far the candidate lies above it."""
+
+    behavior: str
+    incumbent: ReturnStatistics
+    difference: ReturnDifference
+
+
+class ComparisonResult(Contract):
+    """How the policy in service played; the figures are made as the report's own."""
+
+    episodes: int = Field(ge=1, description="of all behaviors together")
+    mean_return: float
+    ci95_low: float
+    ci95_high: float
+    difference: ReturnDifference = Field(description="of the means of the behaviors' mean returns")
+    behaviors: tuple[BehaviorComparison, ...] = Field(min_length=1)
+
+
+class IncumbentComparison(Contract):
+    """The policy that was in service when the job began, on the candidate's build, seeds and number of episodes."""
+
+    run_id: RunId | None = Field(description="whose policy it is; None: its artifact could not be read")
+    result: ComparisonResult | None = None
+    not_comparable: str | None = Field(default=None, description="why it was not played")
+
+    @model_validator(mode="after")
+    def _played_or_explained(self) -> "IncumbentComparison":
+        if (self.result is None) == (self.not_comparable is None):
+            raise ValueError("either result or not_comparable must be there")
+        return self
+
+
 class EvaluationReport(Contract):
     """How good the policy is, on episodes of its own seed, played by the very ONNX files that will be served."""
 
@@ -99,6 +140,7 @@ class EvaluationReport(Contract):
     mean_return: float = Field(description="mean of the behaviors' deterministic mean returns")
     ci95_low: float
     ci95_high: float
+    incumbent: IncumbentComparison | None = Field(default=None, description="None: there was nothing to compare with")
     warnings: tuple[EvaluationWarning, ...] = ()
     wall_time_seconds: float = Field(ge=0)
 

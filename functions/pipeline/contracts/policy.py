@@ -16,6 +16,7 @@ config.json, training_summary.json and progress.jsonl for the evaluation's repor
 """
 
 import math
+from datetime import datetime
 from typing import Literal
 
 from pydantic import Field
@@ -122,3 +123,14 @@ class CurrentPolicy(Contract):
     version: RunId
     endpoint_name: str
     spec_key: str
+    asleep: bool = Field(default=False, description="its idle endpoint was taken down; a wake brings it back")
+
+
+class ServedVersion(Contract):
+    """One entry of a policy's history: what came into service when, and by which run."""
+
+    version: RunId
+    run_id: RunId
+    at: datetime
+    endpoint_name: str
+    config_name: str

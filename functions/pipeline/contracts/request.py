@@ -36,6 +36,11 @@ class Evaluation(Contract):
     success_return: float | None = Field(
         default=None, description="least return of an episode that is a success; left out: what stop.mean_return says"
     )
+    promote_if: Literal["better", "not_worse", "always"] = Field(
+        default="better",
+        description="beside the policy in service, on the same seeds; better: the 95 % interval of the difference lies "
+        "above 0; not_worse: it does not lie below 0; always: they are not compared",
+    )
     max_runtime_seconds: int = Field(default=2 * 3600, ge=60, le=28 * 24 * 3600)
 
 

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from pipeline.contracts.base import Contract, PolicyName, RunId
 from pipeline.contracts.cost import CostEstimate
+from pipeline.contracts.evaluation import ReturnDifference
 from pipeline.contracts.notes import SettingNote
 from pipeline.contracts.request import RunOptions
 
@@ -61,6 +62,10 @@ class PromotionDecision(Contract):
 
     promote: bool
     reasons: tuple[str, ...] = Field(min_length=1)
+    compared_with: RunId | None = Field(default=None, description="the run whose policy was in service")
+    difference: ReturnDifference | None = Field(
+        default=None, description="on the same seeds; None: the two were not played side by side"
+    )
 
 
 class EndpointRecord(Contract):
@@ -112,6 +117,7 @@ class RunRecord(Contract):
     finished_at: datetime | None = None
     execution_arn: str
     source_key: str = Field(description="the uploaded object")
+    build_sha256: str | None = Field(default=None, description="of the zip, in hexadecimal")
     build_key: str
     options: RunOptions
     notes: tuple[SettingNote, ...] = Field(default=(), description="on settings of an ML-Agents trainer file")
@@ -130,7 +136,15 @@ class RunRecord(Contract):
         default=False, description="the outcome stands, but something is still to be taken back or told"
     )
     history: tuple[HistoryEntry, ...] = ()
+    serves: RunId | None = Field(
+        default=None, description="the version that a rollback or a wake brings into service again; it trains nothing"
+    )
     earlier: tuple[EarlierAttempt, ...] = Field(default=(), description="attempts before this one, oldest first")
+
+    @property
+    def version(self) -> str:
+        """The version that the run puts into service."""
+        return self.serves or self.run_id
 
     @property
     def attempt(self) -> int:

@@ -2,14 +2,14 @@
 
 The execution's state document, as `train_and_deploy.asl.json` builds it up:
 
-    $               what started it: EventBridge's event of S3, an ApiEvent or a RedriveEvent
+    $               what started it: EventBridge's event of S3, an ApiEvent, a RedriveEvent or a ServeEvent
     $.run           RunReference, by AdmitRun; every later Lambda gets it
     $.build         InspectedBuild, by InspectBuild
     $.turn          Turn (contracts/turns.py), by TakeTurn
     $.training      JobHandle by StartTraining, JobPoll by CheckTraining
-    $.checkpoint    ExtractedCheckpoint, by ExtractCheckpoint
+    $.checkpoint    ExtractedCheckpoint, by ExtractCheckpoint; of a run that only serves, by ServedCheckpoint
     $.evaluation    JobHandle by StartEvaluation, JobPoll by CheckEvaluation
-    $.promotion     Promotion, by DecidePromotion
+    $.promotion     Promotion, by DecidePromotion; of a run that only serves, by ServedPromotion
     $.endpoint      EndpointHandle by DeployEndpoint, EndpointPoll by CheckEndpoint
     $.verified      how much was compared, by VerifyEndpoint
     $.finished      the outcome, by FinishRun; the last Choice reads it
@@ -20,7 +20,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.contracts.base import Contract, RunId
+from pipeline.contracts.base import Contract, PolicyName, RunId
 
 
 class ApiEvent(Contract):
@@ -44,14 +44,34 @@ class RedriveEvent(Contract):
         return f"{self.run_id}-redrive-{self.attempt}"
 
 
+class ServeEvent(Contract):
+    """The execution input that a rollback or a wake makes: a version that was in service is to be so again."""
+
+    source: Literal["gamedojo.serve"] = "gamedojo.serve"
+    run_id: RunId
+    policy: PolicyName
+    version: RunId
+    reason: str
+
+
 class RunReference(Contract):
-    """Identifies the run. `duplicate`: another execution has it already, so this one ends at once."""
+    """Identifies the run. `duplicate`: another execution has it already, so this one ends at once.
+
+    `serves`: this run trains nothing, it brings that version into service again. `only_serves`: what the Choice reads.
+    """
 
     run_id: str
     policy: str
     bucket: str
     build_key: str
     duplicate: bool = False
+    serves: RunId | None = None
+    only_serves: bool = False
+
+    @property
+    def version(self) -> str:
+        """The version that the run puts into service: its own, as a rule."""
+        return self.serves or self.run_id
 
 
 class InspectedBuild(Contract):

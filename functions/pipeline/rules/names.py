@@ -84,6 +84,11 @@ def run_key(run: str, path: str) -> str:
     return f"runs/{run}/{path}"
 
 
+def serving_artifact_key(run: str) -> str:
+    """What is served of a run, should it be deployed."""
+    return run_key(run, "serving/model.tar.gz")
+
+
 def policy_key(policy: str, path: str) -> str:
     """A key of one policy."""
     return f"policies/{policy}/{path}"

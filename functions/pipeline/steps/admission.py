@@ -11,12 +11,14 @@ from pipeline.contracts.base import Contract, RunId
 from pipeline.contracts.notes import SettingNote
 from pipeline.contracts.request import RunOptions, TrainingRequest
 from pipeline.contracts.run import HistoryEntry, RunRecord, RunStatus
-from pipeline.contracts.states import ApiEvent, RedriveEvent, RunReference
+from pipeline.contracts.states import ApiEvent, RedriveEvent, RunReference, ServeEvent
 from pipeline.contracts.validation import InvalidDocumentError, read_document
 from pipeline.errors import BuildNotFoundError, InvalidRequestError
 from pipeline.rules import names
 from pipeline.rules.run_options import settle
 from pipeline.steps.records import entered, now
+
+_RECORDED = {model.model_fields["source"].default for model in (RedriveEvent, ServeEvent)}
 
 
 class Admission(Contract):
@@ -31,20 +33,42 @@ class Admission(Contract):
     notes: tuple[SettingNote, ...] = ()
 
 
-def redrive_of(document: dict[str, Any]) -> RedriveEvent | None:
-    """The document as a redrive's event; None if something else started the execution."""
-    if document.get("source") != "gamedojo.redrive":
-        return None
-    return RedriveEvent.model_validate({k: document[k] for k in RedriveEvent.model_fields if k in document})
+def recorded_run(document: dict[str, Any]) -> dict[str, Any] | None:
+    """The event of a run that has its record already, whoever started it: a redrive, a rollback, a wake."""
+    return document if document.get("source") in _RECORDED else None
 
 
-def readmit(execution_arn: str, event: RedriveEvent, state: str, objects: ObjectStore, runs: RunsTable) -> RunReference:
-    """Go on with the run, if this execution is the one of its present attempt.
+def begin(
+    execution_arn: str, state: str, document: dict[str, Any], objects: ObjectStore, runs: RunsTable
+) -> RunReference:
+    """The run that this event is about, written into the table if it is a new one.
+
+    Args:
+        execution_arn: of the execution that runs.
+        state: the state that runs, for the record's history.
+        document: the execution's input.
+        objects: the stack's bucket.
+        runs: the stack's runs.
 
     Raises:
-        RunEndedError: the run was cancelled again.
+        InvalidRequestError: the event is none of ours, or the stored request breaks its contract.
+        BuildNotFoundError: the object is gone or replaced.
+        RunNotFoundError: an event about a recorded run, which is not there.
+        RunEndedError: it was cancelled.
     """
-    record = runs.get(event.run_id)
+    if recorded := recorded_run(document):
+        return readmit(execution_arn, recorded["run_id"], state, objects, runs)
+    return admit(execution_arn, identify(document, objects), objects, runs)
+
+
+def readmit(execution_arn: str, run_id: str, state: str, objects: ObjectStore, runs: RunsTable) -> RunReference:
+    """Go on with a run that has its record, if this execution is the one of its present attempt.
+
+    Raises:
+        RunNotFoundError: there is no such run.
+        RunEndedError: it was cancelled.
+    """
+    record = runs.get(run_id)
     mine = record.execution_arn == execution_arn
     if mine:
         runs.update(record.run_id, lambda known: entered(known, state))
@@ -54,6 +78,8 @@ def readmit(execution_arn: str, event: RedriveEvent, state: str, objects: Object
         bucket=objects.bucket,
         build_key=record.build_key,
         duplicate=not mine,
+        serves=record.serves,
+        only_serves=record.serves is not None,
     )
 
 
@@ -91,6 +117,8 @@ def admit(execution_arn: str, admission: Admission, objects: ObjectStore, runs: 
     mine = runs.admit(first_record(execution_arn, admission))
     if mine:
         objects.copy(admission.source_key, build_key, admission.version_id or _version_of(admission, objects))
+        digest = objects.sha256(build_key)
+        runs.update(admission.run_id, lambda known: known.model_copy(update={"build_sha256": digest}))
     return RunReference(
         run_id=admission.run_id,
         policy=admission.policy,

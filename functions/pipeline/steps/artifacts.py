@@ -71,6 +71,6 @@ def _pack_serving(run: RunReference, folder: Path, manifest: ArtifactManifest, o
     )
     target = folder.parent / "model.tar.gz"
     archives.pack(folder, [*served, "manifest.json"], target)
-    key = names.run_key(run.run_id, "serving/model.tar.gz")
+    key = names.serving_artifact_key(run.run_id)
     objects.upload(target, key)
     return key

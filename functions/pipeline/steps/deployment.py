@@ -41,17 +41,17 @@ def deploy_endpoint(
     """
     policies.acquire_lease(run.policy, run.run_id, int(now().timestamp()))
     hosting = runs.update(run.run_id, lambda known: entered(known, state)).options.endpoint
-    artifact_key = names.policy_key(run.policy, f"{run.run_id}/model.tar.gz")
+    artifact_key = names.policy_key(run.policy, f"{run.version}/model.tar.gz")
     objects.copy(checkpoint.serving_artifact_key, artifact_key)
-    objects.copy(checkpoint.spec_key, names.policy_key(run.policy, f"{run.run_id}/policy_spec.json"))
-    version_name = names.version_name(settings.resource_prefix, run.policy, run.run_id, hosting.mode)
+    objects.copy(checkpoint.spec_key, names.policy_key(run.policy, f"{run.version}/policy_spec.json"))
+    version_name = names.version_name(settings.resource_prefix, run.policy, run.version, hosting.mode)
     served = Served(
         model_name=version_name,
         config_name=version_name,
         image_uri=settings.inference_image_uri,
         artifact_uri=f"s3://{run.bucket}/{artifact_key}",
         role_arn=settings.endpoint_role_arn,
-        run_id=run.run_id,
+        run_id=run.version,
         policy=run.policy,
         hosting=hosting,
     )

@@ -16,12 +16,11 @@ from pipeline.aws.runs_table import RunsTable
 from pipeline.aws.turns_table import TurnsTable
 from pipeline.contracts.base import Contract
 from pipeline.contracts.run import EndpointRecord, Failure, HistoryEntry, RunRecord, RunStatus
-from pipeline.contracts.states import RedriveEvent
 from pipeline.errors import NotYetConsistentError, PipelineError, RunNotFoundError
 from pipeline.rules.failures import classify
 from pipeline.rules.statuses import Outlook, endpoint_outlook, job_outlook
 from pipeline.rules.turns import released
-from pipeline.steps.admission import first_record, identify, identify_unread, redrive_of
+from pipeline.steps.admission import first_record, identify, identify_unread, recorded_run
 from pipeline.steps.records import now
 
 if TYPE_CHECKING:
@@ -120,9 +119,9 @@ def _answer(run_id: str | None, outcome: RunStatus, failure: Failure | None) -> 
 
 def _record(execution_arn: str, document: dict[str, Any], objects: ObjectStore, runs: RunsTable) -> RunRecord | None:
     """The run's record; AdmitRun may have failed before it could tell the run's id, or write the record."""
-    run = document.get("run") or redrive_of(document)
+    run = document.get("run") or recorded_run(document)
     if run is not None:
-        return _own(runs.get(run.run_id if isinstance(run, RedriveEvent) else str(run["run_id"])), execution_arn)
+        return _own(runs.get(str(run["run_id"])), execution_arn)
     try:
         admission = identify(document, objects)
     except (PipelineError, ValidationError):
@@ -176,7 +175,7 @@ def _take_back(record: RunRecord, sagemaker: "SageMakerClient", policies: Polici
     if record.endpoint is not None:
         with cleanup.part():
             # A run that failed after its policy was verified has nothing to take back: it is what games ask.
-            if policies.version_in_service(record.policy) != record.run_id:
+            if policies.version_in_service(record.policy) != record.version:
                 _restore_endpoint(record.endpoint, sagemaker)
 
 

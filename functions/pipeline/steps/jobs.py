@@ -4,12 +4,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.aws import job_logs, training_jobs
+from pipeline.aws.objects import ObjectStore
+from pipeline.aws.policies_table import PoliciesTable
 from pipeline.aws.runs_table import RunsTable
 from pipeline.aws.training_jobs import JobDescription, JobRequest
 from pipeline.contracts.job import EvaluationJobConfig, to_hyperparameters
+from pipeline.contracts.request import RunOptions
 from pipeline.contracts.run import JobRecord, Progress, RunRecord
 from pipeline.contracts.states import ExtractedCheckpoint, InspectedBuild, JobHandle, JobPoll, RunReference
 from pipeline.errors import (
+    BuildNotFoundError,
     DeadlineExceededError,
     EvaluationFailedError,
     RunEndedError,
@@ -98,9 +102,14 @@ def start_evaluation(
     settings: JobSettings,
     instance_type: str,
     sagemaker: "SageMakerClient",
+    objects: ObjectStore,
     runs: RunsTable,
+    policies: PoliciesTable,
 ) -> JobHandle:
     """Create the evaluation job and record it.
+
+    A try that comes after the job was created finds the job as it is, with the policy that was in service then: its
+    report names that policy, and DecidePromotion looks whether it still is in service.
 
     Raises:
         CapacityError, ThrottledError, ServiceUnavailableError, PipelineError: SageMaker does not take the job.
@@ -121,7 +130,11 @@ def start_evaluation(
         role_arn=settings.job_role_arn,
         entrypoint="evaluate",
         hyperparameters=to_hyperparameters(config),
-        channels={"build": _uri(run, run.build_key), "model": _uri(run, checkpoint.serving_artifact_key)},
+        channels={
+            "build": _uri(run, run.build_key),
+            "model": _uri(run, checkpoint.serving_artifact_key),
+            **_incumbent_channel(run, options, objects, policies),
+        },
         output_uri=_uri(run, names.run_key(run.run_id, "output")),
         checkpoint_uri=None,
         instance_type=instance_type,
@@ -130,6 +143,23 @@ def start_evaluation(
         max_runtime_seconds=options.evaluation.max_runtime_seconds,
     )
     return _start(request, state, settings.poll_min_seconds, sagemaker, runs, "evaluation_job")
+
+
+def _incumbent_channel(
+    run: RunReference, options: RunOptions, objects: ObjectStore, policies: PoliciesTable
+) -> dict[str, str]:
+    """The policy in service, as one more channel of the evaluation job; none where there is nothing to compare with."""
+    if options.evaluation.promote_if == "always":
+        return {}
+    version = policies.version_in_service(run.policy)
+    if version is None or version == run.run_id:
+        return {}
+    key = names.serving_artifact_key(version)
+    try:
+        objects.head(key)
+    except BuildNotFoundError:
+        return {}  # somebody removed it; SageMaker would refuse the whole job
+    return {"incumbent": _uri(run, key)}
 
 
 def check_training(

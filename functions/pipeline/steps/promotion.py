@@ -13,7 +13,7 @@ from pipeline.contracts.run import EvaluationSummary
 from pipeline.contracts.states import JobPoll, Promotion, RunReference
 from pipeline.errors import ArtifactInvalidError, BuildNotFoundError
 from pipeline.rules import names
-from pipeline.rules.promotion import decide
+from pipeline.rules.promotion import InService, decide
 from pipeline.steps import archives
 from pipeline.steps.records import entered, now
 
@@ -81,11 +81,12 @@ def _keep_results(
     return report, has_page
 
 
-def _in_service(run: RunReference, objects: ObjectStore, policies: PoliciesTable) -> EvaluationReport | None:
+def _in_service(run: RunReference, objects: ObjectStore, policies: PoliciesTable) -> InService | None:
     version = policies.version_in_service(run.policy)
     if version is None or version == run.run_id:
         return None
     try:
-        return EvaluationReport.model_validate_json(objects.read(names.run_key(version, f"evaluation/{_REPORT}")))
+        stored = EvaluationReport.model_validate_json(objects.read(names.run_key(version, f"evaluation/{_REPORT}")))
     except (BuildNotFoundError, ValidationError):
-        return None  # its report was removed, or is of an older format: nothing to compare with
+        stored = None  # it was removed, or is of an older format
+    return InService(version, stored)

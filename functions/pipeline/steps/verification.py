@@ -8,7 +8,7 @@ from pipeline.aws.policies_table import PoliciesTable
 from pipeline.aws.runs_table import RunsTable
 from pipeline.contracts.base import Contract
 from pipeline.contracts.evaluation import ParityPair, ParityRecord
-from pipeline.contracts.policy import CurrentPolicy
+from pipeline.contracts.policy import CurrentPolicy, ServedVersion
 from pipeline.contracts.predict import InvocationRequest
 from pipeline.contracts.run import EndpointRecord
 from pipeline.contracts.states import EndpointPoll, Promotion, RunReference
@@ -56,12 +56,19 @@ def verify_endpoint(
     check_wanted(runs.get(run.run_id))
     current = CurrentPolicy(
         policy=run.policy,
-        version=run.run_id,
+        version=run.version,
         endpoint_name=endpoint.endpoint_name,
-        spec_key=names.policy_key(run.policy, f"{run.run_id}/policy_spec.json"),
+        spec_key=names.policy_key(run.policy, f"{run.version}/policy_spec.json"),
     )
     objects.write_document(names.policy_key(run.policy, "current.json"), current)
-    policies.set_version_in_service(run.policy, run.run_id)
+    served = ServedVersion(
+        version=run.version,
+        run_id=run.run_id,
+        at=now(),
+        endpoint_name=endpoint.endpoint_name,
+        config_name=endpoint.config_name,
+    )
+    policies.set_in_service(run.policy, served)
     policies.release_lease(run.policy, run.run_id)
     shown = EndpointRecord(
         name=endpoint.endpoint_name,
@@ -78,9 +85,9 @@ def _compare(run: RunReference, endpoint: EndpointPoll, pair: ParityPair, runtim
         behavior=pair.behavior, observations=list(pair.observations), action_masks=pair.action_masks
     )
     answer = inference.invoke(runtime, endpoint.endpoint_name, request)
-    if answer.version != run.run_id:
+    if answer.version != run.version:
         raise VerificationFailedError(
-            f"The endpoint {endpoint.endpoint_name} serves version {answer.version}, not {run.run_id}.",
+            f"The endpoint {endpoint.endpoint_name} serves version {answer.version}, not {run.version}.",
             "Start the run again.",
         )
     if found := differences(pair, answer):

@@ -9,9 +9,17 @@ import pytest
 from control_read.app import handler as read_handler
 from control_write.app import handler as write_handler
 from pipeline.api.proxy import CONTROL_ROUTES
+from pipeline.aws.policies_table import PoliciesTable
 from pipeline.aws.runs_table import RunsTable
 from pipeline.contracts.api import AcceptedRun, ArtifactLinks, PolicyDescription, PolicyList, UploadTicket
-from pipeline.contracts.policy import ActionSpec, BehaviorSpec, CurrentPolicy, ObservationSpec, PolicySpec
+from pipeline.contracts.policy import (
+    ActionSpec,
+    BehaviorSpec,
+    CurrentPolicy,
+    ObservationSpec,
+    PolicySpec,
+    ServedVersion,
+)
 from pipeline.contracts.request import RunOptions, TrainingRequest
 from pipeline.contracts.run import RunPage, RunRecord, RunStatus
 from pipeline.contracts.states import ApiEvent
@@ -232,6 +240,20 @@ def serve(stack, policy="basic") -> CurrentPolicy:
     return made
 
 
+def serve_twice(stack, asleep: bool) -> None:
+    """A history of two versions, with what is needed to serve them again."""
+    policies = PoliciesTable(boto3.client("dynamodb", region_name=REGION), stack.environment["POLICIES_TABLE"])
+    for number in (1, 2):
+        made = record(stack, number, status=RunStatus.SUCCEEDED, notified=True)
+        for path in ("serving/model.tar.gz", "evaluation/parity.json"):
+            stack.put(f"runs/{made.run_id}/{path}", b"file")
+        version = {"version": made.run_id, "run_id": made.run_id, "config_name": f"gamedojo-test-{made.run_id}"}
+        at = datetime(2026, 1, number, tzinfo=UTC)
+        policies.set_in_service("basic", ServedVersion(at=at, endpoint_name="gamedojo-test-basic", **version))
+    current = serve(stack)
+    stack.put_document("policies/basic/current.json", current.model_copy(update={"asleep": asleep}))
+
+
 def test_policies_in_service_are_listed_and_described(stack):
     served = [serve(stack, name) for name in ("basic", "crawler")]
     stack.put("policies/young/young-0001/policy_spec.json", b"{}")  # deployed, not yet verified
@@ -245,6 +267,7 @@ def test_policies_in_service_are_listed_and_described(stack):
 def test_every_sample_event_is_answered(stack, name):
     stack.put("uploads/4f1c/Basic.zip", b"zip")
     serve(stack)
+    serve_twice(stack, asleep="wake" in name)
     event = sample_event(name)
     named = (event["pathParameters"] or {}).get("run_id")
     if named:

@@ -1,8 +1,11 @@
-"""The lease on a policy's deployment."""
+"""The lease on a policy's deployment, and the history of what was in service."""
+
+from datetime import UTC, datetime
 
 import pytest
 
 from pipeline.aws.policies_table import LEASE_SECONDS, PoliciesTable
+from pipeline.contracts.policy import ServedVersion
 from pipeline.errors import LeaseHeldError
 from pipeline.steps.deployment import DEADLINE_SECONDS
 
@@ -45,11 +48,34 @@ def test_it_outlasts_a_deployment() -> None:
     assert LEASE_SECONDS > DEADLINE_SECONDS
 
 
+def served(version: str, run_id: str = "") -> ServedVersion:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    return ServedVersion(version=version, run_id=run_id or version, at=at, endpoint_name="e", config_name=version)
+
+
+def test_history_grows_by_what_comes_into_service_and_not_by_a_second_try(policies: PoliciesTable) -> None:
+    assert policies.history("basic") == ()
+    came = [served("run-1"), served("run-2"), served("run-2"), served("run-1", "back-1")]
+    for one in came:
+        policies.set_in_service("basic", one)
+    assert [one.run_id for one in policies.history("basic")] == ["run-1", "run-2", "back-1"]
+    policies.take_out_of_service("basic")
+    assert (policies.version_in_service("basic"), len(policies.history("basic"))) == (None, 3)
+    policies.forget("basic")
+    assert policies.history("basic") == ()
+
+
+def test_history_stays_within_an_item(policies: PoliciesTable) -> None:
+    for number in range(203):
+        policies.set_in_service("basic", served(f"run-{number}"))
+    assert [one.version for one in policies.history("basic")][::199] == ["run-3", "run-202"]
+
+
 def test_what_is_in_service_is_kept_apart_from_the_lease(policies: PoliciesTable) -> None:
     assert policies.version_in_service("basic") is None
     policies.acquire_lease("basic", "run-1", NOW)
     assert policies.version_in_service("basic") is None
-    policies.set_version_in_service("basic", "run-1")
+    policies.set_in_service("basic", served("run-1"))
     policies.release_lease("basic", "run-1")
     assert policies.version_in_service("basic") == "run-1"
     policies.acquire_lease("basic", "run-2", NOW)
