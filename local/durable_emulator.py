@@ -43,6 +43,7 @@ class Saver:
         self._ended = False
         self._due: dict[str, float] = {}
         self._saved: dict[str, bytes] = {}
+        self._unsaved: set[str] = set()
 
     def begin(self, load: Callable[[], None]) -> None:
         """Load what was saved, then save from now on: what is not loaded yet would be saved as empty."""
@@ -69,9 +70,12 @@ class Saver:
                 continue
             try:
                 self._save(name, get_state())
-            except Exception as error:  # a dictionary that grew while it was copied, for one
-                _log.debug("%s is saved at the next look: %r", name, error)
+            except RuntimeError:  # a dictionary that grew while it was copied
                 continue
+            except Exception as error:
+                if name not in self._unsaved:
+                    _log.warning("The state of %s cannot be saved before the end: %r", name, error)
+                self._unsaved.add(name)
             self._due[name] = began + max(_LEAST_SECONDS, (time.monotonic() - began) / _SHARE)
 
     def _save(self, name: str, state: Any) -> None:

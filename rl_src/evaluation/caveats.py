@@ -12,29 +12,16 @@ FAR_BELOW = 0.05
 """The deterministic mean must be this share of the larger mean's size below the sampled one to be told of."""
 
 
-_OWN_OPPONENTS = (
-    "TeamsPlayThemselves",
-    "All teams of this behavior were played by one policy, first by the new one, then by the one in service: the "
-    "difference of their returns does not tell which of the two would win.",
-    'Decide by evaluation.min_mean_return or by hand, with evaluation.promote_if "not_worse" or "always".',
-)
-
-
-def find_warnings(
-    behaviors: Sequence[Mapping[str, Any]], builds_restarted: int, compared: bool = False
-) -> list[dict[str, str]]:
+def find_warnings(behaviors: Sequence[Mapping[str, Any]], builds_restarted: int) -> list[dict[str, str]]:
     """Of all behaviors, as `contracts.evaluation.EvaluationWarning`.
 
     Args:
         behaviors: as in the report (`BehaviorEvaluation`).
         builds_restarted: how often a build had to be started again.
-        compared: whether the policy in service has played, too.
     """
     found = []
     for item in behaviors:
         found += [_warning(item["behavior"], *told) for told in _of_behavior(item["deterministic"], item["stochastic"])]
-        if compared and item["deterministic"]["teams"]:
-            found.append(_warning(item["behavior"], *_OWN_OPPONENTS))
     if builds_restarted:
         times = "once" if builds_restarted == 1 else f"{builds_restarted} times"
         cause = f"A build crashed, hung or quit, and was started again, {times}. Its open episodes are not counted."

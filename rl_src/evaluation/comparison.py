@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rl_src.evaluation.statistics import ReturnStatistics, difference
+from rl_src.evaluation.statistics import Difference, ReturnStatistics, difference
 from rl_src.serving.onnx_policy import OnnxPolicy
 
 
@@ -44,26 +44,42 @@ def not_comparable(incumbent: Incumbent, why: str) -> dict[str, Any]:
     return {"run_id": incumbent.run_id, "not_comparable": why}
 
 
-def compared(
-    incumbent: Incumbent, candidate: Mapping[str, ReturnStatistics], played: Mapping[str, ReturnStatistics]
-) -> dict[str, Any]:
-    """`contracts.evaluation.IncumbentComparison` of the deterministic episodes of both, by behavior."""
-    behaviors = [
-        {
-            "behavior": name,
-            "incumbent": asdict(played[name]),
-            "difference": asdict(difference([own], [played[name]])),
-        }
-        for name, own in candidate.items()
-    ]
-    others = [played[name] for name in candidate]
+@dataclass(frozen=True)
+class Compared:
+    """One behavior's deterministic episodes of both. `opposed`: they were opponents, each in turn in every team."""
+
+    behavior: str
+    candidate: ReturnStatistics
+    incumbent: ReturnStatistics
+    opposed: bool
+
+
+def compared(incumbent: Incumbent, behaviors: Sequence[Compared]) -> dict[str, Any]:
+    """`contracts.evaluation.IncumbentComparison` of what both have played."""
+    others = [one.incumbent for one in behaviors]
     result = {
         "episodes": sum(other.episodes for other in others),
         **headline(others),
-        "difference": asdict(difference(list(candidate.values()), others)),
-        "behaviors": behaviors,
+        "difference": asdict(_difference(behaviors)),
+        "behaviors": [
+            {
+                "behavior": one.behavior,
+                "opposed": one.opposed,
+                "incumbent": asdict(one.incumbent),
+                "difference": asdict(_difference([one])),
+            }
+            for one in behaviors
+        ],
     }
     return {"run_id": incumbent.run_id, "result": result}
+
+
+def _difference(behaviors: Sequence[Compared]) -> Difference:
+    return difference(
+        [one.candidate for one in behaviors],
+        [one.incumbent for one in behaviors],
+        [one.opposed for one in behaviors],
+    )
 
 
 def headline(behaviors: Sequence[ReturnStatistics]) -> dict[str, float]:

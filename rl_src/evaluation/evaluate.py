@@ -18,7 +18,7 @@ from rl_src.envs.group import BuildGroup
 from rl_src.envs.side_channels import Sampler
 from rl_src.evaluation.action_use import together
 from rl_src.evaluation.caveats import find_warnings
-from rl_src.evaluation.comparison import Incumbent, compared, headline, misfit, not_comparable
+from rl_src.evaluation.comparison import Compared, Incumbent, compared, headline, misfit, not_comparable
 from rl_src.evaluation.episodes import Ending, PlayedEpisode
 from rl_src.evaluation.parity import ParityRecorder
 from rl_src.evaluation.rollouts import Share, play
@@ -87,7 +87,7 @@ def evaluate(
         deterministic = play(builds, policies, config.episodes, True, watch, stop_requested)
         stochastic = play(builds, policies, config.episodes, False, watch, stop_requested)
         restarts = builds.restarts
-    comparison = None if incumbent is None else _compare(config, incumbent, policies[0], deterministic, stop_requested)
+    comparison = None if incumbent is None else _compare(config, incumbent, policies, deterministic, stop_requested)
     behaviors = [
         {
             "behavior": name,
@@ -103,9 +103,9 @@ def evaluate(
         "num_builds": number,
         "builds_restarted": restarts,
         "behaviors": behaviors,
-        **headline([_describe(name, deterministic) for name in policies[0]]),
+        **headline([_describe(_episodes(name, deterministic)) for name in policies[0]]),
         "incumbent": comparison,
-        "warnings": find_warnings(behaviors, restarts, comparison is not None and "result" in comparison),
+        "warnings": find_warnings(behaviors, restarts),
         "wall_time_seconds": time.monotonic() - started,
     }
     return report, {"format_version": 1, "pairs": [recorder.document() for recorder in recorders.values()]}
@@ -114,34 +114,75 @@ def evaluate(
 def _compare(
     config: EvaluationConfig,
     incumbent: Incumbent,
-    candidate: Mapping[str, OnnxPolicy],
+    own: Sequence[Mapping[str, OnnxPolicy]],
     played: Sequence[Share],
     stop_requested: Callable[[], bool],
 ) -> dict[str, Any]:
-    """Play the incumbent as the candidate's deterministic episodes were played: as many fresh builds, their seeds."""
+    """Play the incumbent as the candidate's deterministic episodes were played: as many fresh builds, their seeds.
+
+    Of a behavior with several teams the two are opponents instead.
+    """
     if incumbent.load_policies is None:
         return not_comparable(incumbent, incumbent.unusable)
+    candidate = own[0]
     policies = [_load(incumbent.load_policies, _build_seed(config, index)) for index in range(len(played))]
     if why := misfit(candidate, policies[0]):
         return not_comparable(incumbent, why)
-    known = [{name: own[name] for name in candidate} for own in policies]
+    known = [{name: one[name] for name in candidate} for one in policies]
     log.info("now the policy in service plays (run %s)", incumbent.run_id)
-    with BuildGroup(partial(_start, config), len(played)) as builds:
-        others = play(builds, known, config.episodes, True, None, stop_requested)
-    return compared(
-        incumbent,
-        {name: _describe(name, played) for name in candidate},
-        {name: _describe(name, others) for name in candidate},
-    )
+    teams = {name: sorted({episode.team for episode in _episodes(name, played)}) for name in candidate}
+    opponents = {name: found for name, found in teams.items() if len(found) > 1}
+    results = _contest(config, opponents, own, known, stop_requested) if opponents else {}
+    if len(results) < len(candidate):
+        with BuildGroup(partial(_start, config), len(played)) as builds:
+            others = play(builds, known, config.episodes, True, None, stop_requested)
+        alone = [name for name in candidate if name not in opponents]
+        results |= {
+            name: Compared(name, _describe(_episodes(name, played)), _describe(_episodes(name, others)), opposed=False)
+            for name in alone
+        }
+    return compared(incumbent, [results[name] for name in candidate])
+
+
+def _contest(
+    config: EvaluationConfig,
+    teams: Mapping[str, Sequence[int]],
+    candidate: Sequence[Mapping[str, OnnxPolicy]],
+    incumbent: Sequence[Mapping[str, OnnxPolicy]],
+    stop_requested: Callable[[], bool],
+) -> dict[str, Compared]:
+    """Both in one scene: first the candidate has the first team and the incumbent the others, then the other way.
+
+    A policy that plays all teams earns what its opponents lose: only against each other can two of them be told apart.
+
+    Args:
+        config: as for the candidate's own episodes; each round has as many, of all teams together.
+        teams: the numbers of the teams, of each behavior that has several.
+        candidate: one mapping a build.
+        incumbent: one mapping a build.
+        stop_requested: asked again and again.
+    """
+    returns: dict[tuple[str, bool], list[PlayedEpisode]] = {}
+    for first in (True, False):
+        away = {name: [team for team in found if (team == found[0]) != first] for name, found in teams.items()}
+        guests = [{(name, team): own[name] for name, found in away.items() for team in found} for own in incumbent]
+        with BuildGroup(partial(_start, config), len(candidate)) as builds:
+            shares = play(builds, candidate, config.episodes, True, None, stop_requested, guests)
+        for name, found in away.items():
+            for episode in _episodes(name, shares):
+                returns.setdefault((name, episode.team not in found), []).append(episode)
+    return {
+        name: Compared(name, _describe(returns[name, True]), _describe(returns[name, False]), opposed=True)
+        for name in teams
+    }
 
 
 def _episodes(name: str, shares: Sequence[Share]) -> list[PlayedEpisode]:
     return [episode for share in shares for episode in share.episodes[name].played]
 
 
-def _describe(name: str, shares: Sequence[Share]) -> ReturnStatistics:
-    """One behavior's returns in all builds."""
-    episodes = _episodes(name, shares)
+def _describe(episodes: Sequence[PlayedEpisode]) -> ReturnStatistics:
+    """The returns of one behavior's episodes."""
     returns, lengths = [item.episode_return for item in episodes], [item.length for item in episodes]
     return describe(returns, lengths, sum(episode.ending is Ending.CUT_OFF for episode in episodes))
 
@@ -152,7 +193,7 @@ def _figures(name: str, shares: Sequence[Share], config: EvaluationConfig) -> di
     returns, lengths = [item.episode_return for item in episodes], [item.length for item in episodes]
     threshold = config.success_returns.get(name)
     return {
-        **asdict(_describe(name, shares)),
+        **asdict(_describe(episodes)),
         "truncated_episodes": sum(episode.ending is Ending.TRUNCATED for episode in episodes),
         "max_length": max(lengths),
         "success": None if threshold is None else asdict(success_rate(returns, threshold)),

@@ -47,10 +47,18 @@ Watch = Callable[[str, DecisionBatch, list[int], Floats], None]
 class Share:
     """One build's part of the evaluation: its episodes of each behavior, what is remembered, what was done."""
 
-    def __init__(self, policies: Mapping[str, Policy], wanted: int, deterministic: bool, watch: Watch | None) -> None:
+    def __init__(
+        self,
+        policies: Mapping[str, Policy],
+        wanted: int,
+        deterministic: bool,
+        watch: Watch | None,
+        guests: Mapping[tuple[str, int], Policy] | None = None,
+    ) -> None:
         self.episodes = {name: BehaviorEpisodes() for name in policies}
         self.action_use: dict[str, ActionUse] = {}
         self._policies = policies
+        self._guests = guests or {}
         self._wanted = wanted
         self._deterministic = deterministic
         self._watch = watch
@@ -92,7 +100,8 @@ class Share:
 
     def _decide(self, spec: BehaviorSpec, decisions: DecisionBatch) -> Actions:
         name, agents = spec.behavior_name, decisions.agent_ids.tolist()
-        policy, known = self._policies[name], self._memories.get(spec.name, {})
+        policy = self._guests.get((name, spec.team_id), self._policies[name])
+        known = self._memories.get(spec.name, {})
         blank = np.zeros(policy.memory_size, np.float32)
         memory = np.stack([known.get(agent, blank) for agent in agents])
         if self._watch is not None:
@@ -129,6 +138,7 @@ def play(
     deterministic: bool,
     watch: Watch | None,
     stop_requested: Callable[[], bool],
+    guests: Sequence[Mapping[tuple[str, int], Policy]] | None = None,
 ) -> list[Share]:
     """Play until the first `episodes` episodes of every policy's behavior have ended.
 
@@ -139,6 +149,7 @@ def play(
         deterministic: the likeliest actions, or sampled ones.
         watch: shown every batch of the first build before it is decided; None: nobody looks.
         stop_requested: asked whenever a build has answered.
+        guests: one mapping a build, by behavior and team: who plays these teams instead.
 
     Returns:
         What each build played, in the order of the builds.
@@ -149,7 +160,13 @@ def play(
     """
     number = len(builds)
     shares = [
-        Share(own, episodes // number + (index < episodes % number), deterministic, watch if index == 0 else None)
+        Share(
+            own,
+            episodes // number + (index < episodes % number),
+            deterministic,
+            watch if index == 0 else None,
+            guests[index] if guests else None,
+        )
         for index, own in enumerate(policies)
     ]
     answers = dict(enumerate(builds.reset()))

@@ -83,7 +83,9 @@ def describe(returns: Sequence[float], lengths: Sequence[int], cut_off_episodes:
     )
 
 
-def difference(candidate: Sequence[ReturnStatistics], incumbent: Sequence[ReturnStatistics]) -> Difference:
+def difference(
+    candidate: Sequence[ReturnStatistics], incumbent: Sequence[ReturnStatistics], opposed: Sequence[bool]
+) -> Difference:
     """How much more the candidate earns: mean over the behaviors of the differences of the mean returns.
 
     The interval is Welch's, for unequal variances (Welch 1947): with m_b and w_b the means of behavior b, s_i^2 the
@@ -96,30 +98,44 @@ def difference(candidate: Sequence[ReturnStatistics], incumbent: Sequence[Return
     what an agent does changes what the game draws next. To take them as unpaired is the cautious choice, for common
     seeds can only make the two sums alike. Behaviors are taken as independent of one another.
 
+    Where the two were opponents, what one wins the other loses, and their means are far from independent. There v_b is
+    the largest variance that the difference can have, whatever the correlation, (s_m / √n_m + s_w / √n_w)² / B², with
+    the smaller sample's degrees of freedom.
+
     A sample without spread (all returns equal, or one episode, as in `describe`) adds nothing to the interval; where no
     sample has any, the interval is the difference itself.
 
     Args:
         candidate: one for each behavior.
         incumbent: of the same behaviors, in the same order.
+        opposed: of each behavior, whether the two played against each other.
 
     Raises:
         ValueError: no behavior, or not the same number.
     """
-    if not candidate or len(candidate) != len(incumbent):
+    if not candidate or not len(candidate) == len(incumbent) == len(opposed):
         raise ValueError(f"{len(candidate)} behaviors cannot be compared with {len(incumbent)}")
     behaviors = len(candidate)
     own, other = (float(np.mean([part.mean_return for part in side])) for side in (candidate, incumbent))
     # Equal rewards, added in another order, differ in the last digits: that is no difference.
     mean = 0.0 if math.isclose(own, other, rel_tol=ROUNDING, abs_tol=ROUNDING) else own - other
-    spread = [part for part in (*candidate, *incumbent) if part.episodes > 1 and part.std_return > 0]
-    variances = np.asarray([(part.std_return / behaviors) ** 2 / part.episodes for part in spread], np.float64)
+    parts = [part for pair in zip(candidate, incumbent, opposed, strict=True) for part in _uncertainty(*pair)]
+    errors, freedoms = np.asarray([part for part in parts if part[0] > 0], np.float64).reshape(-1, 2).T
+    variances = (errors / behaviors) ** 2
     total = float(variances.sum())
     if total == 0:
         return Difference(mean, mean, mean)
-    freedom = 1 / float(np.sum((variances / total) ** 2 / [part.episodes - 1 for part in spread]))
+    freedom = 1 / float(np.sum((variances / total) ** 2 / freedoms))
     half = float(special.stdtrit(freedom, 0.975)) * math.sqrt(total)
     return Difference(mean, mean - half, mean + half)
+
+
+def _uncertainty(own: ReturnStatistics, other: ReturnStatistics, opposed: bool) -> list[tuple[float, int]]:
+    """Standard errors of what a difference is made of, and their degrees of freedom."""
+    errors = [(part.std_return / math.sqrt(part.episodes), part.episodes - 1) for part in (own, other)]
+    if not opposed:
+        return errors
+    return [(sum(error for error, _ in errors), min((freedom for error, freedom in errors if error > 0), default=1))]
 
 
 def success_rate(returns: Sequence[float], threshold: float) -> SuccessRate:

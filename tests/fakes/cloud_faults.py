@@ -51,10 +51,35 @@ def containers(cloud: Cloud, job: str) -> list[psutil.Process]:
 
 def first_process(cloud: Cloud, job: str) -> psutil.Process:
     """The container's own command: on Linux the out-of-memory killer takes the process that has most, usually this."""
-    family = [process for process in containers(cloud, job) if "container/train" in " ".join(process.cmdline())]
-    commands = [process for process in family if not any("supervisor.py" in word for word in process.cmdline())]
+    family = [process for process in containers(cloud, job) if not _watches(process)]
+    commands = [process for process in family if _says(process, "container/train")]
     (first,) = (process for process in commands if process.ppid() not in {each.pid for each in commands})
     return first
+
+
+def learner(cloud: Cloud, job: str) -> psutil.Process:
+    """The process beside the trainer's own that learns."""
+    children = first_process(cloud, job).children()
+    (learns,) = (process for process in children if not _watches(process))
+    return learns
+
+
+def player(cloud: Cloud, job: str) -> psutil.Process:
+    """The Unity build's process."""
+    family = [process for process in containers(cloud, job) if not _watches(process)]
+    (plays,) = (process for process in family if _says(process, "--mlagents-port"))
+    return plays
+
+
+def _watches(process: psutil.Process) -> bool:
+    return _says(process, "supervisor.py")
+
+
+def _says(process: psutil.Process, words: str) -> bool:
+    try:
+        return words in " ".join(process.cmdline())
+    except psutil.Error:  # it ended between the two
+        return False
 
 
 def _job_of(process: psutil.Process) -> str | None:

@@ -18,7 +18,9 @@ from tests.fakes.cloud_faults import (
     executions,
     first_process,
     jobs_of,
+    learner,
     learning,
+    player,
     process_of_service,
     rules_changed,
     start_run,
@@ -95,17 +97,26 @@ def assert_continued(cloud: Cloud, job: str, limit: int) -> None:
     assert told == sorted(told)
 
 
-def test_a_training_process_that_is_killed_is_called_out_of_memory(cloud: Cloud, basic: bytes, tell: Tell) -> None:
-    run_id = start_run(cloud, basic, "killed", ENDLESS)
-    job = learning(cloud, run_id)
-    first_process(cloud, job).kill()
-    run = cloud.finished(run_id)
-    assert (run["status"], run["failure"]["code"]) == ("FAILED", "OutOfMemory"), run["failure"]
-    assert "out of memory" in run["failure"]["cause"]
-    assert "instance_type" in run["failure"]["remedy"]
-    assert jobs_of(cloud, run_id) == {job: "Failed"}
-    assert containers(cloud, job) == []
-    tell("the training process gets SIGKILL, as from Linux out of memory", "the run's record and log", words(run))
+def test_processes_of_a_training_that_are_killed_are_named(cloud: Cloud, basic: bytes, tell: Tell) -> None:
+    runs = [start_run(cloud, basic, policy, ENDLESS) for policy in ("killed-trainer", "killed-learner")]
+    trainer_job, learner_job = (learning(cloud, run_id) for run_id in runs)
+
+    player(cloud, trainer_job).kill()
+    learned = cloud.run(runs[0])["progress"]["env_steps"]
+    cloud.eventually(lambda: cloud.run(runs[0])["progress"]["env_steps"] > 2 * learned + SMALL, "learning on", 120)
+    tell("the build's process gets SIGKILL", "the training: the build is started again", cloud.run(runs[0])["status"])
+
+    first_process(cloud, trainer_job).kill()
+    learner(cloud, learner_job).kill()
+    for run_id, job, code in zip(runs, (trainer_job, learner_job), ("OutOfMemory", "LearnerLost"), strict=True):
+        run = cloud.finished(run_id)
+        assert (run["status"], run["failure"]["code"]) == ("FAILED", code), run["failure"]
+        assert "memory" in run["failure"]["cause"] + run["failure"]["remedy"]
+        assert "instance" in run["failure"]["remedy"]
+        assert jobs_of(cloud, run_id) == {job: "Failed"}
+        assert containers(cloud, job) == []
+        whose = {"OutOfMemory": "training", "LearnerLost": "learner's"}[code]
+        tell(f"the {whose} process gets SIGKILL, as from Linux out of memory", "the run's record and log", words(run))
 
 
 def test_a_sagemaker_service_that_is_killed_comes_back(cloud: Cloud, served: dict[str, Any], basic: bytes, tell: Tell):

@@ -99,6 +99,7 @@ class BehaviorComparison(Contract):
     """One behavior of the policy in service, deterministic, and how far the candidate lies above it."""
 
     behavior: str
+    opposed: bool = Field(default=False, description="the two were opponents, each in turn in every team")
     incumbent: ReturnStatistics
     difference: ReturnDifference
 

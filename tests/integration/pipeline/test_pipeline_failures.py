@@ -12,7 +12,7 @@ from pipeline import errors
 from pipeline.contracts.run import RunRecord, RunStatus
 from tests.fakes.artifact_archives import evaluation_files, invocation_answer, tar_gz, training_files, with_manifest
 from tests.fakes.faulty_clients import Call
-from tests.fakes.pipeline_stack import PREFIX, PipelineStack
+from tests.fakes.pipeline_stack import BETTER_AND_BETTER, PREFIX, PipelineStack
 from tests.fakes.run_documents import CHAIN
 from tests.fakes.sagemaker_double import COMPLETED, IN_PROGRESS, refused
 
@@ -272,6 +272,7 @@ def test_a_first_endpoint_that_fails_is_deleted(stack: PipelineStack, basic: byt
 
 
 def test_an_update_that_sagemaker_rolls_back_leaves_the_former_policy(stack: PipelineStack, basic: bytes) -> None:
+    stack.returns[:] = BETTER_AND_BETTER
     _, first = stack.run(stack.put("builds/basic.zip", basic))
     stack.messages()
     stack.sagemaker.endpoint_script = lambda name: ["Updating", "rolled back"]
@@ -303,6 +304,7 @@ def test_a_first_endpoint_that_answers_otherwise_is_deleted(
 
 
 def test_an_updated_endpoint_that_answers_otherwise_goes_back(stack: PipelineStack, basic: bytes) -> None:
+    stack.returns[:] = BETTER_AND_BETTER
     _, first = stack.run(stack.put("builds/basic.zip", basic))
     stack.messages()
     current = stack.read("policies/basic/current.json")
@@ -315,6 +317,7 @@ def test_an_updated_endpoint_that_answers_otherwise_goes_back(stack: PipelineSta
 
 
 def test_an_endpoint_that_failed_long_ago_is_deleted_and_made_anew(stack: PipelineStack, basic: bytes) -> None:
+    stack.returns[:] = BETTER_AND_BETTER
     stack.run(stack.put("builds/basic.zip", basic))
     stack.messages()
     stack.sagemaker.endpoints[ENDPOINT]["statuses"] = ["Failed"]
@@ -445,6 +448,7 @@ def test_a_call_that_was_carried_out_and_not_answered_is_not_carried_out_twice(
 
 
 def test_an_endpoint_whose_update_was_not_answered_can_still_go_back(stack: PipelineStack, basic: bytes) -> None:
+    stack.returns[:] = BETTER_AND_BETTER
     _, first = stack.run(stack.put("builds/basic.zip", basic))
     stack.messages()
     _answer_lost_once(stack, "update_endpoint")

@@ -8,7 +8,7 @@ import pytest
 from finish_run.app import handler
 from pipeline.errors import LeaseHeldError
 from tests.fakes.control_stack import LambdaContext
-from tests.fakes.pipeline_stack import PipelineStack
+from tests.fakes.pipeline_stack import BETTER_AND_BETTER, PipelineStack
 
 
 def finish_again(stack: PipelineStack, execution: dict[str, Any]) -> dict[str, Any]:
@@ -30,6 +30,7 @@ def test_a_run_that_is_finished_twice_is_told_once_and_stays_as_it_was(stack: Pi
 
 
 def test_finishing_a_run_again_after_the_next_one_leaves_the_next_one_alone(stack: PipelineStack, basic: bytes) -> None:
+    stack.returns[:] = BETTER_AND_BETTER
     first, _ = stack.run(stack.put("builds/Basic.zip", basic))
     document = json.loads(first["output"])
     document["error"] = {"Error": "States.Timeout", "Cause": ""}

@@ -10,7 +10,7 @@ from botocore.loaders import Loader
 
 from pipeline.contracts.run import RunStatus
 from pipeline.steps import jobs
-from tests.fakes.pipeline_stack import PREFIX, PipelineStack
+from tests.fakes.pipeline_stack import BETTER_AND_BETTER, PREFIX, PipelineStack
 from tests.fakes.sagemaker_double import COMPLETED, IN_PROGRESS
 
 UNKNOWN = "Hibernating"
@@ -98,6 +98,7 @@ def test_an_endpoint_that_changes_is_waited_for(stack: PipelineStack, basic: byt
 def test_an_endpoint_that_breaks_fails_the_run(
     stack: PipelineStack, basic: bytes, status: str, is_update: bool
 ) -> None:
+    stack.returns[:] = BETTER_AND_BETTER
     first = stack.run(stack.put("builds/basic.zip", basic))[1] if is_update else None
     stack.sagemaker.endpoint_script = lambda name: ["Updating", status]
     execution, record = stack.run(stack.put("builds/basic.zip", basic))
@@ -109,6 +110,7 @@ def test_an_endpoint_that_breaks_fails_the_run(
 
 
 def test_an_update_that_sagemaker_rolled_back_is_no_success(stack: PipelineStack, basic: bytes) -> None:
+    stack.returns[:] = BETTER_AND_BETTER
     _, first = stack.run(stack.put("builds/basic.zip", basic))
     stack.sagemaker.endpoint_script = lambda name: ["Updating", "RollingBack", "rolled back"]
     _, record = stack.run(stack.put("builds/basic.zip", basic))

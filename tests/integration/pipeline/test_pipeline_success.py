@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.contracts.policy import ArtifactManifest, CurrentPolicy
 from pipeline.contracts.run import RunRecord, RunStatus
-from tests.fakes.pipeline_stack import PREFIX, PipelineStack
+from tests.fakes.pipeline_stack import BETTER_AND_BETTER, PREFIX, PipelineStack
 from tests.fakes.run_documents import CHAIN
 from tests.fakes.sagemaker_double import COMPLETED, IN_PROGRESS
 
@@ -176,20 +176,20 @@ def test_a_policy_that_is_held_back_is_a_decision_and_not_a_failure(
 
 
 def test_a_second_run_updates_the_endpoint_and_a_worse_one_leaves_it_alone(stack: PipelineStack, basic: bytes) -> None:
-    stack.returns[:] = [0.8, 0.8, 0.5]
+    stack.returns[:] = [0.8, 0.9, 0.5]
     _, first = stack.run(stack.put("builds/Basic.zip", basic))
-    _, equal = stack.run(stack.put("builds/Basic.zip", basic))
-    assert equal.status is RunStatus.SUCCEEDED, "as good as the one in service"
+    _, better = stack.run(stack.put("builds/Basic.zip", basic))
+    assert better.status is RunStatus.SUCCEEDED
     assert first.endpoint is not None
-    assert equal.endpoint is not None
-    assert equal.endpoint.name == first.endpoint.name
-    assert equal.endpoint.previous_config_name == first.endpoint.config_name
+    assert better.endpoint is not None
+    assert better.endpoint.name == first.endpoint.name
+    assert better.endpoint.previous_config_name == first.endpoint.config_name
     _, worse = stack.run(stack.put("builds/Basic.zip", basic))
     assert worse.status is RunStatus.KEPT
     assert worse.promotion is not None
     assert "policy in service is better" in worse.promotion.reasons[0]
-    assert stack.sagemaker.endpoints[equal.endpoint.name]["config"] == equal.endpoint.config_name
-    assert json.loads(stack.read("policies/basic/current.json"))["version"] == equal.run_id
+    assert stack.sagemaker.endpoints[better.endpoint.name]["config"] == better.endpoint.config_name
+    assert json.loads(stack.read("policies/basic/current.json"))["version"] == better.run_id
     assert stack.sagemaker.calls.count("CreateEndpoint") == 1
 
 
@@ -220,6 +220,7 @@ def without_version(event: dict[str, Any], sequencer: str) -> dict[str, Any]:
 def test_where_events_name_no_version_each_drop_is_a_run_and_each_delivery_is_not(
     stack: PipelineStack, basic: bytes
 ) -> None:
+    stack.returns[:] = BETTER_AND_BETTER
     ids: list[RunRecord] = []
     for sequencer in ("01", "01", "02"):
         stack.execute(without_version(stack.put("builds/Basic.zip", basic), sequencer))
