@@ -44,7 +44,7 @@ def up(
     ] = False,
 ) -> None:
     """Start the local cloud and deploy template.yaml into it; Ctrl-C ends it."""
-    settings = LocalSettings.from_environment(os.environ)
+    settings = _settings()
     cloud = _cloud(settings)
     began = time.monotonic()
     with _signals_interrupt(), _shown_errors():
@@ -63,7 +63,7 @@ def up(
 @app.command()
 def down() -> None:
     """End the local cloud: jobs, endpoints, functions, emulator. Its state stays for the next `up`."""
-    cloud = _cloud(LocalSettings.from_environment(os.environ))
+    cloud = _cloud(_settings())
     with _shown_errors():
         ran = cloud.down()
     _say("The local cloud has ended; no process of it is left." if ran else "No local cloud runs.")
@@ -74,7 +74,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say what runs and where; exit status 3 if the cloud is not up."""
-    settings = LocalSettings.from_environment(os.environ)
+    settings = _settings()
     found = _cloud(settings).status()
     if as_json:
         _say(json.dumps(_status_document(found, settings), indent=2))
@@ -82,6 +82,11 @@ def status(
         _say(_status_text(found, settings))
     if not found.is_up:
         raise typer.Exit(3)
+
+
+def _settings() -> LocalSettings:
+    with _shown_errors():
+        return LocalSettings.from_environment(os.environ)
 
 
 def _cloud(settings: LocalSettings) -> LocalCloud:

@@ -58,6 +58,7 @@ def emulator_environment(settings: LocalSettings, *, port: int, sagemaker_url: s
         "S3_PERSIST": "1",
         "S3_DATA_DIR": str(folder / "s3"),
         "LOG_LEVEL": "INFO",
+        "SFN_WAIT_SCALE": str(settings.wait_scale),
         "AWS_ENDPOINT_URL": url(port),
         "AWS_ENDPOINT_URL_SAGEMAKER": sagemaker_url,
         "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": sagemaker_url,

@@ -62,6 +62,7 @@ def service_config(settings: LocalSettings, *, port: int) -> dict[str, Any]:
         "region": REGION,
         "state_dir": str(settings.state_dir / "sagemaker"),
         "images": {TRAINING_IMAGE: image, INFERENCE_IMAGE: image},
+        "time_scale": settings.wait_scale,
     }
 
 

@@ -5,6 +5,7 @@
 | `GAMEDOJO_STATE_DIR` | `.gamedojo` in the checkout | state of the cloud's services, logs, the packed functions |
 | `GAMEDOJO_SAM` | `.venv-sam/bin/sam` | the SAM command line |
 | `GAMEDOJO_LAMBDA_PYTHON` | `.venv-lambda/bin/python` | runs the functions; has `awslambdaric` only |
+| `GAMEDOJO_WAIT_SCALE` | 1 | real seconds to each that the state machine or SageMaker waits |
 """
 
 import sys
@@ -17,6 +18,8 @@ from local.errors import SetupError
 REGION = "us-east-1"
 STACK_NAME = "gamedojo-local"
 
+_WAIT_SCALE = "GAMEDOJO_WAIT_SCALE"
+
 
 @dataclass(frozen=True)
 class LocalSettings:
@@ -27,10 +30,15 @@ class LocalSettings:
     sam: Path
     lambda_python: Path
     python: Path
+    wait_scale: float = 1.0
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "LocalSettings":
-        """Read the variables above."""
+        """Read the variables above.
+
+        Raises:
+            SetupError: the scale is no number above 0 and at most 1.
+        """
         checkout = Path(__file__).resolve().parents[1]
 
         def path(variable: str, default: Path) -> Path:
@@ -44,6 +52,7 @@ class LocalSettings:
             sam=path("GAMEDOJO_SAM", checkout / ".venv-sam/bin/sam"),
             lambda_python=path("GAMEDOJO_LAMBDA_PYTHON", checkout / ".venv-lambda/bin/python"),
             python=Path(sys.executable).absolute(),
+            wait_scale=_scale(environment.get(_WAIT_SCALE) or "1"),
         )
 
     @property
@@ -76,3 +85,13 @@ class LocalSettings:
         for what, tool in (("SAM command line", self.sam), ("Lambda runtime", self.lambda_python)):
             if not tool.is_file():
                 raise SetupError(f"The {what} is not at {tool}. Run `make setup`, which installs it.")
+
+
+def _scale(text: str) -> float:
+    try:
+        scale = float(text)
+    except ValueError:
+        scale = 0.0
+    if not 0 < scale <= 1:
+        raise SetupError(f"{_WAIT_SCALE} must be a number above 0 and at most 1, not {text!r}.")
+    return scale

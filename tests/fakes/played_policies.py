@@ -58,6 +58,30 @@ def write_controller(path: Path, weights: np.ndarray) -> None:
     _save(path, nodes, {"obs_0": (FLOAT, ["batch", size])}, _continuous_outputs(actions), constants)
 
 
+def write_scoring_policy(path: Path, weights: Sequence[np.ndarray], bias: np.ndarray, branches: Sequence[int]) -> None:
+    """Discrete, deterministic, whatever the masks: of each branch the choice with the highest score.
+
+    Args:
+        path: of the file.
+        weights: of each sensor, [its size, sum(branches)]: scores are linear in what is seen.
+        bias: [sum(branches)].
+        branches: choices of each.
+    """
+    constants = {**_said(0, branches=branches), "bias": bias.astype(np.float32)}
+    constants |= {f"w_{index}": matrix.astype(np.float32) for index, matrix in enumerate(weights)}
+    inputs = {f"obs_{index}": (FLOAT, ["batch", len(matrix)]) for index, matrix in enumerate(weights)}
+    nodes = [
+        helper.make_node("MatMul", [f"obs_{index}", f"w_{index}"], [f"part_{index}"]) for index in range(len(weights))
+    ]
+    nodes.append(helper.make_node("Sum", [*(f"part_{index}" for index in range(len(weights))), "bias"], ["scores"]))
+    nodes.append(helper.make_node("Split", ["scores", "sizes"], [f"scores_{i}" for i in range(len(branches))], axis=1))
+    nodes += _best("scores", len(branches), "deterministic_")
+    nodes.append(helper.make_node("Identity", ["deterministic_discrete_actions"], ["discrete_actions"]))
+    constants["sizes"] = np.asarray(branches, np.int64)
+    inputs["action_masks"] = (FLOAT, ["batch", sum(branches)])
+    _save(path, nodes, inputs, _discrete_outputs(len(branches)), constants)
+
+
 def write_chance_policy(
     path: Path, shapes: Sequence[tuple[int, ...]], continuous: int, branches: Sequence[int]
 ) -> None:
@@ -92,14 +116,18 @@ def _chances(branches: Sequence[int]) -> tuple[list[onnx.NodeProto], Mapping[str
         helper.make_node("Split", ["action_masks", "sizes"], [f"allowed_{i}" for i in range(len(branches))], axis=1),
         helper.make_node("Split", ["tickets", "sizes"], [f"tickets_{i}" for i in range(len(branches))], axis=1),
     ]
-    for prefix, source in (("deterministic_", "allowed"), ("", "tickets")):
-        chosen = [f"{source}_choice_{index}" for index in range(len(branches))]
-        nodes += [
-            helper.make_node("ArgMax", [f"{source}_{index}"], [name], axis=1, keepdims=1, select_last_index=1)
-            for index, name in enumerate(chosen)
-        ]
-        nodes.append(helper.make_node("Concat", chosen, [f"{prefix}discrete_actions"], axis=1))
+    nodes += _best("allowed", len(branches), "deterministic_") + _best("tickets", len(branches), "")
     return nodes, {"sizes": np.asarray(branches, np.int64)}
+
+
+def _best(source: str, branches: int, prefix: str) -> list[onnx.NodeProto]:
+    """Of each branch the choice that has most, the last of several."""
+    chosen = [f"{source}_choice_{index}" for index in range(branches)]
+    nodes = [
+        helper.make_node("ArgMax", [f"{source}_{index}"], [name], axis=1, keepdims=1, select_last_index=1)
+        for index, name in enumerate(chosen)
+    ]
+    return [*nodes, helper.make_node("Concat", chosen, [f"{prefix}discrete_actions"], axis=1)]
 
 
 def _said(memory: int, *, continuous: int = 0, branches: Sequence[int] = ()) -> dict[str, np.ndarray]:

@@ -30,6 +30,8 @@ class Cloud:
 
     state_dir: Path
     connection: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+    """Of its command line, beside what it needs."""
 
     def command(self, *arguments: str, exits: int = 0) -> str:
         """Run `gamedojo …` as a person would."""
@@ -42,6 +44,7 @@ class Cloud:
                 "GAMEDOJO_CONNECTION": str(self.state_dir / "connection.json"),
                 "AWS_PROFILE": SECRET,
                 "AWS_SECRET_ACCESS_KEY": SECRET,
+                **self.environment,
             },
             capture_output=True,
             text=True,
@@ -131,9 +134,9 @@ class Cloud:
 
 
 @contextmanager
-def running_cloud(folder: Path) -> Iterator[Cloud]:
+def running_cloud(folder: Path, **environment: str) -> Iterator[Cloud]:
     """Up before, down after; nothing of it may be left then."""
-    cloud = Cloud(folder / "state")
+    cloud = Cloud(folder / "state", environment=environment)
     try:
         print(cloud.command("local", "up", "--detach"))
         cloud.connection = json.loads((cloud.state_dir / "connection.json").read_text())

@@ -26,3 +26,21 @@ def chase_the_ball(observations: Sequence[npt.NDArray[np.float32]]) -> tuple[int
     # Behind, the sensor's right is the agent's left.
     hidden_left = bool(backward[1, _BALL_TAG])
     return 0, 0, _TURN_LEFT if hidden_left else _TURN_RIGHT
+
+
+def chasing_scores() -> tuple[list[npt.NDArray[np.float64]], npt.NDArray[np.float64]]:
+    """`chase_the_ball` as scores linear in what is seen: weights [264, 9] and [72, 9], and a bias [9].
+
+    The choices of the branches (forward, sideways, turn) stand one behind the other. A ray counts twice the one after
+    it, so that the nearest to straight ahead decides.
+    """
+    forward, backward = np.zeros((264, 9)), np.zeros((72, 9))
+    run, no_turn, turn_left, turn_right = 1, 6, 7, 8
+    for ray in range(_FORWARD_RAYS):
+        ball = -_FORWARD_RAYS * _RAY_SIZE + ray * _RAY_SIZE + _BALL_TAG
+        forward[ball, run] = 1
+        forward[ball, no_turn if ray == 0 else turn_right if ray % 2 else turn_left] = 2.0 ** (_FORWARD_RAYS - ray)
+    backward[-_BACKWARD_RAYS * _RAY_SIZE + _RAY_SIZE + _BALL_TAG, turn_left] = 0.5
+    bias = np.zeros(9)
+    bias[[0, 3, turn_right]] = 0.5, 1, 0.25
+    return [forward, backward], bias

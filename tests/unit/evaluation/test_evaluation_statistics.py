@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from rl_src.envs.batches import BehaviorStep, DecisionBatch, TerminalBatch
 from rl_src.evaluation.episodes import BehaviorEpisodes
-from rl_src.evaluation.statistics import describe
+from rl_src.evaluation.statistics import ReturnStatistics, describe, difference
 
 
 def test_the_interval_is_students() -> None:
@@ -37,6 +38,58 @@ def test_a_shift_of_all_returns_shifts_the_interval(returns: list[float], shift:
     before, after = describe(returns, [1] * len(returns)), describe([r + shift for r in returns], [1] * len(returns))
     assert after.ci95_low == pytest.approx(before.ci95_low + shift, abs=1e-3)
     assert after.ci95_high == pytest.approx(before.ci95_high + shift, abs=1e-3)
+
+
+RETURNS = st.lists(st.floats(-1e3, 1e3).map(lambda value: round(value, 3)), min_size=2, max_size=40)
+
+
+def described(returns: list[float]) -> ReturnStatistics:
+    return describe(returns, [1] * len(returns))
+
+
+@given(RETURNS, RETURNS)
+def test_the_interval_of_a_difference_is_welchs(candidate: list[float], incumbent: list[float]) -> None:
+    found = difference([described(candidate)], [described(incumbent)], [False])
+    assert found.mean == pytest.approx(np.mean(candidate) - np.mean(incumbent), abs=1e-9)
+    if np.std(candidate) > 1e-3 < np.std(incumbent):
+        interval = stats.ttest_ind(candidate, incumbent, equal_var=False).confidence_interval()
+        assert (found.ci95_low, found.ci95_high) == pytest.approx((interval.low, interval.high), abs=1e-6)
+
+
+@given(RETURNS.filter(lambda returns: np.std(returns) > 1e-3))
+def test_of_opponents_in_a_game_of_nothing_but_winning_the_interval_is_that_of_their_pairs(won: list[float]) -> None:
+    lost = [-value for value in won]
+    found = difference([described(won)], [described(lost)], [True])
+    pairs = stats.ttest_1samp(np.subtract(won, lost), 0).confidence_interval()
+    assert (found.ci95_low, found.ci95_high) == pytest.approx((pairs.low, pairs.high), abs=1e-6)
+    assert found.ci95_high - found.ci95_low > np.ptp(stats.ttest_ind(won, lost).confidence_interval())
+
+
+def test_a_difference_of_several_behaviors_is_the_mean_of_theirs() -> None:
+    sure, unsure = described([1.0, 1.0, 1.0]), described([0.0, 2.0, 4.0])
+    none = described([0.0])
+    found = difference([sure, unsure], [none, none], [False, False])
+    half = stats.t.ppf(0.975, 2) * 2 / math.sqrt(3) / 2
+    assert found.mean == pytest.approx(1.5)
+    assert (found.ci95_low, found.ci95_high) == pytest.approx((1.5 - half, 1.5 + half))
+
+
+@pytest.mark.parametrize("opposed", [True, False])
+def test_what_always_ends_alike_is_known_for_certain(opposed: bool) -> None:
+    found = difference([described([0.93, 0.93])], [described([0.5])], [opposed])
+    assert (found.ci95_low, found.mean, found.ci95_high) == pytest.approx((0.43, 0.43, 0.43))
+
+
+def test_equal_rewards_added_in_another_order_are_no_difference() -> None:
+    found = difference([described([0.1 + 0.2 + 0.3])], [described([0.3 + 0.2 + 0.1])], [False])
+    assert (found.ci95_low, found.mean, found.ci95_high) == (0, 0, 0)
+
+
+def test_what_cannot_be_compared_is_refused() -> None:
+    one = described([1.0])
+    for sides in (([], [], []), ([one], [], [False]), ([one], [one], [])):
+        with pytest.raises(ValueError, match="cannot be compared"):
+            difference(*sides)
 
 
 def exchange(waiting: dict[int, float], ended: dict[int, float]) -> BehaviorStep:

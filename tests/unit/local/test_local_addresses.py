@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from local.connection import local_api_url
+from local.emulator import emulator_environment
 from local.errors import DeployError, SetupError
 from local.ports import HOST, choose_ports, free_port
+from local.sagemaker_process import service_config
 from local.settings import LocalSettings
 
 
@@ -73,3 +75,15 @@ def test_a_missing_tool_is_named_with_the_way_to_get_it(tmp_path: Path):
     settings = LocalSettings.from_environment({"GAMEDOJO_SAM": str(tmp_path / "sam")})
     with pytest.raises(SetupError, match="make setup"):
         settings.check_tools()
+
+
+def test_both_services_wait_at_one_scale(tmp_path: Path):
+    settings = LocalSettings.from_environment({"GAMEDOJO_STATE_DIR": str(tmp_path), "GAMEDOJO_WAIT_SCALE": "0.01"})
+    emulator = emulator_environment(settings, port=1, sagemaker_url="http://127.0.0.1:2")
+    assert float(emulator["SFN_WAIT_SCALE"]) == service_config(settings, port=2)["time_scale"] == 0.01
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "quick", "nan"])
+def test_a_scale_that_is_none_is_refused_by_name(text: str):
+    with pytest.raises(SetupError, match="GAMEDOJO_WAIT_SCALE"):
+        LocalSettings.from_environment({"GAMEDOJO_WAIT_SCALE": text})
