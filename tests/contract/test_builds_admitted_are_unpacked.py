@@ -7,6 +7,7 @@ import io
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from pipeline.errors import PipelineError
 from pipeline.rules import zip_entries
 from pipeline.rules.inspection import DAMAGED, inspect
+from pipeline.rules.zip_directory import opened
 from rl_src.envs.build import unpack_build
 from rl_src.envs.errors import BuildError
 from rl_src.envs.unpack import UnpackLimits
@@ -32,7 +34,11 @@ from tests.fakes.unity_zips import (
     elf,
     encrypted,
     member,
+    overlapping,
+    with_attributes,
     with_compression,
+    with_extra,
+    without_utf8_flag,
     zipped,
 )
 
@@ -44,7 +50,7 @@ def admitted(body: bytes, named: str | None) -> str | None:
     with tempfile.TemporaryFile() as file:
         file.write(body)
         try:
-            with zipfile.ZipFile(file) as archive:
+            with opened(cast(BinaryIO, file), len(body)) as archive:
                 return inspect(archive, "key", len(body), named).executable
         except (PipelineError, *DAMAGED):
             return None
@@ -69,12 +75,15 @@ ACCEPTED = {
     "back-slashes": build("Game\\"),
     "dots in its name": zipped(("My Game 1.2.x86_64", SCRIPT), ("My Game 1.2_Data/x", b"")),
     "empty data folder": zipped(("Game.x86_64", SCRIPT), ("Game_Data/", b"")),
-    "data folder in capitals beside": build(more=[("GAME_DATA/x", b"")]),
     "one of two can run": zipped(("A", elf(machine=ARM64)), ("A_Data/x", b""), ("B", SCRIPT), ("B_Data/x", b"")),
     "folder named _Data": build(more=[("_Data/x", b"")]),
     "folder named twice": build(more=[("d/", b""), ("d/", b"")]),
     "a Mac's extras": build(more=[("__MACOSX/._x", b""), (".DS_Store", b"")]),
     "a dot in a path": build(more=[("./d/./y", b"")]),
+    "names in UTF-8 without the flag": without_utf8_flag(
+        zipped(("\u00c9t\u00e9.x86_64", SCRIPT), ("\u00c9t\u00e9_Data/x", b""))
+    ),
+    "PKWARE's times": build(more=[(with_extra("l", 0x000D, bytes(12)), b"")]),
 }
 REFUSED = {
     "empty": zipped(),
@@ -109,6 +118,17 @@ REFUSED = {
     "password": encrypted(build()),
     "long name": build(more=[("n" * 256, b"")]),
     "unknown compression": with_compression(build(), 9),
+    "bzip2": with_compression(build(), zipfile.ZIP_BZIP2),
+    "data folder in capitals beside": build(more=[("GAME_DATA/x", b"")]),
+    "files in capitals beside": build(more=[("Game_Data/x", b""), ("Game_Data/X", b"")]),
+    "accents in two spellings": build(more=[("\u00e9", b""), ("e\u0301", b"")]),
+    "name that is not UTF-8": build(more=[("\u00e9", b"")]).replace("\u00e9".encode(), b"\xe9\xe9"),
+    "control character": build(more=[("a\x1b[2Jb", b"")]),
+    "text turned round": build(more=[("exe.\u202egnp", b"")]),
+    "long path": build(more=[("/".join(["folder"] * 200), b"")]),
+    "link of Windows": build(more=[(with_attributes("l", 0x400), b"/etc")]),
+    "link by PKWARE's field": build(more=[(with_extra("l", 0x000D, bytes(12) + b"/etc/passwd"), b"")]),
+    "overlapping data": overlapping(build()),
 }
 
 
@@ -156,7 +176,22 @@ def test_the_limits_are_the_same() -> None:
 
 
 PARTS = st.sampled_from(
-    ["A", "A_Data", "A.x86_64", "A.x86", "_Data", "B", "B_Data", "..", ".", "C:", ".DS_Store", "x.exe"]
+    [
+        "A",
+        "A_Data",
+        "A.x86_64",
+        "A.x86",
+        "_Data",
+        "B",
+        "B_Data",
+        "b_Data",
+        "..",
+        ".",
+        "C:",
+        ".DS_Store",
+        "x.exe",
+        "\u00c9",
+    ]
 )
 NAMES = st.tuples(
     st.lists(PARTS, min_size=1, max_size=3), st.sampled_from("/\\"), st.sampled_from(["", "", "", "/", "\\"])
@@ -183,7 +218,8 @@ def packed(method: int) -> bytes:
     return buffer.getvalue()
 
 
-PACKED = [packed(method) for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)]
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+PACKED = [packed(method) for method in METHODS]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)

@@ -65,3 +65,36 @@ def with_size(body: bytes, size_bytes: int) -> bytes:
     data = bytearray(body)
     struct.pack_into("<I", data, data.index(b"PK\x01\x02") + 24, size_bytes)
     return bytes(data)
+
+
+def with_attributes(name: str, attributes: int) -> zipfile.ZipInfo:
+    """A member with Windows' file attributes."""
+    info = zipfile.ZipInfo(name)
+    info.create_system, info.external_attr = 0, attributes
+    return info
+
+
+def with_extra(name: str, kind: int, content: bytes) -> zipfile.ZipInfo:
+    """A member with an extra field."""
+    info = zipfile.ZipInfo(name)
+    info.extra = struct.pack("<2H", kind, len(content)) + content
+    return info
+
+
+def without_utf8_flag(body: bytes) -> bytes:
+    """The same zip, as the Finder writes it: names in UTF-8, and no word of it."""
+    data = bytearray(body)
+    for signature, offset in ((b"PK\x03\x04", 7), (b"PK\x01\x02", 9)):
+        at = data.find(signature)
+        while at >= 0:
+            data[at + offset] &= ~0x08
+            at = data.find(signature, at + 1)
+    return bytes(data)
+
+
+def overlapping(body: bytes) -> bytes:
+    """The same zip, whose last member is said to lie where the first one lies."""
+    data = bytearray(body)
+    first, last = data.index(b"PK\x01\x02"), data.rindex(b"PK\x01\x02")
+    data[last + 42 : last + 46] = data[first + 42 : first + 46]
+    return bytes(data)

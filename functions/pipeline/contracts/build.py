@@ -25,6 +25,7 @@ class BuildManifest(Contract):
     executable: str = Field(description="path inside the zip of the program to start")
     unity_version: str | None = None
     has_mlagents: bool | None = Field(default=None, description="None: the files do not tell (IL2CPP, own programs)")
+    mlagents_version: str | None = Field(default=None, description="of com.unity.ml-agents, where the files tell it")
     options: RunOptions | None = Field(default=None, description="gamedojo.json, or .yaml, at the zip's root")
     trainer_file: TrainerFile | None = Field(default=None, description="of ML-Agents, at the root or by the program")
     recordings: tuple[str, ...] = Field(default=(), description="paths inside the zip of .demo files")

@@ -1,10 +1,11 @@
 """InspectBuild: what is in the zip, read by ranges."""
 
-from zipfile import ZipFile
+from collections.abc import Iterable
 
 from pipeline.aws.objects import ObjectStore
 from pipeline.aws.runs_table import RunsTable
 from pipeline.contracts.build import BuildManifest
+from pipeline.contracts.notes import SettingNote
 from pipeline.contracts.request import RunOptions, TrainingRequest
 from pipeline.contracts.run import RunRecord
 from pipeline.contracts.states import InspectedBuild, RunReference
@@ -14,8 +15,11 @@ from pipeline.rules import names
 from pipeline.rules.cost import check_affordable, estimate
 from pipeline.rules.inspection import DAMAGED, inspect
 from pipeline.rules.run_options import settle_with_build
+from pipeline.rules.zip_directory import opened
 from pipeline.settings import PriceSettings
 from pipeline.steps.records import entered
+
+_OF_THE_BUILD = "build"
 
 
 def inspect_build(
@@ -37,7 +41,8 @@ def inspect_build(
     objects.write_document(manifest_key, manifest)
     options, notes = settle_with_build(_asked(record, manifest, objects), manifest)
     cost = estimate(options, prices.training_instance_type, prices.evaluation_instance_type)
-    found = {"estimate": cost, "options": options, "notes": notes or record.notes, "executable": manifest.executable}
+    noted = _noted(notes or record.notes, manifest)
+    found = {"estimate": cost, "options": options, "notes": noted, "executable": manifest.executable}
     runs.update(run.run_id, lambda known: entered(known, state, **found))
     objects.write_document(names.run_key(run.run_id, "options.json"), options)
     try:
@@ -47,10 +52,16 @@ def inspect_build(
     return InspectedBuild(manifest_key=manifest_key, executable=manifest.executable)
 
 
+def _noted(notes: Iterable[SettingNote], manifest: BuildManifest) -> tuple[SettingNote, ...]:
+    """With what is to be said of the build itself; a second try has it already."""
+    own = tuple(SettingNote(setting=_OF_THE_BUILD, note=note) for note in manifest.notes)
+    return (*(note for note in notes if note.setting != _OF_THE_BUILD), *own)
+
+
 def _read(key: str, record: RunRecord, objects: ObjectStore) -> BuildManifest:
     size_bytes = objects.head(key).size_bytes
     try:
-        with objects.random_access(key) as file, ZipFile(file) as archive:
+        with objects.random_access(key) as file, opened(file, size_bytes, record.source_key) as archive:
             return inspect(archive, key, size_bytes, record.options.environment.executable)
     except DAMAGED as error:
         raise BuildRejectedError(
