@@ -64,10 +64,13 @@ class Received:
 
 
 class FakeApi:
-    """`script` what to answer; `received` is what came."""
+    """`script` what to answer; `received` is what came, over `connections`, `most_at_once` side by side."""
 
     def __init__(self) -> None:
         self.received: list[Received] = []
+        self.connections = 0
+        self.most_at_once = 0
+        self._at_once = 0
         self._scripts: dict[tuple[str, str], list[Answer]] = defaultdict(list)
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_for(self))
@@ -111,6 +114,21 @@ class FakeApi:
             return script.pop(0) if len(script) > 1 else script[0]
 
     @contextmanager
+    def being_answered(self) -> Iterator[None]:
+        with self._lock:
+            self._at_once += 1
+            self.most_at_once = max(self.most_at_once, self._at_once)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._at_once -= 1
+
+    def count_connection(self) -> None:
+        with self._lock:
+            self.connections += 1
+
+    @contextmanager
     def running(self) -> Iterator["FakeApi"]:
         self._thread.start()
         try:
@@ -125,6 +143,10 @@ def _handler_for(api: FakeApi) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def setup(self) -> None:
+            super().setup()
+            api.count_connection()
+
         def answer_it(self) -> None:
             parts = urlsplit(self.path)
             received = Received(
@@ -134,8 +156,9 @@ def _handler_for(api: FakeApi) -> type[BaseHTTPRequestHandler]:
                 headers={name.lower(): value for name, value in self.headers.items()},
                 body=self.rfile.read(int(self.headers.get("content-length", 0))),
             )
-            answer = api.next_answer(received)
-            time.sleep(answer.delay_seconds)
+            with api.being_answered():
+                answer = api.next_answer(received)
+                time.sleep(answer.delay_seconds)
             if answer.drop:
                 self.close_connection = True
                 return

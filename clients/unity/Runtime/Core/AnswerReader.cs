@@ -1,0 +1,194 @@
+using System;
+using System.Collections.Generic;
+using System.Globalization;
+using System.Text;
+
+namespace Gamedojo
+{
+    /// <summary>Reads the API's answers: predictions, and errors as exceptions.</summary>
+    internal static class AnswerReader
+    {
+        const int ShownCharacters = 200;
+
+        /// <exception cref="UnexpectedAnswerException">Not a prediction for this many agents.</exception>
+        public static Prediction Prediction(HttpAnswer answer, int agents)
+        {
+            try
+            {
+                Dictionary<string, object> document = Object(JsonReader.Read(answer.Body), "the answer");
+                var actions = new List<PolicyAction>();
+                foreach (object action in List(document, "actions"))
+                {
+                    actions.Add(Action(Object(action, "an action")));
+                }
+                if (actions.Count != agents)
+                {
+                    throw new FormatException(actions.Count + " actions for " + agents + " agents.");
+                }
+                return new Prediction(Text(document, "policy"), Text(document, "version"), Text(document, "behavior"), actions);
+            }
+            catch (FormatException error)
+            {
+                throw new UnexpectedAnswerException(
+                    "The answer is no prediction: " + error.Message + " It begins: " + Beginning(answer.Body) +
+                    " Check that the URL is a gamedojo predict API, with its stage.", error);
+            }
+        }
+
+        /// <summary>
+        /// The error that an answer tells. API Gateway's own (a wrong key, throttling) have a message and no code; a body
+        /// that is no JSON is passed over.
+        /// </summary>
+        public static ApiException Error(HttpAnswer answer)
+        {
+            Dictionary<string, object> document = Document(answer.Body);
+            var problem = new Problem
+            {
+                Status = answer.Status,
+                Code = Given(document, "code") ?? "Http" + answer.Status,
+                Detail = Given(document, "detail") ?? Given(document, "message") ?? Given(document, "title")
+                    ?? "An answer without an explanation",
+                Remedy = Given(document, "remedy") ?? Remedy(answer.Status),
+                Errors = Fields(document),
+                RetryAfter = Pause(answer.RetryAfter),
+            };
+            switch (answer.Status)
+            {
+                case 400:
+                case 413:
+                case 415:
+                case 422:
+                    return new RequestRefusedException(problem);
+                case 401:
+                case 403:
+                    return new ApiKeyException(problem);
+                case 404:
+                    return new PolicyNotFoundException(problem);
+                case 409:
+                    return new PolicyAsleepException(problem);
+                case 429:
+                    return new ThrottledException(problem);
+                case 502:
+                    return new ModelFailedException(problem);
+                case 503:
+                case 504:
+                    return new ServiceUnavailableException(problem);
+                default:
+                    return new ApiException(problem);
+            }
+        }
+
+        static PolicyAction Action(Dictionary<string, object> action)
+        {
+            List<object> continuous = List(action, "continuous");
+            List<object> discrete = List(action, "discrete");
+            var values = new float[continuous.Count];
+            for (int i = 0; i < values.Length; i++)
+            {
+                values[i] = Number(continuous[i]);
+            }
+            var choices = new int[discrete.Count];
+            for (int i = 0; i < choices.Length; i++)
+            {
+                choices[i] = Choice(discrete[i]);
+            }
+            return new PolicyAction(values, choices);
+        }
+
+        static float Number(object value)
+        {
+            float number = value is long || value is double ? Convert.ToSingle(value, CultureInfo.InvariantCulture) : float.NaN;
+            if (float.IsNaN(number) || float.IsInfinity(number))
+            {
+                throw new FormatException("'continuous' holds something else than 32-bit numbers.");
+            }
+            return number;
+        }
+
+        static int Choice(object value)
+        {
+            if (value is long && (long)value >= 0 && (long)value <= int.MaxValue)
+            {
+                return (int)(long)value;
+            }
+            throw new FormatException("'discrete' holds something else than choices.");
+        }
+
+        static Dictionary<string, object> Object(object value, string what) =>
+            value as Dictionary<string, object> ?? throw new FormatException(what + " is no object.");
+
+        static List<object> List(Dictionary<string, object> document, string name)
+        {
+            object value;
+            document.TryGetValue(name, out value);
+            return value as List<object> ?? throw new FormatException("it has no list '" + name + "'.");
+        }
+
+        static string Text(Dictionary<string, object> document, string name) =>
+            Given(document, name) ?? throw new FormatException("it has no text '" + name + "'.");
+
+        static string Given(Dictionary<string, object> document, string name)
+        {
+            object value;
+            document.TryGetValue(name, out value);
+            var text = value as string;
+            return string.IsNullOrEmpty(text) ? null : text;
+        }
+
+        static Dictionary<string, object> Document(byte[] body)
+        {
+            try
+            {
+                return JsonReader.Read(body) as Dictionary<string, object> ?? new Dictionary<string, object>();
+            }
+            catch (FormatException)
+            {
+                return new Dictionary<string, object>();
+            }
+        }
+
+        static IReadOnlyList<FieldProblem> Fields(Dictionary<string, object> document)
+        {
+            var fields = new List<FieldProblem>();
+            object errors;
+            document.TryGetValue("errors", out errors);
+            foreach (object entry in errors as List<object> ?? new List<object>())
+            {
+                if (entry is Dictionary<string, object> field)
+                {
+                    fields.Add(new FieldProblem(Given(field, "field") ?? "", Given(field, "message") ?? ""));
+                }
+            }
+            return fields;
+        }
+
+        static string Remedy(int status)
+        {
+            switch (status)
+            {
+                case 401:
+                case 403:
+                    return "Check the API key: the predict API and the control API have keys of their own.";
+                case 429:
+                    return "Ask less often, or ask for a usage plan with a higher rate.";
+                default:
+                    return "";
+            }
+        }
+
+        /// <summary>Retry-After in seconds; the API never sends a date.</summary>
+        static TimeSpan? Pause(string retryAfter)
+        {
+            double seconds;
+            bool known = double.TryParse(
+                retryAfter, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out seconds);
+            return known && seconds < TimeSpan.FromDays(1).TotalSeconds ? TimeSpan.FromSeconds(seconds) : (TimeSpan?)null;
+        }
+
+        static string Beginning(byte[] body)
+        {
+            string text = Encoding.UTF8.GetString(body, 0, Math.Min(body.Length, ShownCharacters));
+            return "'" + text.Replace('\n', ' ') + "'.";
+        }
+    }
+}
