@@ -9,16 +9,31 @@ from typing import Any
 
 from rl_src.serving.errors import InvalidArtifactError
 from rl_src.serving.onnx_policy import OnnxPolicy
+from rl_src.serving.state_tokens import StateTokens
 
 FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True)
+class ServedBehavior:
+    """One behavior's policy, and the tokens of its memory."""
+
+    name: str
+    policy: OnnxPolicy
+    states: StateTokens
+
+
+@dataclass(frozen=True)
 class ServedPolicy:
-    """What an endpoint serves: its version, and one policy a behavior."""
+    """What an endpoint serves: its version, and its behaviors by name."""
 
     version: str
-    policies: Mapping[str, OnnxPolicy]
+    behaviors: Mapping[str, ServedBehavior]
+
+    @property
+    def policies(self) -> Mapping[str, OnnxPolicy]:
+        """One policy a behavior."""
+        return {name: behavior.policy for name, behavior in self.behaviors.items()}
 
 
 def load_artifact(folder: Path, threads: int = 1) -> ServedPolicy:
@@ -31,13 +46,15 @@ def load_artifact(folder: Path, threads: int = 1) -> ServedPolicy:
     spec = _read_json(folder / "policy_spec.json")
     if spec.get("format_version") != FORMAT_VERSION:
         raise InvalidArtifactError(f"policy_spec.json has format {spec.get('format_version')}, not {FORMAT_VERSION}")
-    policies = {
-        behavior["name"]: OnnxPolicy.load(
-            folder / behavior["onnx"], threads, [sensor["name"] for sensor in behavior["observations"]]
-        )
-        for behavior in spec["behaviors"]
-    }
-    return ServedPolicy(version=spec["version"], policies=policies)
+    version = spec["version"]
+    behaviors = {behavior["name"]: _load_behavior(folder, version, behavior, threads) for behavior in spec["behaviors"]}
+    return ServedPolicy(version, behaviors)
+
+
+def _load_behavior(folder: Path, version: str, behavior: Mapping[str, Any], threads: int) -> ServedBehavior:
+    sensors = [sensor["name"] for sensor in behavior["observations"]]
+    policy = OnnxPolicy.load(folder / behavior["onnx"], threads, sensors)
+    return ServedBehavior(behavior["name"], policy, StateTokens.of(version, behavior["name"], policy.memory_size))
 
 
 def check_manifest(folder: Path) -> None:

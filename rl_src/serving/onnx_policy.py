@@ -7,6 +7,7 @@ Outputs: `continuous_actions` and `deterministic_continuous_actions` [batch, C] 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,23 @@ from rl_src.serving.errors import InvalidArtifactError, InvalidRequestError
 
 Floats = NDArray[np.float32]
 
+_RESULTS = ("continuous", "discrete", "memory")
+
 _VERSION_NUMBER = 3  # Unity's ModelApiVersion.MLAgents2_0
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """Checked inputs of the model for `count` agents, by the names of its inputs."""
+
+    count: int
+    inputs: dict[str, NDArray[np.generic]]
+
+    @classmethod
+    def joined(cls, feeds: Sequence["Feed"]) -> "Feed":
+        """Several as one batch, in their order."""
+        inputs = {name: np.concatenate([feed.inputs[name] for feed in feeds]) for name in feeds[0].inputs}
+        return cls(sum(feed.count for feed in feeds), inputs)
 
 
 class OnnxPolicy:
@@ -36,6 +53,7 @@ class OnnxPolicy:
         self._wants_masks = "action_masks" in inputs
         self.discrete_branches = self._branches()
         self.continuous_size = self._continuous_size()
+        self._wanted = {deterministic: self._outputs_for(deterministic) for deterministic in (True, False)}
 
     @classmethod
     def load(cls, path: Path, threads: int = 1, sensor_names: Sequence[str] = ()) -> "OnnxPolicy":
@@ -43,7 +61,7 @@ class OnnxPolicy:
 
         Args:
             path: the .onnx file.
-            threads: for one call; the networks are small, so more than one rarely pays.
+            threads: for one call; for small networks more than one rarely pays.
             sensor_names: names for error messages, in sensor order.
 
         Raises:
@@ -52,6 +70,8 @@ class OnnxPolicy:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
+        # Threads that spin while they wait for work take the core from whoever reads the next request.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         try:
             session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -105,23 +125,33 @@ class OnnxPolicy:
         Raises:
             InvalidRequestError: a shape does not fit, or a value is no finite number.
         """
-        feed = self._feed(observations)
-        count = len(feed[self._sensors[0]])
+        return self.run(self.prepare(observations, action_masks, memory), deterministic)
+
+    def prepare(
+        self,
+        observations: Sequence[NDArray[np.generic]],
+        action_masks: Floats | None = None,
+        memory: Floats | None = None,
+    ) -> Feed:
+        """Check a batch, without asking the model; arguments and errors are those of `step`."""
+        inputs = self._observed(observations)
+        count = len(inputs[self._sensors[0]])
         if self._wants_masks:
-            feed["action_masks"] = self._masks(action_masks, count)
+            inputs["action_masks"] = self._masks(action_masks, count)
         remembered = self._memory(memory, count)
-        prefix = "deterministic_" if deterministic else ""
-        names = [f"{prefix}{kind}_actions" for kind, size in self._kinds() if size]
         if self.memory_size:
-            feed["recurrent_in"] = remembered[:, None, :]
-            names.append("recurrent_out")
-        results = dict(zip(names, self._session.run(names, feed), strict=True))
-        continuous = results.get(f"{prefix}continuous_actions", np.zeros((count, 0), np.float32))
-        discrete = results.get(f"{prefix}discrete_actions", np.zeros((count, 0), np.int64))
+            inputs["recurrent_in"] = remembered[:, None, :]
+        return Feed(count, inputs)
+
+    def run(self, feed: Feed, deterministic: bool = True) -> tuple[Floats, NDArray[np.int64], Floats]:
+        """Ask the model what `prepare` has checked; the results are those of `step`."""
+        results = dict(zip(_RESULTS, self._empty(feed.count), strict=True))
+        names = self._wanted[deterministic]
+        results |= zip(names, self._session.run(list(names.values()), feed.inputs), strict=True)
         return (
-            np.asarray(continuous, np.float32),
-            np.asarray(discrete).astype(np.int64).reshape(count, -1),
-            np.asarray(results.get("recurrent_out", remembered), np.float32).reshape(count, self.memory_size),
+            np.ascontiguousarray(results["continuous"], np.float32),
+            np.ascontiguousarray(results["discrete"]).astype(np.int64, copy=False).reshape(feed.count, -1),
+            np.ascontiguousarray(results["memory"], np.float32).reshape(feed.count, self.memory_size),
         )
 
     def answers(self) -> bool:
@@ -129,7 +159,17 @@ class OnnxPolicy:
         continuous, _ = self.act([np.zeros((1, *shape), np.float32) for shape in self.observation_shapes])
         return bool(np.isfinite(continuous).all())
 
-    def _feed(self, observations: Sequence[NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
+    def _outputs_for(self, deterministic: bool) -> dict[str, str]:
+        """The model's outputs by what they are; only what it has."""
+        prefix = "deterministic_" if deterministic else ""
+        wanted = {kind: f"{prefix}{kind}_actions" for kind, size in self._kinds() if size}
+        return wanted | ({"memory": "recurrent_out"} if self.memory_size else {})
+
+    def _empty(self, count: int) -> tuple[Floats, NDArray[np.int64], Floats]:
+        """What a model answers that has no such output."""
+        return np.zeros((count, 0), np.float32), np.zeros((count, 0), np.int64), np.zeros((count, 0), np.float32)
+
+    def _observed(self, observations: Sequence[NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
         if len(observations) != len(self._sensors):
             raise InvalidRequestError(
                 f"{len(observations)} observations were given; the sensors are {', '.join(self.sensor_names)}"

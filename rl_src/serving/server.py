@@ -1,17 +1,31 @@
-"""uvicorn around the application; the models are loaded while the port is open already."""
+"""The server of one artifact: listens at once, loads beside it, drains on SIGTERM.
 
+numpy, ONNX Runtime and the codec are imported by the thread that loads the models: until then `/ping` says 503, but
+says it within a tenth of a second.
+"""
+
+import asyncio
 import logging
 import signal
+import socket
+import sys
 import threading
+import time
 from pathlib import Path
 
-import uvicorn
+import uvloop
 
-from rl_src.serving.app import App
-from rl_src.serving.artifact import ServedPolicy, load_artifact
+from rl_src.serving.cores import usable_cores
+from rl_src.serving.http_connection import Connection, Connections
+from rl_src.serving.metrics import Metrics
+from rl_src.serving.service import InferenceService
 
-GRACE_SECONDS = 25
+GRACE_SECONDS = 25.0
 """SageMaker kills an inference container 30 s after SIGTERM."""
+LAST_CALL_SECONDS = 0.25
+"""Between SIGTERM and the end of listening: who has just sent a request is still answered."""
+SWEEP_SECONDS = 1.0
+METRICS_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -19,23 +33,14 @@ log = logging.getLogger(__name__)
 class ModelServer:
     """Serves one artifact until SIGTERM; requests under way are answered first."""
 
-    def __init__(self, folder: Path, host: str, port: int, threads: int = 1) -> None:
+    def __init__(self, folder: Path, listener: socket.socket, cores: int | None = None) -> None:
         self._folder = folder
-        self._threads = threads
-        self._served: ServedPolicy | None = None
+        self._listener = listener
+        self._cores = cores or usable_cores()
+        self._service = InferenceService()
+        self._metrics = Metrics(time.time)
+        self._version = ""
         self._error: Exception | None = None
-        self._server = uvicorn.Server(
-            uvicorn.Config(
-                App(lambda: self._served),
-                host=host,
-                port=port,
-                log_level="warning",
-                access_log=False,
-                lifespan="off",
-                timeout_keep_alive=75,  # longer than SageMaker's router keeps its connections
-                timeout_graceful_shutdown=GRACE_SECONDS,
-            )
-        )
 
     def run(self) -> None:
         """Serve until a signal ends it.
@@ -43,19 +48,60 @@ class ModelServer:
         Raises:
             InvalidArtifactError: the model cannot be served.
         """
-        # uvicorn drains on SIGTERM and then raises the signal again for whoever handled it before. That is nobody here,
-        # and exit code 143 would look like a crash.
-        signal.signal(signal.SIGTERM, lambda *_: None)
-        threading.Thread(target=self._load, name="load-models", daemon=True).start()
-        self._server.run()
+        uvloop.run(self._serve())
         if self._error is not None:
             raise self._error
 
-    def _load(self) -> None:
+    async def _serve(self) -> None:
+        loop, stop = asyncio.get_running_loop(), asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        connections = Connections(self._service, time.monotonic)
+        server = await loop.create_server(lambda: Connection(connections), sock=self._listener, backlog=1024)
+        threading.Thread(target=self._load, args=(loop, stop), name="load-models", daemon=True).start()
+        sweeper = asyncio.create_task(self._sweep(connections))
+        await stop.wait()
+        self._service.draining = connections.draining = True
+        await asyncio.sleep(LAST_CALL_SECONDS)
+        server.close()
+        connections.close_idle()
+        until = time.monotonic() + GRACE_SECONDS
+        while connections.open and time.monotonic() < until:
+            await asyncio.sleep(0.01)
+        sweeper.cancel()
+        self._tell_metrics()
+
+    def _load(self, loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
         try:
-            self._served = load_artifact(self._folder, self._threads)
+            from rl_src.serving.model import Model
+
+            model = Model.load(self._folder, self._cores, self._metrics)
         except Exception as error:
             self._error = error
-            self._server.should_exit = True
+            loop.call_soon_threadsafe(stop.set)
             return
-        log.info("serving version %s: %s", self._served.version, ", ".join(self._served.policies))
+        self._version = model.version
+        self._service.model = model
+        log.info("serving version %s", model.version)
+
+    async def _sweep(self, connections: Connections) -> None:
+        told = time.monotonic()
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            connections.sweep()
+            if time.monotonic() - told >= METRICS_SECONDS:
+                self._tell_metrics()
+                told = time.monotonic()
+
+    def _tell_metrics(self) -> None:
+        line = self._metrics.line(self._version)
+        if line is not None:
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Take the port; clients can connect from here on, and are answered once the server runs."""
+    listener = socket.create_server((host, port), backlog=1024)
+    listener.setblocking(False)
+    return listener

@@ -74,10 +74,42 @@ def write_scaling_policy(path: Path, scale: float, shape: tuple[int, ...] = (2,)
     _save(path, nodes, inputs, outputs, [numpy_helper.from_array(v, k) for k, v in constants.items()])
 
 
+def write_summing_policy(path: Path, size: int = 2) -> None:
+    """Continuous, with a memory of `size`: it remembers the sum of all observations, and that is its action."""
+    constants = {
+        "version_number": np.asarray([3], np.float32),
+        "memory_size": np.asarray([size], np.float32),
+        "continuous_action_output_shape": np.asarray([size], np.float32),
+        "axes": np.asarray([1], np.int64),
+    }
+    nodes = [
+        helper.make_node("Unsqueeze", ["obs_0", "axes"], ["step"]),
+        helper.make_node("Add", ["step", "recurrent_in"], ["recurrent_out"]),
+        helper.make_node("Squeeze", ["recurrent_out", "axes"], ["deterministic_continuous_actions"]),
+        helper.make_node("Identity", ["deterministic_continuous_actions"], ["continuous_actions"]),
+    ]
+    inputs = [
+        helper.make_tensor_value_info("obs_0", TensorProto.FLOAT, ["batch", size]),
+        helper.make_tensor_value_info("recurrent_in", TensorProto.FLOAT, ["batch", 1, size]),
+    ]
+    names = {"version_number": [1], "memory_size": [1], "continuous_action_output_shape": [1]}
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, dims) for name, dims in names.items()]
+    outputs.append(helper.make_tensor_value_info("recurrent_out", TensorProto.FLOAT, ["batch", 1, size]))
+    outputs += [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", size])
+        for name in ("continuous_actions", "deterministic_continuous_actions")
+    ]
+    _save(path, nodes, inputs, outputs, [numpy_helper.from_array(v, k) for k, v in constants.items()])
+
+
 def write_artifact(folder: Path, weights: np.ndarray, version: str = "game-1", behavior: str = "Game") -> Path:
     """A serving artifact with one linear policy."""
-    (folder / "policies").mkdir(parents=True)
     write_linear_policy(folder / "policies" / f"{behavior}.onnx", weights)
+    return write_manifest(folder, {behavior: (weights.shape[0],)}, version)
+
+
+def write_manifest(folder: Path, behaviors: dict[str, tuple[int, ...]], version: str = "game-1") -> Path:
+    """What makes an artifact of the models in `policies/`; each has one sensor, of the shape that is given."""
     spec = {
         "format_version": 1,
         "policy": "game",
@@ -86,10 +118,9 @@ def write_artifact(folder: Path, weights: np.ndarray, version: str = "game-1", b
             {
                 "name": behavior,
                 "onnx": f"policies/{behavior}.onnx",
-                "observations": [{"name": "Sensor", "shape": [weights.shape[0]]}],
-                "actions": {"continuous_size": 0, "discrete_branches": [weights.shape[1]]},
-                "memory_size": 0,
+                "observations": [{"name": "Sensor", "shape": list(shape)}],
             }
+            for behavior, shape in behaviors.items()
         ],
     }
     (folder / "policy_spec.json").write_text(json.dumps(spec))

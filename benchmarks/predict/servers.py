@@ -1,0 +1,213 @@
+"""The servers that are compared: started on a core of their own, asked by `load.py` on another, measured and ended."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.predict.policies import Case, npy_body, request
+
+ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+PEERS = ROOT / ".venv-predict-peers" / "bin" / "python"
+START_SECONDS = 120.0
+ENDLESS = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Server:
+    """One side. `arguments`: what the interpreter runs; `{port}`, `{folder}` and `{shape}` are filled in."""
+
+    title: str
+    python: Path
+    arguments: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_installed(self) -> bool:
+        return self.python.exists()
+
+    def request(self, case: Case, binary: bool) -> bytes:
+        """A picture as bytes where the server reads such, else JSON."""
+        if not binary:
+            body = case.array_body() if self == SAGEMAKER else case.json_body()
+            return request("/invocations", "application/json", body)
+        if self == SAGEMAKER:
+            return request("/invocations", "application/x-npy", npy_body(case))
+        return request("/invocations", "application/msgpack", case.msgpack_body())
+
+
+OURS = Server(
+    "ours",
+    Path(sys.executable),
+    (str(ROOT / "container" / "serve"),),
+    (("SAGEMAKER_BASE_DIR", "{folder}"), ("SAGEMAKER_BIND_TO_PORT", "{port}")),
+)
+_CONTESTANT = str(HERE / "contestant.py")
+FASTAPI = Server("FastAPI + ONNX Runtime", PEERS, (_CONTESTANT, "fastapi-onnx", "{port}", "{model}", "{shape}"))
+RLMODULE = Server("FastAPI + RLModule", PEERS, (_CONTESTANT, "fastapi-rlmodule", "{port}", "{model}", "{shape}"))
+RAY_SERVE = Server("Ray Serve", PEERS, (_CONTESTANT, "ray-serve", "{port}", "{model}", "{shape}"))
+SAGEMAKER = Server("SageMaker toolkit", PEERS, (str(HERE / "toolkit.py"), "{port}", "{model}", "{shape}"))
+PEER_SERVERS = (FASTAPI, RLMODULE, RAY_SERVE, SAGEMAKER)
+
+
+@dataclass(frozen=True)
+class Load:
+    """What `load.py` found."""
+
+    requests: int
+    seconds: float
+    p50_ms: float
+    p99_ms: float
+    busy: float
+
+    @property
+    def rate(self) -> float:
+        """Requests a second."""
+        return self.requests / self.seconds
+
+
+class RunningServer:
+    """A server that answers; `start_seconds` is how long it took until it did."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", port: int, start_seconds: float) -> None:
+        self.port = port
+        self.start_seconds = start_seconds
+        self._process = process
+
+    def load(self, content: bytes, connections: int, seconds: float, most: int = ENDLESS) -> Load:
+        """Ask for so many seconds or requests.
+
+        Raises:
+            RuntimeError: an answer was no 200.
+        """
+        arguments = (str(self.port), str(connections), str(seconds), str(most))
+        done = subprocess.run(
+            pinned(load_core(), [sys.executable, str(HERE / "load.py"), *arguments]),
+            input=content,
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(done.stderr.decode()[-2000:])
+        return Load(**json.loads(done.stdout))
+
+    def memory_bytes(self) -> int:
+        """Resident, of all its processes."""
+        import psutil
+
+        root = psutil.Process(self._process.pid)
+        return sum(process.memory_info().rss for process in (root, *root.children(recursive=True)))
+
+
+@contextmanager
+def running(server: Server, model: Path, case: Case) -> Iterator[RunningServer]:
+    """Start it with the artifact `model`, wait until it answers, end it with all its processes.
+
+    Raises:
+        RuntimeError: it did not come into service.
+    """
+    with tempfile.TemporaryDirectory(prefix="bench-predict-") as folder:
+        (Path(folder) / "model").symlink_to(model)
+        port = free_port()
+        values = {"port": str(port), "folder": folder, "model": str(model), "shape": json.dumps(case.shape)}
+        arguments = [text.format(**values) for text in server.arguments]
+        environment = {name: text.format(**values) for name, text in server.environment}
+        with (Path(folder) / "log").open("wb") as log:
+            began = time.perf_counter()
+            process = subprocess.Popen(
+                pinned(server_core(), [str(server.python), *arguments]),
+                env={**_environment(), **environment},
+                cwd=folder,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        try:
+            _wait_for_ping(process, port, Path(folder) / "log")
+            yield RunningServer(process, port, time.perf_counter() - began)
+        finally:
+            _end(process)
+
+
+def _environment() -> dict[str, str]:
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": os.environ.get("HOME", "/"),
+        "PYTHONPATH": str(ROOT),
+        "RAY_DEDUP_LOGS": "0",
+    }
+
+
+def _wait_for_ping(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until and process.poll() is None:
+        if _pings(port):
+            return
+        time.sleep(0.005)
+    raise RuntimeError(f"the server did not answer:\n{log.read_text('utf-8', 'replace')[-2000:]}")
+
+
+def _pings(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            connection.sendall(b"GET /ping HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+            return connection.recv(65_536)[8:13] == b" 200 "
+    except OSError:
+        return False
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """SIGTERM to the server, then SIGKILL to whatever it left in its session."""
+    import psutil
+
+    below = _below(process.pid)
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    for left in psutil.wait_procs(below, timeout=5)[1]:
+        left.kill()
+
+
+def _below(pid: int) -> list[Any]:
+    import psutil
+
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def cores() -> list[int]:
+    return sorted(os.sched_getaffinity(0))
+
+
+def server_core() -> int:
+    return cores()[0]
+
+
+def load_core() -> int:
+    """Another one than the server's, where there is one."""
+    return cores()[-1]
+
+
+def pinned(core: int, command: Sequence[str]) -> list[str]:
+    return ["taskset", "-c", str(core), *command]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
