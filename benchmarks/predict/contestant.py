@@ -99,16 +99,17 @@ def fastapi_rlmodule(port: int, _folder: Path, shape: tuple[int, ...]) -> None:
     from rl_src.training.networks.rl_module import ActorCriticModule
 
     torch.set_num_threads(1)
+    case = Case("", 1, shape)
     module = RLModuleSpec(
         module_class=ActorCriticModule,
         inference_only=True,
         model_config={
             "observations": (ObservationSpec(SENSOR, shape),),
             "actions": ActionSpec(CONTINUOUS, (BRANCH,)),
-            "network": resolved_network(),
+            "network": resolved_network(case),
         },
     ).build()
-    module.network.load_state_dict(network_of(Case("", 1, shape)).state_dict())
+    module.network.load_state_dict(network_of(case).state_dict())
 
     def act(observations: Any) -> dict[str, Any]:
         batch = {Columns.OBS: (torch.tensor(observations, dtype=torch.float32),)}

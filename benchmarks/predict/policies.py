@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 VERSION, BEHAVIOR, SENSOR = "bench-1", "Bench", "Sensor"
 MODEL = f"policies/{BEHAVIOR}.onnx"
-HIDDEN = (128, 128)
 CONTINUOUS, BRANCH = 2, 5
 
 
@@ -78,11 +77,13 @@ def request(path: str, content_type: str, body: bytes) -> bytes:
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-def resolved_network() -> "ResolvedNetwork":
-    """Two hidden layers; pictures go through the encoder that ML-Agents calls nature_cnn."""
+def resolved_network(case: Case) -> "ResolvedNetwork":
+    """What a training chooses for such observations where nothing is said."""
     from rl_src.training.settings.config import ResolvedNetwork
 
-    return ResolvedNetwork(HIDDEN, "relu", True, image_encoder="nature_cnn")
+    if case.is_image:
+        return ResolvedNetwork((256, 256), "silu", True, image_encoder="simple")
+    return ResolvedNetwork((64, 64), "tanh", True)
 
 
 def network_of(case: Case) -> "PolicyNetwork":
@@ -96,7 +97,7 @@ def network_of(case: Case) -> "PolicyNetwork":
     network = PolicyNetwork(
         (ObservationSpec(SENSOR, case.shape),),
         ActionSpec(CONTINUOUS, (BRANCH,)),
-        resolved_network(),
+        resolved_network(case),
         with_critic=False,
     )
     return network.eval()

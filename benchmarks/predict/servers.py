@@ -1,6 +1,7 @@
 """The servers that are compared: started on a core of their own, asked by `load.py` on another, measured and ended."""
 
 import json
+import math
 import os
 import signal
 import socket
@@ -13,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from benchmarks.predict.policies import Case, npy_body, request
 
@@ -62,18 +65,24 @@ PEER_SERVERS = (FASTAPI, RLMODULE, RAY_SERVE, SAGEMAKER)
 
 @dataclass(frozen=True)
 class Load:
-    """What `load.py` found."""
+    """What `load.py` found; `cpu_seconds` are those of the server's processes meanwhile."""
 
     requests: int
     seconds: float
     p50_ms: float
     p99_ms: float
     busy: float
+    cpu_seconds: float = math.nan
 
     @property
     def rate(self) -> float:
         """Requests a second."""
         return self.requests / self.seconds
+
+    @property
+    def cpu_us(self) -> float:
+        """The server's processor time for one request."""
+        return self.cpu_seconds / self.requests * 1e6
 
 
 class RunningServer:
@@ -90,6 +99,7 @@ class RunningServer:
         Raises:
             RuntimeError: an answer was no 200.
         """
+        before = self._cpu_seconds()
         arguments = (str(self.port), str(connections), str(seconds), str(most))
         done = subprocess.run(
             pinned(load_core(), [sys.executable, str(HERE / "load.py"), *arguments]),
@@ -99,14 +109,19 @@ class RunningServer:
         )
         if done.returncode:
             raise RuntimeError(done.stderr.decode()[-2000:])
-        return Load(**json.loads(done.stdout))
+        return Load(**json.loads(done.stdout), cpu_seconds=self._cpu_seconds() - before)
 
     def memory_bytes(self) -> int:
         """Resident, of all its processes."""
-        import psutil
+        return sum(process.memory_info().rss for process in self._processes())
 
+    def _cpu_seconds(self) -> float:
+        times = [process.cpu_times() for process in self._processes()]
+        return sum(one.user + one.system for one in times)
+
+    def _processes(self) -> list[Any]:
         root = psutil.Process(self._process.pid)
-        return sum(process.memory_info().rss for process in (root, *root.children(recursive=True)))
+        return [root, *root.children(recursive=True)]
 
 
 @contextmanager
@@ -168,8 +183,6 @@ def _pings(port: int) -> bool:
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
     """SIGTERM to the server, then SIGKILL to whatever it left in its session."""
-    import psutil
-
     below = _below(process.pid)
     process.send_signal(signal.SIGTERM)
     try:
@@ -182,8 +195,6 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def _below(pid: int) -> list[Any]:
-    import psutil
-
     try:
         return psutil.Process(pid).children(recursive=True)
     except psutil.NoSuchProcess:

@@ -131,7 +131,7 @@ class Connection(asyncio.Protocol):
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
                 self._refuse(431, f"at most {MAX_HEAD_BYTES} bytes of headers are read")
-        if (self._busy or self._stuck) and not self._paused and self._transport is not None:
+        if self._waiting and not self._paused and self._transport is not None:
             self._transport.pause_reading()
             self._paused = True
 

@@ -18,6 +18,7 @@ _UNITS = {
     "Failed": "Count",
     "Latency": "Milliseconds",
     "Agents": "Count",
+    "BatchSize": "Count",
 }
 
 
@@ -45,7 +46,7 @@ class Metrics:
 
     def _begin(self) -> None:
         self._requests = self._refused = self._failed = 0
-        self._latency, self._agents = _Samples(), _Samples()
+        self._latency, self._agents, self._batches = _Samples(), _Samples(), _Samples()
 
     def answered(self, status: int, seconds: float) -> None:
         """One answer of `/invocations`, and how long it took from the whole request on."""
@@ -56,8 +57,9 @@ class Metrics:
         elif status >= 400:
             self._refused += 1
 
-    def inferred(self, agents: int) -> None:
-        """One call of a model: for how many agents."""
+    def inferred(self, requests: int, agents: int) -> None:
+        """One call of a model: for how many requests, and for how many agents in all."""
+        self._batches.add(requests)
         self._agents.add(agents)
 
     def line(self, version: str) -> str | None:
@@ -70,6 +72,7 @@ class Metrics:
             "Failed": self._failed,
             "Latency": self._latency.values,
             "Agents": self._agents.values,
+            "BatchSize": self._batches.values,
         }
         told = {name: value for name, value in values.items() if value != []}
         self._begin()

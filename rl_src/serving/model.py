@@ -1,23 +1,26 @@
 """From a whole request to its answer: read, check, ask the model, write.
 
-What is light is done at once, in the event loop: handing 40 µs of work to a thread costs twice as much. A heavy model
-and a large body go to threads, one for each core, so that the loop goes on reading and `/ping` is answered.
+What is light is done in the event loop, for all that has arrived at once (`batching`): handing 40 µs of work to a
+thread costs twice as much. A heavy model and a large body go to threads, one for each core and each request on its own,
+so that the loop goes on reading and `/ping` is answered.
 """
 
 import asyncio
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from rl_src.serving import codec
 from rl_src.serving.artifact import ServedPolicy, load_artifact
+from rl_src.serving.batching import Actions, Batcher
 from rl_src.serving.errors import InvalidArtifactError, RequestError
 from rl_src.serving.http_connection import Reply, Request, Response
 from rl_src.serving.metrics import Metrics
 from rl_src.serving.onnx_policy import OnnxPolicy
 from rl_src.serving.problems import problem
-from rl_src.serving.questions import ask
+from rl_src.serving.questions import Question, ask
 
 HEAVY_SECONDS = 0.000_5
 """One agent's inference that takes longer than this is worth a thread."""
@@ -26,6 +29,12 @@ LARGE_BYTES = 131_072
 _TRIALS = 5
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    reply: Reply
+    began: float
 
 
 class Model:
@@ -37,6 +46,7 @@ class Model:
         self._served = served
         self._metrics = metrics
         self._is_heavy = is_heavy
+        self._batcher = Batcher(metrics.inferred)
         self._threads = ThreadPoolExecutor(cores, "inference")
         self._headers = f"x-amzn-sagemaker-custom-attributes: version={served.version}\r\n".encode()
 
@@ -59,40 +69,52 @@ class Model:
 
     def answer(self, request: Request, reply: Reply) -> None:
         """One invocation; `reply` is called from the event loop's thread."""
-        began = time.perf_counter()
-        if not self._is_heavy and len(request.body) <= LARGE_BYTES:
-            self._reply(reply, self._answered(request), began)
+        pending = _Pending(reply, time.perf_counter())
+        if self._is_heavy or len(request.body) > LARGE_BYTES:
+            work = asyncio.get_running_loop().run_in_executor(self._threads, self._answered, request)
+            work.add_done_callback(lambda done: self._reply(pending, *done.result()))
             return
-
-        def finish(done: "asyncio.Future[tuple[Response, int]]") -> None:
-            self._reply(reply, done.result(), began)
-
-        work = asyncio.get_running_loop().run_in_executor(self._threads, self._answered, request)
-        work.add_done_callback(finish)
+        try:
+            wanted, question = self._read(request)
+        except Exception as error:
+            self._reply(pending, _refusal(error))
+            return
+        self._batcher.ask(question, lambda actions: self._reply(pending, self._written(question, wanted, actions)))
 
     def _answered(self, request: Request) -> tuple[Response, int]:
-        """The response, and for how many agents the model was asked."""
+        """From the request to its answer in one go, and for how many agents the model was asked."""
         try:
-            given = codec.media_type(request.content_type)
-            wanted = codec.answer_type(request.accept, given)
-            question = ask(self._served, codec.decode(request.body, given))
-            results = question.served.policy.run(question.feed, question.deterministic)
-            body = codec.encode(question.answer(self.version, *results), wanted)
-        except RequestError as error:
-            return problem(error.status, error.code, str(error)), 0
-        except Exception:  # whatever it was, the caller gets an answer and the log the reason
-            log.exception("an invocation failed")
-            return problem(500, "Internal", "the model failed; the endpoint's log tells why"), 0
-        return Response(200, wanted, body, self._headers), question.feed.count
+            wanted, question = self._read(request)
+            actions = question.served.policy.run(question.feed, question.deterministic)
+        except Exception as error:
+            return _refusal(error), 0
+        return self._written(question, wanted, actions), question.feed.count
 
-    def _reply(self, reply: Reply, answered: tuple[Response, int], began: float) -> None:
-        response, agents = answered
-        now = time.perf_counter()
+    def _read(self, request: Request) -> tuple[str, Question]:
+        """The format of the answer, and what the model is asked."""
+        given = codec.media_type(request.content_type)
+        return codec.answer_type(request.accept, given), ask(self._served, codec.decode(request.body, given))
+
+    def _written(self, question: Question, wanted: str, actions: Actions | Exception) -> Response:
+        if isinstance(actions, Exception):
+            return _refusal(actions)
+        self.last_answer = time.monotonic()
+        body = codec.encode(question.answer(self.version, *actions), wanted)
+        return Response(200, wanted, body, self._headers)
+
+    def _reply(self, pending: _Pending, response: Response, agents: int = 0) -> None:
         if agents:
-            self.last_answer = time.monotonic()
-            self._metrics.inferred(agents)
-        self._metrics.answered(response.status, now - began)
-        reply(response)
+            self._metrics.inferred(1, agents)
+        self._metrics.answered(response.status, time.perf_counter() - pending.began)
+        pending.reply(response)
+
+
+def _refusal(error: Exception) -> Response:
+    """Whatever it was, the caller gets an answer, and the log the reason of what is not the caller's."""
+    if isinstance(error, RequestError):
+        return problem(error.status, error.code, str(error))
+    log.error("an invocation failed", exc_info=error)
+    return problem(500, "Internal", "the model failed; the endpoint's log tells why")
 
 
 def _trial(name: str, policy: OnnxPolicy) -> float:

@@ -32,7 +32,7 @@ def test_counts_are_exact_and_samples_bounded(answers: list[tuple[int, float]]) 
 
 def test_every_metric_has_its_unit() -> None:
     metrics = Metrics(lambda: 0.0)
-    metrics.inferred(3)
+    metrics.inferred(2, 3)
     metrics.answered(200, 0.001)
     (directive,) = json.loads(metrics.line("v") or "")["_aws"]["CloudWatchMetrics"]
     assert {metric["Name"]: metric["Unit"] for metric in directive["Metrics"]} == {
@@ -41,6 +41,7 @@ def test_every_metric_has_its_unit() -> None:
         "Failed": "Count",
         "Latency": "Milliseconds",
         "Agents": "Count",
+        "BatchSize": "Count",
     }
 
 
