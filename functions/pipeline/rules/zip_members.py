@@ -6,8 +6,8 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 from pipeline.errors import BuildRejectedError
 
 DAMAGED = (BadZipFile, NotImplementedError, EOFError, UnicodeDecodeError, OSError, zlib.error)
-"""What zipfile raises of a zip that is broken or packed in a way that it does not know. A file says OSError of an offset
-before its beginning; what S3 cannot do has been translated before it comes here."""
+"""What zipfile raises of a zip that is broken or packed in a way that it does not know. A file says OSError of an
+offset before its beginning; what S3 cannot do has been translated before it comes here."""
 
 
 class Members:
