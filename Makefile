@@ -88,6 +88,10 @@ test-functions-312: .venv-functions-312/.done ## the Lambda code under Python 3.
 	  printf '\033[33mSKIPPED: Python 3.12 is not installed, so the Lambda code was tested under 3.11 only\033[0m\n'
 	fi
 
+test-unity: setup ## the C# client for Unity, compiled and run by Mono
+	$(call say,The C# client under Mono)
+	$(PYTEST) tests/unit/unity tests/integration/unity
+
 test-peers: setup .venv-peers/.done ## the unmodified ML-Agents 1.1.0 plays and trains on the sample builds
 	$(call say,The reference clients on the sample builds)
 	$(PYTEST) tests/peers
@@ -193,4 +197,4 @@ help: ## this list
 
 , := ,
 
-.PHONY: demo local local-down sample-builds test lint test-fast test-rl test-e2e test-functions-312 test-peers test-clients test-faults bench-envs format setup schema lock clean help
+.PHONY: demo local local-down sample-builds test lint test-fast test-rl test-e2e test-functions-312 test-unity test-peers test-clients test-faults bench-envs format setup schema lock clean help

@@ -1,6 +1,6 @@
 """The C# client, compiled by Mono's compiler as strictly as it goes, and its test program (tests/unity), run by Mono.
 
-The engine part is compiled against stubs of UnityEngine and ML-Agents (tests/unity/stubs). The samples are compiled too.
+The engine part is compiled against stubs of UnityEngine and ML-Agents (tests/unity/stubs), and so is the sample.
 """
 
 import os

@@ -1,13 +1,15 @@
 """The C# client against a real server on real sockets, under Mono."""
 
+import re
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipeline.contracts.predict import PredictRequest
 from tests.fakes.api_server import Answer, FakeApi, problem
-from tests.fakes.unity_client import PACKAGE, UnityClient, compile_assembly, needs_mono
+from tests.fakes.unity_client import PACKAGE, REPOSITORY, UnityClient, compile_assembly, needs_mono
 
 pytestmark = needs_mono
 
@@ -50,11 +52,22 @@ def test_a_batch_is_asked_as_the_contract_has_it(client: UnityClient, api: FakeA
     assert "expect" not in received.headers, "a 100-continue costs a round trip"
 
 
-@pytest.mark.parametrize("bad", [Answer(drop=True), Answer(document=actions(1), cut_after_bytes=20), problem(503, "S", "s")])
+@pytest.mark.parametrize(
+    "bad", [Answer(drop=True), Answer(document=actions(1), cut_after_bytes=20), problem(503, "S", "s")]
+)
 def test_a_broken_exchange_is_tried_again(client: UnityClient, api: FakeApi, bad: Answer) -> None:
     api.script("POST", ROUTE, bad, bad, OK)
     client.scenario("OneAgent", api.url)
     assert len({one.body for one in api.received}) == 1
+
+
+def test_what_the_policy_remembers_goes_along(client: UnityClient, api: FakeApi) -> None:
+    first, second = (Answer(document=actions(1) | {"state": [f"token-{n}"]}) for n in (1, 2))
+    api.script("POST", ROUTE, first, second)
+    client.scenario("Remembers", api.url)
+    assert [one.json()["state"] for one in api.received] == [[None], ["token-1"]]
+    for received in api.received:
+        PredictRequest.model_validate_json(received.body)
 
 
 def test_a_pause_that_the_service_asks_for_is_sat_out(client: UnityClient, api: FakeApi) -> None:
@@ -92,6 +105,8 @@ def test_a_problem_is_a_typed_exception_with_all_that_it_says(client: UnityClien
     [
         (Answer(403, {"message": "Forbidden"}), "ApiKeyException", "keys of their own"),
         (problem(404, "PolicyNotFound", "No policy."), "PolicyNotFoundException", "PolicyNotFound"),
+        (problem(404, "RouteNotFound", "No route."), "ApiException", "RouteNotFound"),
+        (problem(400, "StaleState", "Another version."), "StaleStateException", "Another version."),
         (problem(409, "PolicyAsleep", "Taken down.", "Wake it."), "PolicyAsleepException", "Wake it."),
         (problem(413, "RequestTooLarge", "Large."), "RequestRefusedException", "HTTP 413"),
         (problem(429, "Throttled", "Slower."), "ThrottledException", "Slower."),
@@ -102,7 +117,7 @@ def test_a_problem_is_a_typed_exception_with_all_that_it_says(client: UnityClien
         (Answer(body=b"<html>Log in</html>", content_type="text/html"), "UnexpectedAnswerException", "<html>Log in"),
         (Answer(body=b'{"actions": [}'), "UnexpectedAnswerException", "Not JSON"),
         (Answer(body=b'"\xff"'), "UnexpectedAnswerException", "UTF-8"),
-        (moves(1, 2), "UnexpectedAnswerException", "2 actions for 1 agents"),
+        (moves(1, 2), "UnexpectedAnswerException", "'actions' has 2 entries for 1 agents"),
         (Answer(302, headers={"Location": "http://127.0.0.1:9/"}), "ApiException", "HTTP 302"),
         (Answer(drop=True), "UnreachableException", "gave no answer"),
     ],
@@ -181,7 +196,9 @@ def test_the_sample_scene_stays_while_no_answer_comes(client: UnityClient, api: 
     assert KEY not in told
 
 
-@pytest.mark.parametrize("bad", [Answer(drop=True), Answer(document=actions(1), cut_after_bytes=20), problem(503, "S", "s")])
+@pytest.mark.parametrize(
+    "bad", [Answer(drop=True), Answer(document=actions(1), cut_after_bytes=20), problem(503, "S", "s")]
+)
 def test_unity_web_request_survives_a_broken_exchange(client: UnityClient, api: FakeApi, bad: Answer) -> None:
     api.script("POST", ROUTE, bad, bad, moves(2, 2, 2, 2))
     client.scenario("WalkersReachTheGoal", api.url, KEY, "UnityWebRequest")
@@ -210,3 +227,12 @@ def test_an_action_that_is_forbidden_by_now_is_not_taken(client: UnityClient, ap
 def test_ml_agents_before_3_compiles_as_well(client: UnityClient) -> None:
     engine = ("Gamedojo.Core", "Gamedojo.Unity", "UnityEngine", "Unity.ML-Agents")
     compile_assembly(client.folder, "Gamedojo.MLAgents.Old", PACKAGE / "Runtime" / "MLAgents", uses=engine)
+
+
+def test_the_agent_of_the_guide_compiles(client: UnityClient, tmp_path: Path) -> None:
+    guide = (REPOSITORY / "docs" / "predict_from_unity.md").read_text()
+    (agent,) = [code for code in re.findall(r"```csharp\n(.*?)```", guide, re.DOTALL) if "class " in code]
+    source = tmp_path / "Driver.cs"
+    source.write_text(agent)
+    engine = ("Gamedojo.Core", "Gamedojo.Unity", "Gamedojo.MLAgents", "UnityEngine", "Unity.ML-Agents")
+    compile_assembly(client.folder, "Guide", source, uses=engine)

@@ -81,6 +81,23 @@ namespace Gamedojo.Tests
             Check.Same(new int?[] { null }, scene.Choices());
         }
 
+        public static async Task AMemorySkipsNothing()
+        {
+            var scene = new Scene(2, true);
+            await scene.Answered("state\":[null,null]", "a1", "b1");
+            scene.Decisions[1].Reset();
+            Task flushed = scene.Answered("state\":[\"a1\",null]", "a2", "b1");
+            await flushed;
+            scene.AskAll();
+            Task underWay = scene.Batcher.FlushAsync();
+            scene.AskAll();
+            await scene.Batcher.FlushAsync();
+            Check.Equal(3, scene.Made.Transport.Bodies.Count, "requests: none while one is under way");
+            scene.Made.Transport.Answer(400, "{\"code\":\"StaleState\"}");
+            await underWay;
+            await scene.Answered("state\":[null,null]", "a1", "b1");
+        }
+
         public static async Task FailuresAreToldAndNotThrown()
         {
             var scene = new Scene(1);
@@ -110,10 +127,10 @@ namespace Gamedojo.Tests
 
         sealed class Scene
         {
-            public Scene(int agents)
+            public Scene(int agents, bool remember = false)
             {
                 Made = new Made();
-                Batcher = new DecisionBatcher(Made.Policy, Made.Clock, TimeSpan.FromSeconds(0.5));
+                Batcher = new DecisionBatcher(Made.Policy, Made.Clock, TimeSpan.FromSeconds(0.5), remember);
                 Decisions = Enumerable.Range(0, agents).Select(_ => new AgentDecision()).ToArray();
             }
 
@@ -129,6 +146,16 @@ namespace Gamedojo.Tests
                 {
                     Batcher.Ask(Decisions[agent], Observation.Of(new[] { (float)agent }));
                 }
+            }
+
+            /// <summary>A step that is sent with these states and answered with those.</summary>
+            public async Task Answered(string sent, params string[] states)
+            {
+                AskAll();
+                Task flushed = Batcher.FlushAsync();
+                Check.Contains(sent, Made.Transport.Bodies.Last());
+                Made.Transport.Remember(0, states);
+                await flushed;
             }
 
             public IEnumerable<int?> Choices() => Decisions.Select(one => Batcher.ActionOf(one)?.Discrete[0]);

@@ -24,7 +24,9 @@ namespace Gamedojo.Tests
         }
 
         public static void Equal<T>(T expected, T actual, string what = "value") =>
-            That(EqualityComparer<T>.Default.Equals(expected, actual), what + ": " + expected + " expected, " + actual + " found");
+            That(
+                EqualityComparer<T>.Default.Equals(expected, actual),
+                what + ": " + expected + " expected, " + actual + " found");
 
         public static void Same<T>(IEnumerable<T> expected, IEnumerable<T> actual, string what = "sequence")
         {

@@ -5,7 +5,10 @@ using System.Text;
 
 namespace Gamedojo.Tests
 {
-    /// <summary>Reads a document a line and writes it again, for the tests against Python's json.</summary>
+    /// <summary>
+    /// Reads a document a line and writes it again, for the tests against Python's json. Numbers that are not whole are
+    /// written as floats, which is what the client sends and takes.
+    /// </summary>
     static class JsonLines
     {
         public static int Run()
@@ -31,6 +34,10 @@ namespace Gamedojo.Tests
             {
                 return "refused: " + error.Message;
             }
+            catch (InvalidInputException error)
+            {
+                return "too large: " + error.Message;
+            }
         }
 
         static void Write(JsonWriter writer, object value)
@@ -49,7 +56,7 @@ namespace Gamedojo.Tests
             }
             else if (value is double number)
             {
-                writer.Number(number);
+                writer.Number((float)number);
             }
             else if (value is string text)
             {

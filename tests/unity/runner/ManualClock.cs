@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
 
@@ -76,11 +77,17 @@ namespace Gamedojo.Tests
             {
                 actions.Add("{\"continuous\":[],\"discrete\":[" + choice + "]}");
             }
-            Answer(
-                200,
-                "{\"policy\":\"basic\",\"version\":\"v1\",\"behavior\":\"Basic\",\"actions\":[" + string.Join(",", actions) + "]}",
-                null,
-                which);
+            const string Head = "{\"policy\":\"basic\",\"version\":\"v1\",\"behavior\":\"Basic\",\"actions\":[";
+            Answer(200, Head + string.Join(",", actions) + "]}", null, which);
+        }
+
+        /// <summary>One choice for each agent, and what is remembered of it.</summary>
+        public void Remember(int which, params string[] states)
+        {
+            string actions = string.Join(",", states.Select(_ => "{\"continuous\":[],\"discrete\":[0]}"));
+            string tokens = string.Join(",", states.Select(state => "\"" + state + "\""));
+            const string Head = "{\"policy\":\"basic\",\"version\":\"v1\",\"behavior\":\"Basic\",\"actions\":[";
+            Answer(200, Head + actions + "],\"state\":[" + tokens + "]}", null, which);
         }
 
         public void Break() => Take(0).TrySetException(new UnreachableException("broken"));

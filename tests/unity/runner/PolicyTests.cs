@@ -14,9 +14,7 @@ namespace Gamedojo.Tests
         {
             var made = new Made();
             Task<PolicyAction> asked = made.Policy.PredictAsync(Seen);
-            made.Transport.Answer(
-                200,
-                "{\"policy\":\"basic\",\"version\":\"v1\",\"behavior\":\"B\",\"actions\":[{\"continuous\":[0.5,-1],\"discrete\":[2]}]}");
+            made.Transport.Answer(200, Answer("{\"continuous\":[0.5,-1],\"discrete\":[2]}"));
             PolicyAction action = await asked;
             Check.Same(new[] { 0.5f, -1f }, action.Continuous);
             Check.Same(new[] { 2 }, action.Discrete);
@@ -107,7 +105,7 @@ namespace Gamedojo.Tests
                 made.Transport.Answer(status, "{}");
                 await Check.ThrowsAsync<ApiException>(() => asked);
             }
-            foreach (int status in new[] { 409, 429, 500, 502, 503, 504 })
+            foreach (int status in new[] { 429, 500, 502, 503, 504 })
             {
                 var other = new Made(settings =>
                 {
@@ -184,21 +182,38 @@ namespace Gamedojo.Tests
             Check.That(made.Transport.Disposed, "the transport is disposed of");
         }
 
+        public static async Task AStateGoesOutAndComesBack()
+        {
+            var made = new Made();
+            Observation first = Observation.Of(new[] { 1f }).Remember(null);
+            Task<Prediction> asked = made.Policy.PredictAsync(new[] { first, Observation.Of(new[] { 2f }).Remember("ab\"") });
+            Check.Contains("\"state\":[null,\"ab\\\"\"]", made.Transport.Bodies[0]);
+            string action = "{\"continuous\":[],\"discrete\":[]}";
+            made.Transport.Answer(200, Answer(action + "," + action, ",\"state\":[\"x\",null]"));
+            Check.Same(new[] { "x", null }, (await asked).Actions.Select(one => one.State));
+
+            Task<PolicyAction> stale = made.Policy.PredictAsync(first);
+            made.Transport.Answer(400, "{\"code\":\"StaleState\"}");
+            await Check.ThrowsAsync<StaleStateException>(() => stale);
+        }
+
         public static async Task WhatIsNoPredictionIsNamed()
         {
             await Unexpected("<html>Welcome</html>", "<html>");
             await Unexpected("{\"policy\":\"p\",\"version\":\"v\",\"behavior\":\"b\"}", "no list 'actions'");
-            await Unexpected("{\"policy\":\"p\",\"version\":\"v\",\"behavior\":\"b\",\"actions\":[]}", "0 actions for 1 agents");
+            await Unexpected("{\"policy\":\"p\",\"version\":\"v\",\"behavior\":\"b\",\"actions\":[]}", "'actions' has 0 entries for 1");
             await Unexpected(Answer("{\"continuous\":[]}"), "no list 'discrete'");
             await Unexpected(Answer("{\"continuous\":[\"1\"],\"discrete\":[]}"), "'continuous'");
             await Unexpected(Answer("{\"continuous\":[1e300],\"discrete\":[]}"), "'continuous'");
             await Unexpected(Answer("{\"continuous\":[],\"discrete\":[-1]}"), "'discrete'");
             await Unexpected(Answer("{\"continuous\":[],\"discrete\":[1.5]}"), "'discrete'");
             await Unexpected(Answer("3"), "an action is no object");
+            await Unexpected(Answer("{\"continuous\":[],\"discrete\":[]}", ",\"state\":[]"), "'state' has 0 entries for 1");
+            await Unexpected(Answer("{\"continuous\":[],\"discrete\":[]}", ",\"state\":[1]"), "else than texts");
         }
 
-        static string Answer(string action) =>
-            "{\"policy\":\"p\",\"version\":\"v\",\"behavior\":\"b\",\"actions\":[" + action + "]}";
+        static string Answer(string actions, string more = "") =>
+            "{\"policy\":\"p\",\"version\":\"v\",\"behavior\":\"b\",\"actions\":[" + actions + "]" + more + "}";
 
         static async Task Unexpected(string body, string why)
         {

@@ -27,7 +27,8 @@ namespace Gamedojo.Tests
             var settings = new RemotePolicySettings { Behavior = "Goalie", Deterministic = false };
             Observation masked = Observation.Of(new[] { 1f }).Allow(new[] { true, false, true });
             Check.Equal(
-                "{\"behavior\":\"Goalie\",\"observations\":[[[1],[2]]],\"action_masks\":[[1,0,1],[1,1,1]],\"deterministic\":false}",
+                "{\"behavior\":\"Goalie\",\"observations\":[[[1],[2]]],\"action_masks\":[[1,0,1],[1,1,1]]," +
+                "\"deterministic\":false}",
                 Body(settings, masked, Observation.Of(new[] { 2f })));
         }
 

@@ -26,6 +26,20 @@ namespace Gamedojo.Tests
             }
         }
 
+        public static async Task Remembers(string url)
+        {
+            using (RemotePolicy policy = Policy(url))
+            {
+                string state = null;
+                for (int step = 0; step < 2; step++)
+                {
+                    var seen = new Observation().Set("BasicSensor", new[] { (float)step });
+                    state = (await policy.PredictAsync(seen.Remember(state))).State;
+                }
+                Check.Equal("token-2", state);
+            }
+        }
+
         public static async Task OneAgent(string url)
         {
             using (RemotePolicy policy = Policy(url))
@@ -90,7 +104,8 @@ namespace Gamedojo.Tests
             {
                 IReadOnlyList<Observation> all = Enumerable.Range(0, count).Select(agent => Field(agent % 20)).ToArray();
                 Prediction prediction = await policy.PredictAsync(all);
-                Check.Same(Enumerable.Range(0, count).Select(agent => agent % 3), prediction.Actions.Select(one => one.Discrete[0]));
+                IEnumerable<int> choices = prediction.Actions.Select(one => one.Discrete[0]);
+                Check.Same(Enumerable.Range(0, count).Select(agent => agent % 3), choices);
             }
         }
 
@@ -186,7 +201,8 @@ namespace Gamedojo.Tests
 
         static RemotePolicy Policy(string url, Action<RemotePolicySettings> change = null)
         {
-            var settings = new RemotePolicySettings { Url = url, Policy = "basic", ApiKey = Key, Timeout = TimeSpan.FromSeconds(20) };
+            var settings = new RemotePolicySettings { Url = url, Policy = "basic", ApiKey = Key };
+            settings.Timeout = TimeSpan.FromSeconds(20);
             change?.Invoke(settings);
             return new RemotePolicy(settings);
         }

@@ -16,16 +16,16 @@ namespace Gamedojo
             try
             {
                 Dictionary<string, object> document = Object(JsonReader.Read(answer.Body), "the answer");
-                var actions = new List<PolicyAction>();
-                foreach (object action in List(document, "actions"))
+                List<object> rows = Rows(document, "actions", agents);
+                List<object> states = document.ContainsKey("state") ? Rows(document, "state", agents) : null;
+                var actions = new List<PolicyAction>(agents);
+                for (int agent = 0; agent < agents; agent++)
                 {
-                    actions.Add(Action(Object(action, "an action")));
+                    string state = states == null ? null : State(states[agent]);
+                    actions.Add(Action(Object(rows[agent], "an action"), state));
                 }
-                if (actions.Count != agents)
-                {
-                    throw new FormatException(actions.Count + " actions for " + agents + " agents.");
-                }
-                return new Prediction(Text(document, "policy"), Text(document, "version"), Text(document, "behavior"), actions);
+                string version = Text(document, "version");
+                return new Prediction(Text(document, "policy"), version, Text(document, "behavior"), actions);
             }
             catch (FormatException error)
             {
@@ -52,6 +52,15 @@ namespace Gamedojo
                 Errors = Fields(document),
                 RetryAfter = Pause(answer.RetryAfter),
             };
+            switch (problem.Code)
+            {
+                case "PolicyNotFound":
+                    return new PolicyNotFoundException(problem);
+                case "PolicyAsleep":
+                    return new PolicyAsleepException(problem);
+                case "StaleState":
+                    return new StaleStateException(problem);
+            }
             switch (answer.Status)
             {
                 case 400:
@@ -62,10 +71,6 @@ namespace Gamedojo
                 case 401:
                 case 403:
                     return new ApiKeyException(problem);
-                case 404:
-                    return new PolicyNotFoundException(problem);
-                case 409:
-                    return new PolicyAsleepException(problem);
                 case 429:
                     return new ThrottledException(problem);
                 case 502:
@@ -78,7 +83,26 @@ namespace Gamedojo
             }
         }
 
-        static PolicyAction Action(Dictionary<string, object> action)
+        static List<object> Rows(Dictionary<string, object> document, string name, int agents)
+        {
+            List<object> rows = List(document, name);
+            if (rows.Count != agents)
+            {
+                throw new FormatException("the list '" + name + "' has " + rows.Count + " entries for " + agents + " agents.");
+            }
+            return rows;
+        }
+
+        static string State(object value)
+        {
+            if (value == null || value is string)
+            {
+                return (string)value;
+            }
+            throw new FormatException("'state' holds something else than texts.");
+        }
+
+        static PolicyAction Action(Dictionary<string, object> action, string state)
         {
             List<object> continuous = List(action, "continuous");
             List<object> discrete = List(action, "discrete");
@@ -92,12 +116,13 @@ namespace Gamedojo
             {
                 choices[i] = Choice(discrete[i]);
             }
-            return new PolicyAction(values, choices);
+            return new PolicyAction(values, choices, state);
         }
 
         static float Number(object value)
         {
-            float number = value is long || value is double ? Convert.ToSingle(value, CultureInfo.InvariantCulture) : float.NaN;
+            bool known = value is long || value is double;
+            float number = known ? Convert.ToSingle(value, CultureInfo.InvariantCulture) : float.NaN;
             if (float.IsNaN(number) || float.IsInfinity(number))
             {
                 throw new FormatException("'continuous' holds something else than 32-bit numbers.");
@@ -182,7 +207,8 @@ namespace Gamedojo
             double seconds;
             bool known = double.TryParse(
                 retryAfter, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out seconds);
-            return known && seconds < TimeSpan.FromDays(1).TotalSeconds ? TimeSpan.FromSeconds(seconds) : (TimeSpan?)null;
+            bool sensible = known && seconds < TimeSpan.FromDays(1).TotalSeconds;
+            return sensible ? TimeSpan.FromSeconds(seconds) : (TimeSpan?)null;
         }
 
         static string Beginning(byte[] body)

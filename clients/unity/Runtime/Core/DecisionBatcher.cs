@@ -10,11 +10,26 @@ namespace Gamedojo
     {
         readonly object _lock = new object();
         PolicyAction _action;
+        string _state;
         TimeSpan _answeredAt;
         long _newest;
         int _episode;
 
         internal Observation Asked { get; set; }
+
+        /// <summary>Sent and not yet answered.</summary>
+        internal bool UnderWay { get; set; }
+
+        internal string State
+        {
+            get
+            {
+                lock (_lock)
+                {
+                    return _state;
+                }
+            }
+        }
 
         internal int Episode
         {
@@ -34,7 +49,16 @@ namespace Gamedojo
             {
                 _episode++;
                 _action = null;
+                _state = null;
                 Asked = null;
+            }
+        }
+
+        internal void Forget()
+        {
+            lock (_lock)
+            {
+                _state = null;
             }
         }
 
@@ -54,6 +78,7 @@ namespace Gamedojo
                 {
                     _newest = request;
                     _action = action;
+                    _state = action.State;
                     _answeredAt = now;
                 }
             }
@@ -69,15 +94,21 @@ namespace Gamedojo
         readonly RemotePolicy _policy;
         readonly IClock _clock;
         readonly TimeSpan _staleAfter;
+        readonly bool _remember;
         readonly List<AgentDecision> _asking = new List<AgentDecision>();
         long _requests;
 
         /// <param name="staleAfter">An action that was answered longer ago than this is no longer acted on.</param>
-        public DecisionBatcher(RemotePolicy policy, IClock clock, TimeSpan staleAfter)
+        /// <param name="remember">
+        /// The policy has a memory: each agent's state goes along, and an agent is asked for again only when its last
+        /// request has ended, so that its memory skips nothing.
+        /// </param>
+        public DecisionBatcher(RemotePolicy policy, IClock clock, TimeSpan staleAfter, bool remember = false)
         {
             _policy = policy;
             _clock = clock;
             _staleAfter = staleAfter;
+            _remember = remember;
         }
 
         /// <summary>A request was not answered; its agents keep the action they have, until it is stale.</summary>
@@ -87,10 +118,14 @@ namespace Gamedojo
         public event Action<Prediction> Answered;
 
         /// <summary>Has this agent asked for with the next flush; asking again before that replaces the observation.</summary>
-        /// <exception cref="InvalidInputException">A number is not finite: the other agents shall not suffer for that.</exception>
+        /// <exception cref="InvalidInputException">A number is not finite; the other agents do not suffer for it.</exception>
         public void Ask(AgentDecision decision, Observation observation)
         {
             RequestBody.CheckNumbers(observation);
+            if (_remember && decision.UnderWay)
+            {
+                return;
+            }
             if (decision.Asked == null)
             {
                 _asking.Add(decision);
@@ -104,36 +139,28 @@ namespace Gamedojo
         /// <summary>Sends what was asked for; ends when that is answered or has failed. Throws nothing.</summary>
         public async Task FlushAsync(CancellationToken cancellation = default(CancellationToken))
         {
-            var decisions = new List<AgentDecision>(_asking.Count);
-            var observations = new List<Observation>(_asking.Count);
-            var episodes = new List<int>(_asking.Count);
-            foreach (AgentDecision decision in _asking)
-            {
-                if (decision.Asked != null)  // null: its episode has ended since
-                {
-                    decisions.Add(decision);
-                    observations.Add(decision.Asked);
-                    episodes.Add(decision.Episode);
-                    decision.Asked = null;
-                }
-            }
-            _asking.Clear();
-            if (decisions.Count == 0)
+            List<Question> questions = TakeQuestions();
+            if (questions.Count == 0)
             {
                 return;
             }
             long request = ++_requests;
             try
             {
+                Observation[] observations = questions.ConvertAll(one => one.Observation).ToArray();
                 Prediction prediction = await _policy.PredictAsync(observations, cancellation);
-                for (int i = 0; i < decisions.Count; i++)
+                for (int i = 0; i < questions.Count; i++)
                 {
-                    decisions[i].Take(prediction.Actions[i], _clock.Now, request, episodes[i]);
+                    questions[i].Decision.Take(prediction.Actions[i], _clock.Now, request, questions[i].Episode);
                 }
                 Answered?.Invoke(prediction);
             }
             catch (GamedojoException error)
             {
+                if (error is StaleStateException)
+                {
+                    questions.ForEach(one => one.Decision.Forget());
+                }
                 Failed?.Invoke(error);
             }
             catch (OperationCanceledException)
@@ -144,6 +171,39 @@ namespace Gamedojo
             {
                 // The scene has ended.
             }
+            finally
+            {
+                questions.ForEach(one => one.Decision.UnderWay = false);
+            }
+        }
+
+        List<Question> TakeQuestions()
+        {
+            var questions = new List<Question>(_asking.Count);
+            foreach (AgentDecision decision in _asking)
+            {
+                Observation observation = decision.Asked;
+                if (observation == null)
+                {
+                    continue;  // its episode has ended since
+                }
+                if (_remember)
+                {
+                    observation.Remember(decision.State);
+                }
+                questions.Add(new Question { Decision = decision, Observation = observation, Episode = decision.Episode });
+                decision.Asked = null;
+                decision.UnderWay = true;
+            }
+            _asking.Clear();
+            return questions;
+        }
+
+        struct Question
+        {
+            public AgentDecision Decision;
+            public Observation Observation;
+            public int Episode;
         }
     }
 }

@@ -20,7 +20,7 @@ namespace Gamedojo
         {
         }
 
-        /// <summary>True when the same request may succeed later, so that a fallback action is the right answer now.</summary>
+        /// <summary>True when the same request may succeed later: a fallback action is the right answer for now.</summary>
         public abstract bool IsTransient { get; }
     }
 
@@ -140,9 +140,17 @@ namespace Gamedojo
     }
 
     /// <summary>The request does not fit the policy (400, 413, 415, 422): another sensor, another shape, too large.</summary>
-    public sealed class RequestRefusedException : ApiException
+    public class RequestRefusedException : ApiException
     {
         public RequestRefusedException(Problem problem) : base(problem)
+        {
+        }
+    }
+
+    /// <summary>An agent's state is of another version of the policy: its memory has to begin anew, with null.</summary>
+    public sealed class StaleStateException : RequestRefusedException
+    {
+        public StaleStateException(Problem problem) : base(problem)
         {
         }
     }
@@ -155,7 +163,7 @@ namespace Gamedojo
         }
     }
 
-    /// <summary>No policy of this name is in service (404).</summary>
+    /// <summary>No policy of this name is in service (PolicyNotFound).</summary>
     public sealed class PolicyNotFoundException : ApiException
     {
         public PolicyNotFoundException(Problem problem) : base(problem)
@@ -163,7 +171,9 @@ namespace Gamedojo
         }
     }
 
-    /// <summary>The policy's idle endpoint was taken down (409); it can be woken by the control API, not by a game.</summary>
+    /// <summary>
+    /// The policy's idle endpoint was taken down (PolicyAsleep); the control API can wake it, a game cannot.
+    /// </summary>
     public sealed class PolicyAsleepException : ApiException
     {
         public PolicyAsleepException(Problem problem) : base(problem)

@@ -41,7 +41,8 @@ namespace Gamedojo
                 superseded = _waiting;
                 _waiting = turn = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
             }
-            superseded?.TrySetException(new OverloadedException("A newer request took the place of this one; it was not sent."));
+            superseded?.TrySetException(
+                new OverloadedException("A newer request took the place of this one; it was not sent."));
             using (cancellation.Register(() => GiveUp(turn, cancellation)))
             {
                 await turn.Task;

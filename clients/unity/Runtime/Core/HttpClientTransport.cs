@@ -40,8 +40,9 @@ namespace Gamedojo
         {
             try
             {
-                using (var request = new HttpRequestMessage(HttpMethod.Post, url) { Content = new ByteArrayContent(json) })
+                using (var request = new HttpRequestMessage(HttpMethod.Post, url))
                 {
+                    request.Content = new ByteArrayContent(json);
                     request.Content.Headers.ContentType = Json;
                     if (!string.IsNullOrEmpty(apiKey))
                     {

@@ -260,7 +260,7 @@ namespace Gamedojo
 
         void Blanks()
         {
-            while (_at < _text.Length && (_text[_at] == ' ' || _text[_at] == '\n' || _text[_at] == '\r' || _text[_at] == '\t'))
+            while (Next() == ' ' || Next() == '\n' || Next() == '\r' || Next() == '\t')
             {
                 _at++;
             }

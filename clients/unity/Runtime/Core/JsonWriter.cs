@@ -5,8 +5,8 @@ using System.Text;
 namespace Gamedojo
 {
     /// <summary>
-    /// Writes one JSON document as UTF-8. Unity has no System.Text.Json, and the requests of a game are numbers for the most
-    /// part, so these go into the buffer without a tree of objects in between.
+    /// Writes one JSON document as UTF-8. Requests are numbers for the most part, so these go into the buffer without a
+    /// tree of objects in between.
     /// </summary>
     internal sealed class JsonWriter
     {
@@ -48,9 +48,6 @@ namespace Gamedojo
 
         public void Integer(long value) => Word(value.ToString(CultureInfo.InvariantCulture));
 
-        /// <summary>A finite number, so that reading it gives the same double again.</summary>
-        public void Number(double value) => Word(Finite(value).ToString("G17", CultureInfo.InvariantCulture));
-
         /// <summary>A finite number, so that reading it as a float gives the same float again.</summary>
         public void Number(float value)
         {
@@ -77,20 +74,14 @@ namespace Gamedojo
 
         static string Exact(float value)
         {
-            Finite(value);
-            string text = value.ToString("R", CultureInfo.InvariantCulture);
-            bool same = float.Parse(text, NumberStyles.Float, CultureInfo.InvariantCulture) == value;
-            return same ? text : value.ToString("G9", CultureInfo.InvariantCulture);
-        }
-
-        static double Finite(double value)
-        {
-            if (double.IsNaN(value) || double.IsInfinity(value))
+            if (float.IsNaN(value) || float.IsInfinity(value))
             {
                 throw new InvalidInputException(
                     value.ToString(CultureInfo.InvariantCulture) + " cannot be written as JSON: finite numbers only.");
             }
-            return value;
+            string text = value.ToString("R", CultureInfo.InvariantCulture);
+            bool same = float.Parse(text, NumberStyles.Float, CultureInfo.InvariantCulture) == value;
+            return same ? text : value.ToString("G9", CultureInfo.InvariantCulture);
         }
 
         void Begin(char bracket)

@@ -20,6 +20,10 @@ namespace Gamedojo
 
         internal IReadOnlyList<bool> AllowedActions { get; private set; }
 
+        internal bool Remembers { get; private set; }
+
+        internal string State { get; private set; }
+
         /// <summary>An observation of one sensor, by order.</summary>
         public static Observation Of(float[] values, params int[] shape) => new Observation().Add(values, shape);
 
@@ -27,7 +31,7 @@ namespace Gamedojo
         /// Sets a sensor's numbers by its name, in C order (the last axis varies fastest). A shape that is left out is
         /// that of a vector. Pictures are [channels, height, width].
         /// </summary>
-        /// <exception cref="InvalidInputException">The shape does not hold this many numbers, or an axis is not positive.</exception>
+        /// <exception cref="InvalidInputException">The shape holds another number of values, or has an empty axis.</exception>
         public Observation Set(string sensor, float[] values, params int[] shape)
         {
             if (string.IsNullOrEmpty(sensor))
@@ -64,6 +68,17 @@ namespace Gamedojo
             return this;
         }
 
+        /// <summary>
+        /// For policies with a memory: what the policy remembers of this agent, the <see cref="PolicyAction.State"/> of
+        /// its action before; null at an episode's start.
+        /// </summary>
+        public Observation Remember(string state)
+        {
+            Remembers = true;
+            State = state;
+            return this;
+        }
+
         void Put(string name, float[] values, int[] shape)
         {
             int[] whole = Checked(name ?? "number " + Sensors.Count, values, shape);
@@ -93,7 +108,8 @@ namespace Gamedojo
             if (size != values.Length)
             {
                 throw new InvalidInputException(
-                    "Sensor " + name + ": the shape " + Text(whole) + " holds " + size + " numbers, " + values.Length + " given.");
+                    "Sensor " + name + ": the shape " + Text(whole) + " holds " + size + " numbers, " + values.Length +
+                    " given.");
             }
             return whole;
         }

@@ -5,16 +5,26 @@ namespace Gamedojo
     /// <summary>One agent's action.</summary>
     public sealed class PolicyAction
     {
-        public PolicyAction(float[] continuous, int[] discrete)
+        /// <param name="continuous">Null for none.</param>
+        /// <param name="discrete">Null for none.</param>
+        public PolicyAction(float[] continuous, int[] discrete) : this(continuous, discrete, null)
+        {
+        }
+
+        internal PolicyAction(float[] continuous, int[] discrete, string state)
         {
             Continuous = continuous ?? new float[0];
             Discrete = discrete ?? new int[0];
+            State = state;
         }
 
         public float[] Continuous { get; }
 
         /// <summary>The choice in each branch.</summary>
         public int[] Discrete { get; }
+
+        /// <summary>What the policy remembers of the agent, for its next observation; null unless that was asked for.</summary>
+        public string State { get; }
     }
 
     /// <summary>The answer to a request: an action for each observation, in their order.</summary>

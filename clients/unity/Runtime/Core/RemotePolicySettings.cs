@@ -56,7 +56,8 @@ namespace Gamedojo
             bool known = Uri.TryCreate(Url, UriKind.Absolute, out url) && (url.Scheme == "https" || url.Scheme == "http");
             Require(known, "Url", Url, "an address that begins with https:// or http://");
             Require(url.Query == "" && url.Fragment == "", "Url", Url, "an address without ? and #");
-            Require(Policy != null && PolicyName.IsMatch(Policy), "Policy", Policy, "lower-case letters, digits and single hyphens");
+            bool named = Policy != null && PolicyName.IsMatch(Policy);
+            Require(named, "Policy", Policy, "lower-case letters, digits and single hyphens");
             Require(ApiKey == null || IsHeaderText(ApiKey), "ApiKey", "(not shown)", "a key's visible ASCII characters");
             Require(Timeout > TimeSpan.Zero && Timeout <= TimeSpan.FromMinutes(10), "Timeout", Timeout, "up to ten minutes");
             Require(MaxInFlight >= 1, "MaxInFlight", MaxInFlight, "1 or more");

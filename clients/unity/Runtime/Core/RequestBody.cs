@@ -9,7 +9,7 @@ namespace Gamedojo
         public const int MostBytes = 3 * 1024 * 1024;
 
         /// <exception cref="InvalidInputException">
-        /// No agents, agents that differ in their sensors, a number that is not finite, masks that differ in size, too large.
+        /// No agents, agents that differ in their sensors, a number that is not finite, masks of several sizes, too large.
         /// </exception>
         public static byte[] Write(RemotePolicySettings settings, IReadOnlyList<Observation> agents)
         {
@@ -26,6 +26,7 @@ namespace Gamedojo
             WriteMasks(json, agents);
             json.Name("deterministic");
             json.Bool(settings.Deterministic);
+            WriteStates(json, agents);
             json.EndObject();
             byte[] body = json.ToArray();
             if (body.Length > MostBytes)
@@ -178,6 +179,34 @@ namespace Gamedojo
                     json.Integer(allowed == null || allowed[choice] ? 1 : 0);
                 }
                 json.EndArray();
+            }
+            json.EndArray();
+        }
+
+        /// <summary>Without an agent that remembers there is none: a policy without memory is asked without.</summary>
+        static void WriteStates(JsonWriter json, IReadOnlyList<Observation> agents)
+        {
+            bool wanted = false;
+            for (int agent = 0; agent < agents.Count; agent++)
+            {
+                wanted |= agents[agent].Remembers;
+            }
+            if (!wanted)
+            {
+                return;
+            }
+            json.Name("state");
+            json.BeginArray();
+            for (int agent = 0; agent < agents.Count; agent++)
+            {
+                if (agents[agent].State == null)
+                {
+                    json.Null();
+                }
+                else
+                {
+                    json.String(agents[agent].State);
+                }
             }
             json.EndArray();
         }

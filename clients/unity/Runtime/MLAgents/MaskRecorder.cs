@@ -33,7 +33,7 @@ namespace Gamedojo.MLAgents
             }
         }
 
-        /// <summary>False when one of the choices is forbidden or unknown. Branches beyond those that are masked do not count.</summary>
+        /// <summary>False when one of the choices is forbidden or unknown.</summary>
         public bool Allows(int[] choices)
         {
             for (int branch = 0; branch < Math.Min(choices.Length, _starts.Length); branch++)

@@ -57,7 +57,7 @@ namespace Gamedojo.MLAgents
             base.OnEnable();
         }
 
-        /// <summary>Asks for the next decision and acts on the newest that has come. Override <see cref="Fallback"/> instead.</summary>
+        /// <summary>Asks for the next decision, and acts on the newest that has come; Fallback is the one to override.</summary>
         public sealed override void Heuristic(in ActionBuffers actionsOut)
         {
             PolicyAction action = null;
@@ -128,7 +128,8 @@ namespace Gamedojo.MLAgents
         {
             if (GetComponents<ActuatorComponent>().Length > 0)
             {
-                throw new InvalidInputException("actions of actuator components are not handed out; only the agent's own are.");
+                throw new InvalidInputException(
+                    "actions of actuator components are not handed out; only the agent's own are.");
             }
             BrainParameters brain = _parameters.BrainParameters;
             int size = brain.VectorObservationSize;
@@ -161,7 +162,8 @@ namespace Gamedojo.MLAgents
             if (collected.Count != _vector.Length)
             {
                 throw new InvalidInputException(
-                    "CollectObservations gave " + collected.Count + " numbers; Behavior Parameters promise " + _vector.Length + ".");
+                    "CollectObservations gave " + collected.Count + " numbers; Behavior Parameters promise " +
+                    _vector.Length + ".");
             }
             collected.CopyTo(_vector, 0);
             return _vector;
@@ -174,8 +176,9 @@ namespace Gamedojo.MLAgents
             if (continuous.Length != action.Continuous.Length || discrete.Length != action.Discrete.Length)
             {
                 Complain(
-                    "it takes " + continuous.Length + " continuous and " + discrete.Length + " discrete actions, and the policy gives " +
-                    action.Continuous.Length + " and " + action.Discrete.Length + ": another policy, or another behavior.");
+                    "it takes " + continuous.Length + " continuous and " + discrete.Length +
+                    " discrete actions, and the policy gives " + action.Continuous.Length + " and " +
+                    action.Discrete.Length + ": another policy, or another behavior.");
                 return false;
             }
             for (int i = 0; i < continuous.Length; i++)

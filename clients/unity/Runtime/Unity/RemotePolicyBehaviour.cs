@@ -26,10 +26,12 @@ namespace Gamedojo.Unity
         [Tooltip("The predict API with its stage: https://….execute-api.….amazonaws.com/prod")]
         [SerializeField] string url = "";
         [SerializeField] string policy = "";
-        [Tooltip("A key of the predict API. It can be read out of a game that ships; a key of the control API must never be here.")]
+        [Tooltip("A key of the predict API. Players can read it out of the game: never a key of the control API.")]
         [SerializeField] string apiKey = "";
         [Tooltip("Needed only when the policy has several behaviors.")]
         [SerializeField] string behavior = "";
+        [Tooltip("The policy was trained with network.memory: each agent's state goes along.")]
+        [SerializeField] bool hasMemory = false;
         [Tooltip("The likeliest action; off: sampled.")]
         [SerializeField] bool deterministic = true;
         [SerializeField] float timeoutSeconds = 1f;
@@ -113,7 +115,7 @@ namespace Gamedojo.Unity
                 clock = new SystemClock();
                 _policy = new RemotePolicy(settings);
             }
-            _batcher = new DecisionBatcher(_policy, clock, TimeSpan.FromSeconds(staleAfterSeconds));
+            _batcher = new DecisionBatcher(_policy, clock, TimeSpan.FromSeconds(staleAfterSeconds), hasMemory);
             _batcher.Failed += Tell;
             _batcher.Answered += Remember;
         }
