@@ -13,9 +13,10 @@ from rl_src.envs.batches import Actions, BehaviorStep, DecisionBatch, TerminalBa
 from rl_src.envs.decoding import BehaviorDecoder, decode_spec
 from rl_src.envs.diagnosis import Phase, Silence, no_answer, quit_first
 from rl_src.envs.encoding import ActionEncoder
-from rl_src.envs.errors import BuildProcessError, ProtocolError
+from rl_src.envs.errors import BuildProcessError, ProtocolError, WireLimitError
 from rl_src.envs.handshake import BuildTraits, traits_of, write_welcome
 from rl_src.envs.launcher import Launcher, late_camera
+from rl_src.envs.limits import MAX_BEHAVIORS, WireLimits, require_bearable_message
 from rl_src.envs.player import Player, PlayerUser
 from rl_src.envs.protocol import COMMAND_RESET, COMMAND_STEP, STATUS_OK, STATUS_QUIT, opaque_class
 from rl_src.envs.side_channels import (
@@ -58,6 +59,7 @@ class UnityClient:
         log_file: where the player logs; left out, a temporary file that close() removes.
         run_as: the user to drop it to, for a trainer that runs as root.
         side_channels: channels of your own.
+        limits: of what the build may send; by default as the environment says.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class UnityClient:
         log_file: Path | None = None,
         run_as: PlayerUser | None = None,
         side_channels: Iterable[SideChannel] = (),
+        limits: WireLimits | None = None,
     ) -> None:
         self._executable = executable.absolute()
         self._seed, self._startup_timeout_seconds = seed, startup_timeout_seconds
@@ -98,7 +101,8 @@ class UnityClient:
         self._deadline = 0.0  # for the answer to what was sent last
         self._phase, self._traits = Phase.START, BuildTraits()  # until the handshake says otherwise
         self._listening = self._closed = self._begun = False
-        self._server = ExchangeServer()
+        self._limits = limits or WireLimits.from_environment()
+        self._server = ExchangeServer(self._limits.message_bytes)
         try:
             self._start()
         except BaseException:
@@ -214,7 +218,7 @@ class UnityClient:
         if self._begun:
             raise late_camera(self._specs.values())
         self._end_player()
-        self._server = ExchangeServer()
+        self._server = ExchangeServer(self._limits.message_bytes)
         self._listening = False
         self._forget()
         self._launcher.use_display()
@@ -277,7 +281,7 @@ class UnityClient:
             if infos.get(brain.brain_name):
                 self._learn_spec(decode_spec(brain, infos[brain.brain_name], self._traits.images_channels_last))
         if not infos.keys() <= self._decoders.keys():
-            unknown = ", ".join(sorted(infos.keys() - self._decoders.keys()))
+            unknown = ", ".join(sorted(name[:60] for name in infos.keys() - self._decoders.keys())[:5])
             raise ProtocolError(f"The build sent agents of behaviors that it has not described: {unknown}.")
         steps = {
             name: decoder.decode(infos[name]) if name in infos else decoder.empty
@@ -287,6 +291,11 @@ class UnityClient:
         return steps
 
     def _learn_spec(self, spec: BehaviorSpec) -> None:
+        if len(self._specs) >= MAX_BEHAVIORS and spec.name not in self._specs:
+            raise WireLimitError(
+                f"The build has more than {MAX_BEHAVIORS} behaviors (a team of a behavior counts as one).",
+                "Give agents that are alike the same Behavior Name; do not make names while the game runs.",
+            )
         self._specs[spec.name] = spec
         self._decoders[spec.name] = BehaviorDecoder(spec, self._traits.images_channels_last)
         self._encoders[spec.name] = ActionEncoder(spec, self._traits.hybrid_actions)
@@ -307,6 +316,7 @@ class UnityClient:
             silence = Silence(self._phase, error.gone, timeout_seconds, self._server.violation)
             raise no_answer(self._player, self._executable, silence) from None
         self._listening = True
+        require_bearable_message(request)
         try:
             message = self._message.FromString(request)
         except DecodeError as error:

@@ -11,7 +11,13 @@ from rl_src.envs.agent_messages import AgentReader
 from rl_src.envs.agent_records import AgentArrays, RecordLayouts, tables_by_length, uniform_table
 from rl_src.envs.batches import BehaviorStep, DecisionBatch, FloatArray, TerminalBatch, empty_step
 from rl_src.envs.buffers import ObservationBuffers
-from rl_src.envs.errors import NonFiniteObservationError, NonFiniteRewardError, ProtocolError
+from rl_src.envs.errors import NonFiniteObservationError, NonFiniteRewardError, ProtocolError, WireLimitError
+from rl_src.envs.limits import (
+    MAX_DECODED_BYTES,
+    require_bearable_agents,
+    require_few_agents,
+    require_sound_spec,
+)
 from rl_src.envs.protocol import byte_list_class, opaque_class
 from rl_src.envs.specs import ActionSpec, BehaviorSpec, DimensionProperty, ObservationSpec
 
@@ -34,7 +40,8 @@ def decode_spec(brain: Any, agents: bytes, images_channels_last: bool) -> Behavi
     """A behavior's spec from its BrainParametersProto and its agents, a serialized ListAgentInfoProto with one or more.
 
     Raises:
-        ProtocolError: the first agent cannot be read, or there is none.
+        ProtocolError: the first agent cannot be read, or there is none, or it observes what cannot be.
+        WireLimitError: it observes or does too much.
     """
     messages = _agents(agents)
     if not messages:
@@ -42,7 +49,9 @@ def decode_spec(brain: Any, agents: bytes, images_channels_last: bool) -> Behavi
     observations = tuple(
         _observation_spec(index, sensor, images_channels_last) for index, sensor in enumerate(messages[0].observations)
     )
-    return BehaviorSpec(brain.brain_name, observations, _action_spec(brain))
+    spec = BehaviorSpec(brain.brain_name, observations, _action_spec(brain))
+    require_sound_spec(spec)
+    return spec
 
 
 def _observation_spec(index: int, sensor: Any, images_channels_last: bool) -> ObservationSpec:
@@ -50,7 +59,8 @@ def _observation_spec(index: int, sensor: Any, images_channels_last: bool) -> Ob
     properties = tuple(DimensionProperty(item) for item in sensor.dimension_properties)
     if images_channels_last and len(shape) == 3:
         shape = shape[2], shape[0], shape[1]
-        properties = properties and (properties[2], properties[0], properties[1])
+        if len(properties) == 3:
+            properties = properties[2], properties[0], properties[1]
     return ObservationSpec(sensor.name or f"obs_{index}", shape, properties, sensor.observation_type == _GOAL_SIGNAL)
 
 
@@ -76,6 +86,7 @@ class BehaviorDecoder:
         sizes = [math.prod(sensor.shape) for sensor in spec.observations]
         self._layouts = RecordLayouts(sizes, self._mask_size)
         self._least_bytes = 4 * sum(sizes)  # of an agent
+        self._decoded_bytes = self._least_bytes + self._mask_size
         self._buffers = [ObservationBuffers(sensor.shape) for sensor in spec.observations]
         self._reader = AgentReader(spec, images_channels_last, [buffer.take for buffer in self._buffers])
         self.empty = empty_step(spec)
@@ -94,6 +105,7 @@ class BehaviorDecoder:
         table = uniform_table(agents, at_least) if self._tables_fit else None
         layout = None if table is None else self._layouts.of(table)
         if table is not None and layout is not None:
+            require_few_agents(len(table))
             arrays = self._new_arrays(len(table))
             layout.read(table, arrays, slice(None))
             deciding = 0 if layout.done else len(table)
@@ -133,12 +145,21 @@ class BehaviorDecoder:
         messages = _agents(agents)
         if not messages:
             return self._new_arrays(0), 0
+        self._require_room(len(messages))
         ended = list(filter(_DONE, messages))
         if ended:
             messages.sort(key=_DONE)  # stable: each in the order of the message
         return self._reader.read(messages), len(messages) - len(ended)
 
+    def _require_room(self, agents: int) -> None:
+        if agents * self._decoded_bytes > MAX_DECODED_BYTES:
+            raise WireLimitError(
+                f"Behavior {self.spec.name}: {agents:,} agents of {self._decoded_bytes:,} bytes each are more than "
+                f"{MAX_DECODED_BYTES // 1024**2:,} MB in one message."
+            )
+
     def _new_arrays(self, agents: int) -> AgentArrays:
+        self._require_room(agents)
         return AgentArrays.of(agents, self._mask_size, tuple([buffer.take(agents) for buffer in self._buffers]))
 
     def _decisions(self, arrays: AgentArrays, deciding: int) -> DecisionBatch:
@@ -193,10 +214,12 @@ class BehaviorDecoder:
 
 def _agents(agents: bytes) -> list[Any]:
     """AgentInfoProtos, in which masks and values are bytes."""
+    require_bearable_agents(agents)
     return list(_readable(opaque_class("UnityRLOutputProto").ListAgentInfoProto, agents).value)
 
 
 def _records(agents: bytes) -> list[bytes]:
+    require_bearable_agents(agents)
     return list(_readable(byte_list_class(), agents).value)
 
 

@@ -16,6 +16,7 @@ UnityEnvironmentError
 │   └── BuildQuitError              it left by itself
 ├── ProtocolError                   it speaks something that we do not understand
 │   ├── IncompatibleVersionError    another major version of the ML-Agents communicator
+│   ├── WireLimitError              it sends more, or larger things, than are taken
 │   ├── AgentMismatchError          an agent that is not like the first one of its behavior
 │   └── SensorImageError            a picture that cannot be decoded, or of another size than its sensor says
 ├── DisplayMissingError             cameras need a display, and none can be made
@@ -142,6 +143,14 @@ class IncompatibleVersionError(ProtocolError):
 
     default_remedy = (
         "Install a com.unity.ml-agents package whose communicator is 1.x (package 1.0 or newer) and build again."
+    )
+
+
+class WireLimitError(ProtocolError):
+    """The build sends more, or larger things, than are taken (`limits`)."""
+
+    default_remedy = (
+        "Send less at once: fewer agents, fewer or smaller sensors and pictures, fewer side channel messages."
     )
 
 

@@ -5,6 +5,7 @@ thread of its own while the other builds play on.
 """
 
 import logging
+import os
 import select
 import threading
 import time
@@ -18,6 +19,7 @@ from rl_src.envs.batches import Actions, BehaviorStep
 from rl_src.envs.errors import BuildProcessError
 from rl_src.envs.side_channels import Sampler
 from rl_src.envs.specs import BehaviorSpec
+from rl_src.envs.transport import WAKEFUL_SECONDS
 
 SceneStep = Mapping[str, BehaviorStep]
 """One build's answer: fully qualified behavior name (`Basic?team=0`) to its step."""
@@ -130,8 +132,11 @@ class BuildGroup:
         number: int,
         restarts: RestartPolicy | None = None,
     ) -> None:
+        self.may_look: Callable[[], bool] = lambda: True
+        """Whether a core is free to look for an answer without sleeping, which is done for one quick build alone."""
         self._make_client = make_client
         self._policy = restarts or RestartPolicy()
+        self._is_quick = self._is_alone = number == 1 and len(os.sched_getaffinity(0)) > 1
         self._closing = threading.Event()
         self._look_at_all_at = 0.0
         self._threads = ThreadPoolExecutor(number, "build")
@@ -206,17 +211,19 @@ class BuildGroup:
             BuildProcessError: a build broke too often.
             UnityEnvironmentError: a build misbehaved in a way that a restart would not mend.
         """
-        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        began = now = time.monotonic()
+        deadline = None if timeout_seconds is None else began + timeout_seconds
         while any(place.awaited for place in self._places):
-            now = time.monotonic()
             if now >= self._look_at_all_at:
                 self._look_at_all_at = now + _LOOK_AGAIN_SECONDS
                 heard = list(range(len(self)))
             else:
-                heard = self._wait(deadline)
+                heard = self._look() or self._wait(deadline)
             answers = self._answers_of(heard)
             if answers or (deadline is not None and now >= deadline):
+                self._is_quick = self._is_alone and time.monotonic() < began + WAKEFUL_SECONDS
                 return answers
+            now = time.monotonic()
         return []
 
     def close(self) -> None:
@@ -297,6 +304,17 @@ class BuildGroup:
         client = self._make_client(index, place.generation)
         client.send_reset(place.parameters)
         return client, client.receive()
+
+    def _look(self) -> list[int]:
+        """Look for a quick build's answer for a moment, as `ExchangeServer.receive` does; the build, if it has one."""
+        client = self._places[0].client
+        if not self._is_quick or client is None or not self.may_look():
+            return []
+        until = time.monotonic() + WAKEFUL_SECONDS
+        while time.monotonic() < until:
+            if client.has_answer():
+                return [0]
+        return []
 
     def _wait(self, deadline: float | None) -> list[int]:
         """Until something may have come, or for a moment; the builds from which it may be."""

@@ -16,6 +16,12 @@ _CAPABILITIES = {
     "multiAgentGroups": True,
 }
 
+_CHANNELS_LAST = ("0", "1", "2")
+"""Major versions of the package."""
+
+_SHOWN = 40
+"""Characters of a version that an error quotes."""
+
 
 @dataclass(frozen=True)
 class BuildTraits:
@@ -38,14 +44,14 @@ def traits_of(introduction: Any) -> BuildTraits:
     version, package = introduction.communication_version, introduction.package_version
     if version.split(".")[0] != API_VERSION.split(".")[0]:
         raise IncompatibleVersionError(
-            f"The build speaks version {version or '(none)'} of the ML-Agents communicator (package "
-            f"{package or 'unknown'}); the trainer speaks {API_VERSION}."
+            f"The build speaks version {version[:_SHOWN] or '(none)'} of the ML-Agents communicator (package "
+            f"{package[:_SHOWN] or 'unknown'}); the trainer speaks {API_VERSION}."
         )
     # Channels come first since package 3.0 (ml-agents release 21); before, height, width, channels.
     major = package.split(".")[0]
     return BuildTraits(
         hybrid_actions=bool(introduction.capabilities.hybridActions),
-        images_channels_last=major.isdigit() and int(major) < 3,
+        images_channels_last=major in _CHANNELS_LAST,
     )
 
 

@@ -12,9 +12,6 @@ from collections import deque
 from dataclasses import dataclass
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-MAX_MESSAGE_BYTES = 1024 * 1024 * 1024
-"""A scene of many cameras sends tens of megabytes; this only stops nonsense."""
-
 _STALL_SECONDS = 60.0
 """How long a peer may leave a reply of ours untaken."""
 
@@ -22,6 +19,8 @@ _QUOTED_BYTES = 40
 _MAX_FRAME_BYTES = 1024 * 1024
 _BUFFER_BYTES = 2 * _MAX_FRAME_BYTES  # only what is used of it takes memory
 _MAX_WINDOW = 2**31 - 1
+_MAX_STREAMS = 16
+_FRAME_BYTES_THAT_MAY_BE = range(2**14, 2**24)  # RFC 9113 6.5.2
 _DEFAULT_WINDOW = 65_535
 _DEFAULT_FRAME_BYTES = 16_384
 
@@ -48,7 +47,7 @@ _GREETING = _frame(
     _SETTINGS,
     0,
     0,
-    _SETTING.pack(_SETTING_MAX_CONCURRENT_STREAMS, 16)
+    _SETTING.pack(_SETTING_MAX_CONCURRENT_STREAMS, _MAX_STREAMS)
     + _SETTING.pack(_SETTING_INITIAL_WINDOW, _MAX_WINDOW)
     + _SETTING.pack(_SETTING_MAX_FRAME, _MAX_FRAME_BYTES),
 ) + _frame(_WINDOW_UPDATE, 0, 0, struct.pack(">I", _MAX_WINDOW - _DEFAULT_WINDOW))
@@ -63,30 +62,43 @@ class ViolationError(ConnectionLostError):
 
 
 class MessageTooLargeError(ViolationError):
-    """More than MAX_MESSAGE_BYTES."""
+    """More than a message may have."""
 
 
 class _Body:
     """A request that is still coming in. Its memory is used again: messages with images are megabytes each time."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
         self._data = bytearray()
         self._length = 0
+        self._whole = 0  # as announced; 0: not known yet
 
     def __len__(self) -> int:
         return self._length
 
     def append(self, part: memoryview) -> None:
-        """Copy a part behind the others."""
+        """Copy a part behind the others.
+
+        Raises:
+            MessageTooLargeError: as soon as a length is announced that is too large.
+            ViolationError: more comes than was announced.
+        """
         end = self._length + len(part)
         if end > len(self._data):
-            self._data.extend(bytes(max(end, 2 * len(self._data)) - len(self._data)))
+            self._data.extend(bytes(max(end, min(2 * len(self._data), self._whole)) - len(self._data)))
         self._data[self._length : end] = part
         self._length = end
+        if not self._whole and end >= _GRPC_PREFIX.size:
+            self._whole = _GRPC_PREFIX.size + _GRPC_PREFIX.unpack_from(self._data)[1]
+            if self._whole - _GRPC_PREFIX.size > self._limit_bytes:
+                raise MessageTooLargeError(f"it sent a message of more than {self._limit_bytes} bytes")
+        if end > self._whole and self._whole:
+            raise ViolationError("it sent a compressed or incomplete message")
 
     def take_message(self) -> bytes:
         """The gRPC message that all parts make together; begins anew."""
-        length, self._length = self._length, 0
+        length, self._length, self._whole = self._length, 0, 0
         if length < _GRPC_PREFIX.size:
             raise ViolationError("it sent an empty request")
         compressed, announced = _GRPC_PREFIX.unpack_from(self._data)
@@ -98,16 +110,23 @@ class _Body:
 @dataclass
 class _Stream:
     send_window: int
+    received_bytes: int = 0
     body: _Body | None = None  # made, or taken over from an earlier stream, with the first data
 
 
 class GrpcConnection:
-    """One client's connection. Complete requests wait in `requests` as (stream, message)."""
+    """One client's connection. Complete requests wait in `requests` as (stream, message).
 
-    def __init__(self, sock: socket.socket) -> None:
+    `limit_bytes`: of a message. Twice as much may come in before it is answered.
+    """
+
+    def __init__(self, sock: socket.socket, limit_bytes: int) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.requests: deque[tuple[int, bytes]] = deque()
         self._socket = sock
+        self._limit_bytes = limit_bytes
+        self._held_bytes = 0  # of messages that are coming in, or were not answered
+        self._unanswered: dict[int, int] = {}
         self._buffer = bytearray(_BUFFER_BYTES)
         self._view = memoryview(self._buffer)
         self._begin = self._end = 0  # of what was received and not handled yet
@@ -151,6 +170,7 @@ class GrpcConnection:
 
     def respond(self, stream_id: int, message: bytes) -> None:
         """Answer a request. Nothing is sent when the peer has cancelled it meanwhile."""
+        self._held_bytes -= self._unanswered.pop(stream_id, 0)
         stream = self._streams.get(stream_id)
         if stream is None:
             return
@@ -227,10 +247,7 @@ class GrpcConnection:
         if kind == _DATA:
             self._handle_data(flags, stream_id, payload)
         elif kind == _HEADERS:
-            # Trailers of a request (a second HEADERS) change nothing; gRPC clients send none.
-            self._streams.setdefault(stream_id, _Stream(self._initial_window))
-            if flags & _END_STREAM and not self._streams[stream_id].body:
-                raise ViolationError("it sent a request without a message")
+            self._handle_headers(flags, stream_id)
         elif kind == _WINDOW_UPDATE:
             self._handle_window_update(stream_id, int.from_bytes(payload, "big") & _MAX_WINDOW)
         elif kind == _PING and not flags & _ACK:
@@ -238,10 +255,24 @@ class GrpcConnection:
         elif kind == _SETTINGS and not flags & _ACK:
             self._handle_settings(payload)
         elif kind == _RST_STREAM:
-            self._streams.pop(stream_id, None)
+            self._handle_cancel(stream_id)
         elif kind == _PUSH_PROMISE:
             raise ViolationError("it sent a push promise, which a client may not")
         # PRIORITY, CONTINUATION (of headers that we do not read), GOAWAY and unknown frames ask for nothing.
+
+    def _handle_headers(self, flags: int, stream_id: int) -> None:
+        """Trailers of a request (a second HEADERS) change nothing; gRPC clients send none."""
+        if stream_id not in self._streams:
+            if len(self._streams) >= _MAX_STREAMS:
+                raise ViolationError(f"it made more than {_MAX_STREAMS} calls at once")
+            self._streams[stream_id] = _Stream(self._initial_window)
+        if flags & _END_STREAM and not self._streams[stream_id].body:
+            raise ViolationError("it sent a request without a message")
+
+    def _handle_cancel(self, stream_id: int) -> None:
+        cancelled = self._streams.pop(stream_id, None)
+        if cancelled is not None and stream_id not in self._unanswered:
+            self._held_bytes -= cancelled.received_bytes
 
     def _handle_data(self, flags: int, stream_id: int, payload: memoryview) -> None:
         self._unacknowledged += len(payload)
@@ -256,11 +287,15 @@ class GrpcConnection:
                 raise ViolationError("it sent a frame with more padding than there is room for")
             payload = payload[1 : len(payload) - payload[0]]
         if stream.body is None:
-            stream.body, self._spare_body = _Body() if self._spare_body is None else self._spare_body, None
-        if len(stream.body) + len(payload) > MAX_MESSAGE_BYTES:
-            raise MessageTooLargeError(f"it sent a message of more than {MAX_MESSAGE_BYTES} bytes")
+            body = _Body(self._limit_bytes) if self._spare_body is None else self._spare_body
+            stream.body, self._spare_body = body, None
+        stream.received_bytes += len(payload)
+        self._held_bytes += len(payload)
+        if self._held_bytes > 2 * self._limit_bytes + _MAX_FRAME_BYTES:
+            raise MessageTooLargeError(f"it sent messages of more than {2 * self._limit_bytes} bytes at once")
         stream.body.append(payload)
         if flags & _END_STREAM:
+            self._unanswered[stream_id] = stream.received_bytes
             self.requests.append((stream_id, stream.body.take_message()))
             self._spare_body, stream.body = stream.body, None
 
@@ -274,12 +309,14 @@ class GrpcConnection:
         if len(payload) % _SETTING.size:
             raise ViolationError(f"it sent HTTP/2 settings of {len(payload)} bytes")
         for name, value in _SETTING.iter_unpack(payload):
-            if name == _SETTING_INITIAL_WINDOW:
+            if name == _SETTING_INITIAL_WINDOW and value <= _MAX_WINDOW:
                 for stream in self._streams.values():
                     stream.send_window += value - self._initial_window
                 self._initial_window = value
-            elif name == _SETTING_MAX_FRAME:
+            elif name == _SETTING_MAX_FRAME and value in _FRAME_BYTES_THAT_MAY_BE:
                 self._frame_bytes = value
+            elif name in (_SETTING_INITIAL_WINDOW, _SETTING_MAX_FRAME):
+                raise ViolationError(f"it sent the HTTP/2 setting {name} as {value}")
         self._answers += _frame(_SETTINGS, _ACK, 0, b"")
 
 

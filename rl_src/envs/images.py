@@ -6,6 +6,7 @@ ml-agents: `CompressionSpec`, `GetCompressedChannelMapping`; `mlagents_envs/rpc_
 """
 
 import io
+import struct
 from collections.abc import Iterator
 
 import numpy as np
@@ -21,6 +22,8 @@ _AS_THEY_ARE = ((), (0, 1, 2))
 """Mappings of an ordinary colour picture."""
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNG_BEGINNING = _PNG_SIGNATURE + b"\0\0\0\x0dIHDR"  # which comes first, and begins with the size (PNG 5.6, 11.2.1)
+_SIZE_AT, _SIZE = len(_PNG_BEGINNING), struct.Struct(">II")  # width, height
 
 
 def decode_png(data: bytes, mapping: tuple[int, ...], sensor: str, out: FloatArray) -> None:
@@ -31,7 +34,7 @@ def decode_png(data: bytes, mapping: tuple[int, ...], sensor: str, out: FloatArr
     Raises:
         SensorImageError: no PNG, or one of another size than `out`.
     """
-    pictures = list(_pictures(data, sensor))
+    pictures = list(_pictures(data, sensor, out.shape))
     if len(pictures) == 1 and pictures[0].shape == out.shape and mapping in _AS_THEY_ARE:
         out[:] = pictures[0]
         return
@@ -63,13 +66,26 @@ def _apply_mapping(planes: list[npt.NDArray[np.uint8]], mapping: tuple[int, ...]
         out[target] = sources[0] if len(sources) == 1 else np.mean(sources, axis=0, dtype=np.float32)
 
 
-def _pictures(data: bytes, sensor: str) -> Iterator[npt.NDArray[np.uint8]]:
-    """Each concatenated PNG as [3, H, W]."""
+def _pictures(data: bytes, sensor: str, shape: tuple[int, ...]) -> Iterator[npt.NDArray[np.uint8]]:
+    """Each concatenated PNG as [3, H, W]. A few bytes can hold a picture of gigabytes: its size comes first."""
+    _, height, width = shape
+    size = _SIZE.pack(width, height)
     start = 0
     while start >= 0:
+        if data[start + _SIZE_AT : start + _SIZE_AT + _SIZE.size] != size:
+            _require_no_other_size(data, start, sensor, shape)
         end = data.find(_PNG_SIGNATURE, start + 1)
         yield _picture(data[start : end if end >= 0 else None], sensor).transpose(2, 0, 1)
         start = end
+
+
+def _require_no_other_size(data: bytes, start: int, sensor: str, shape: tuple[int, ...]) -> None:
+    """What is no PNG at all is the decoder's to refuse: without its first chunk it allocates nothing."""
+    if data.startswith(_PNG_BEGINNING, start) and len(data) >= start + _SIZE_AT + _SIZE.size:
+        width, height = _SIZE.unpack_from(data, start + _SIZE_AT)
+        raise SensorImageError(
+            f"Sensor {sensor} sent an image of {(height, width)} pixels (height, width); its shape is {shape}."
+        )
 
 
 def _picture(data: bytes, sensor: str) -> npt.NDArray[np.uint8]:

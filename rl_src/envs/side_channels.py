@@ -7,19 +7,26 @@ ml-agents: `mlagents_envs/side_channel` and `com.unity.ml-agents/Runtime/SideCha
 import struct
 import zlib
 from abc import ABC, abstractmethod
-from collections import defaultdict
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from uuid import UUID
 
-from rl_src.envs.errors import ProtocolError
+from rl_src.envs.errors import ProtocolError, WireLimitError
 
 ENGINE_CONFIGURATION_ID = UUID("e951342c-4f7e-11ea-b238-784f4387d1f7")
 ENVIRONMENT_PARAMETERS_ID = UUID("534c891e-810f-11ea-a9d0-822485860400")
 STATISTICS_ID = UUID("a1d8f7b7-cec8-50f9-b78b-d3e165a78520")
 
 _LENGTH = struct.Struct("<i")
+_MAX_FRAMES = 100_000
+"""In one message."""
+
+_MAX_KEYS = 1_000
+_MAX_KEY_BYTES = 256
+_KEPT_VALUES = 4_096
+"""Of each figure; a game may record some in every step, and whoever trains need not ask for them."""
 
 
 class SideChannel(ABC):
@@ -167,18 +174,35 @@ class StatisticsChannel(SideChannel):
 
     def __init__(self) -> None:
         super().__init__(STATISTICS_ID)
-        self._values: dict[str, list[float]] = defaultdict(list)
+        self._values: dict[str, deque[float]] = {}
 
     def receive(self, payload: bytes) -> None:
-        """Keep one value."""
+        """Keep one value.
+
+        Raises:
+            WireLimitError: names that are too long, or too many.
+        """
         (length,) = _LENGTH.unpack_from(payload)
+        if not 0 <= length <= _MAX_KEY_BYTES:
+            raise WireLimitError(
+                f"A statistic's name has {length:,} bytes; at most {_MAX_KEY_BYTES} are taken.",
+                "Give Academy.Instance.StatsRecorder.Add short names.",
+            )
         key = payload[4 : 4 + length].decode("utf-8", "replace")
         (value,) = struct.unpack_from("<f", payload, 4 + length)
-        self._values[key].append(value)
+        values = self._values.get(key)
+        if values is None:
+            if len(self._values) >= _MAX_KEYS:
+                raise WireLimitError(
+                    f"The build recorded statistics under more than {_MAX_KEYS:,} names.",
+                    "Do not make names of statistics while the game runs (of agents' ids, say).",
+                )
+            values = self._values[key] = deque(maxlen=_KEPT_VALUES)
+        values.append(value)
 
     def take(self) -> dict[str, list[float]]:
-        """Every value recorded since the last call, in order."""
-        taken, self._values = dict(self._values), defaultdict(list)
+        """What was recorded since the last call, in order; of each figure the latest 4,096 values."""
+        taken, self._values = {key: list(values) for key, values in self._values.items()}, {}
         return taken
 
 
@@ -205,9 +229,13 @@ class SideChannels:
 
         Raises:
             ProtocolError: a frame is cut short.
+            WireLimitError: there are too many.
         """
-        offset = 0
+        offset = frames = 0
         while offset < len(data):
+            frames += 1
+            if frames > _MAX_FRAMES:
+                raise WireLimitError(f"The build sent more than {_MAX_FRAMES:,} side channel messages at once.")
             start = offset + 20
             length = _LENGTH.unpack_from(data, offset + 16)[0] if start <= len(data) else -1
             if length < 0 or start + length > len(data):

@@ -1,5 +1,6 @@
 """What a behavior observes and does, as the build itself says at the handshake; never from a table."""
 
+import re
 from dataclasses import dataclass
 from enum import IntFlag
 
@@ -14,6 +15,8 @@ class DimensionProperty(IntFlag):
     VARIABLE_SIZE = 4
     """Entities, of which an agent may see fewer than there is room for; the unused rows are zero."""
 
+
+_TEAM = re.compile("[0-9]{1,9}")
 
 _GRID_SENSOR = "GridSensor"
 """The default name of ML-Agents' GridSensorComponent; its picture is made of colliders, without graphics."""
@@ -77,4 +80,4 @@ class BehaviorSpec:
         """The team, 0 where the name has none."""
         parameters = dict(pair.partition("=")[::2] for pair in self.name.partition("?")[2].split("&"))
         team = parameters.get("team", "0")
-        return int(team) if team.isdigit() else 0
+        return int(team) if _TEAM.fullmatch(team) else 0

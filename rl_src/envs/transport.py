@@ -10,14 +10,20 @@ from collections import deque
 from collections.abc import Callable
 
 from rl_src.envs.http2 import ConnectionLostError, GrpcConnection, ViolationError
+from rl_src.envs.limits import WireLimits
 
 _LIVENESS_SECONDS = 0.1
 _HOUSEKEEPING_SECONDS = 5.0
 _GOODBYE_SECONDS = 0.02
-_WAKEFUL_SECONDS = 0.0005
+WAKEFUL_SECONDS = 0.0005
 """For so long a caller looks for the next message without sleeping, as long as messages come that soon."""
 
 _BACKLOG = 4
+_MAX_CONNECTIONS = 8
+"""A build has one; the others are strangers, or one that was given up."""
+
+_DRAIN_SECONDS = 1.0
+"""For so long at most what has come is read without a message among it: a peer can send pings for ever."""
 
 
 class NoMessageError(Exception):
@@ -34,9 +40,12 @@ class ExchangeServer:
     Requests and replies are serialized UnityMessageProtos. `receive` and `reply` alternate. All work is done in the
     caller's thread. Only while the caller is busy elsewhere (a long update of the policy), a thread answers pings and
     settings every few seconds: gRPC clients drop a connection that leaves them unanswered for a minute.
+
+    `limit_bytes`: of a message; by default as the environment says (`limits`).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limit_bytes: int | None = None) -> None:
+        self._limit_bytes = limit_bytes or WireLimits.from_environment().message_bytes
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG)
         self.port: int = self._listener.getsockname()[1]
         self._connections: list[GrpcConnection] = []
@@ -64,7 +73,7 @@ class ExchangeServer:
         deadline = began + timeout_seconds
         with self._lock:
             if self._is_wakeful:
-                self._look_until(began + _WAKEFUL_SECONDS)
+                self._look_until(began + WAKEFUL_SECONDS)
             while not self._inbox:
                 remaining_seconds = deadline - time.monotonic()
                 if self._ending.is_set() or remaining_seconds < 0:
@@ -73,7 +82,7 @@ class ExchangeServer:
                 # What it sent before it ended still counts.
                 if not came and not is_alive() and not self._has_message():
                     raise NoMessageError(gone=True)
-            self._is_wakeful = self._may_be_wakeful and time.monotonic() < began + _WAKEFUL_SECONDS
+            self._is_wakeful = self._may_be_wakeful and time.monotonic() < began + WAKEFUL_SECONDS
             return self._take()
 
     def has_message(self) -> bool:
@@ -131,7 +140,8 @@ class ExchangeServer:
                 self._lock.release()
 
     def _has_message(self) -> bool:
-        while not self._inbox and self._pump(0.0):
+        until = time.monotonic() + _DRAIN_SECONDS
+        while not self._inbox and self._pump(0.0) and time.monotonic() < until:
             pass
         return bool(self._inbox)
 
@@ -177,8 +187,11 @@ class ExchangeServer:
 
     def _accept(self) -> None:
         sock, _ = self._listener.accept()
+        if len(self._connections) >= _MAX_CONNECTIONS:
+            sock.close()
+            return
         try:
-            self._connections.append(GrpcConnection(sock))
+            self._connections.append(GrpcConnection(sock, self._limit_bytes))
         except ConnectionLostError:
             sock.close()
 

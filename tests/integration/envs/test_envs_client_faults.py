@@ -8,7 +8,7 @@ import numpy as np
 import psutil
 import pytest
 
-from rl_src.envs import errors, http2
+from rl_src.envs import errors
 from rl_src.envs.batches import Actions, BehaviorStep
 from rl_src.envs.client import UnityClient
 from rl_src.envs.transport import ExchangeServer
@@ -192,12 +192,12 @@ def test_a_huge_message_arrives(faulty: Path) -> None:
 
 def test_a_message_that_is_too_large_is_no_quitting(faulty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The build quits because it is hung up on; the error tells why it was."""
-    monkeypatch.setattr(http2, "MAX_MESSAGE_BYTES", 1_000_000)
+    monkeypatch.setenv("GAMEDOJO_MAX_MESSAGE_MB", "1")
     with client_of(faulty, "--fault", "huge-message", "--bytes", "20000000") as client:
         played = [client.reset()]
         with pytest.raises(errors.UnityEnvironmentError) as raised:
             play_on(client, played)
-    require(raised.value, errors.ProtocolError, ["in the middle", "more than 1000000 bytes", "Send less at once"])
+    require(raised.value, errors.ProtocolError, ["in the middle", "more than 1048576 bytes", "Send less at once"])
     assert "Application.Quit" not in str(raised.value)
 
 
