@@ -181,6 +181,9 @@ setup: .venv/.done .venv-lambda/.done .venv-sam/.done ## install the three envir
 schema: setup ## write the JSON Schema of a request to docs/request.schema.json
 	$(VENV)/python -m pipeline.contracts.schema > docs/request.schema.json
 
+openapi: setup ## write the OpenAPI documents of both APIs and the page of error codes to docs/
+	$(VENV)/python -m pipeline.api.openapi docs
+
 lock: .venv/bin/uv ## compile every lock file anew from requirements/*.in
 	for name in dev training inference lambda-runtime sam peers peers-fast clients; do
 	  $(UV) pip compile -q --upgrade --generate-hashes --python-version 3.11 requirements/$$name.in -o requirements/$$name.txt

@@ -1,25 +1,36 @@
-"""The control API's reading routes: runs, their artifacts, policies. Also answers what no route of the API takes."""
+"""The control API's reading routes: runs and what came of them, builds, policies, the API itself.
+
+Also answers what no route of the API takes.
+"""
 
 from functools import cache
 
 from aws_lambda_powertools.event_handler import Response
 
-from pipeline.api import runs
+from pipeline.api import description, runs, uploads
+from pipeline.api.metrics import Metrics
 from pipeline.api.policies import describe_policy, list_policies, policy_history
-from pipeline.api.proxy import answer, make_handler, make_resolver, read_run_query
+from pipeline.api.proxy import answer, answer_text, make_handler, make_resolver, read_query
 from pipeline.aws import clients
 from pipeline.aws.policies_table import PoliciesTable
 from pipeline.aws.served_policies import ServedPolicies
+from pipeline.contracts.api import BuildQuery, MetricsQuery, RunQuery
 from pipeline.settings import ControlReadSettings
 
+
+@cache
+def _settings() -> ControlReadSettings:
+    return ControlReadSettings.from_environment()
+
+
 app = make_resolver()
-handler = make_handler(app)
+handler = make_handler(app, lambda: _settings().allowed_origin)
 
 
 @app.get("/training-runs")
 def list_runs() -> Response[str]:
     """Newest first; `policy`, `status`, `build_sha256`, `limit` and `next_token` choose."""
-    return answer(_runs().table.list(**dict(read_run_query(app))))
+    return answer(_runs().table.list(**dict(read_query(app, RunQuery))))
 
 
 @app.get("/training-runs/<run_id>")
@@ -32,6 +43,30 @@ def get_run(run_id: str) -> Response[str]:
 def get_artifacts(run_id: str) -> Response[str]:
     """Presigned URLs of what the run has made."""
     return answer(_runs().artifacts(run_id))
+
+
+@app.get("/training-runs/<run_id>/metrics")
+def get_metrics(run_id: str) -> Response[str]:
+    """How the training went, or goes."""
+    return answer(Metrics(_runs(), clients.logs()).read(run_id, read_query(app, MetricsQuery)))
+
+
+@app.get("/training-runs/<run_id>/report")
+def get_report(run_id: str) -> Response[str]:
+    """The evaluation's report."""
+    return answer(_runs().report(run_id))
+
+
+@app.get("/builds")
+def list_builds() -> Response[str]:
+    """Builds that were uploaded; `limit` and `next_token` choose."""
+    return answer(_builds().list(**dict(read_query(app, BuildQuery))))
+
+
+@app.get("/builds/<build_id>")
+def get_build(build_id: str) -> Response[str]:
+    """One build."""
+    return answer(_builds().get(build_id))
 
 
 @app.get("/policies")
@@ -49,15 +84,31 @@ def get_policy(policy: str) -> Response[str]:
 @app.get("/policies/<policy>/history")
 def get_history(policy: str) -> Response[str]:
     """What was in service under this name, newest first."""
-    settings = ControlReadSettings.from_environment()
-    return answer(policy_history(PoliciesTable(clients.dynamodb(), settings.policies_table), policy))
+    return answer(policy_history(PoliciesTable(clients.dynamodb(), _settings().policies_table), policy))
+
+
+@app.get("/health")
+def get_health() -> Response[str]:
+    """Whether the API answers, and which version of it."""
+    return answer(description.health("control", _settings().stage))
+
+
+@app.get("/openapi.json")
+def get_description() -> Response[str]:
+    """The API's OpenAPI document."""
+    return answer_text(description.document("control"))
 
 
 @cache
 def _runs() -> runs.Runs:
-    return runs.connect(ControlReadSettings.from_environment())
+    return runs.connect(_settings())
+
+
+@cache
+def _builds() -> uploads.Builds:
+    return uploads.connect(_settings().bucket_name)
 
 
 @cache
 def _policies() -> ServedPolicies:
-    return ServedPolicies(clients.s3(), ControlReadSettings.from_environment().bucket_name)
+    return ServedPolicies(clients.s3(), _settings().bucket_name)

@@ -6,22 +6,34 @@ from http import HTTPStatus
 
 from aws_lambda_powertools.event_handler import Response
 
-from pipeline.api import runs, serving
-from pipeline.api.proxy import answer, make_handler, make_resolver, read_body
-from pipeline.api.uploads import new_upload
-from pipeline.aws import clients
-from pipeline.contracts.api import RollbackRequest, UploadRequest
+from pipeline.api import runs, serving, uploads
+from pipeline.api.proxy import (
+    answer,
+    make_handler,
+    make_resolver,
+    read_body,
+    read_idempotency_key,
+    read_optional_body,
+)
+from pipeline.contracts.api import CompleteRequest, PartsRequest, RollbackRequest, UploadRequest
 from pipeline.contracts.request import TrainingRequest
 from pipeline.settings import ControlWriteSettings
 
+
+@cache
+def _settings() -> ControlWriteSettings:
+    return ControlWriteSettings.from_environment()
+
+
 app = make_resolver()
-handler = make_handler(app)
+handler = make_handler(app, lambda: _settings().allowed_origin)
 
 
 @app.post("/training-runs")
 def start_run() -> Response[str]:
     """Start the run that the body describes."""
-    return answer(_runs().start(read_body(app, TrainingRequest), _settings()), HTTPStatus.ACCEPTED)
+    request, key = read_body(app, TrainingRequest), read_idempotency_key(app)
+    return answer(_runs().start(request, _settings(), key), HTTPStatus.ACCEPTED)
 
 
 @app.delete("/training-runs/<run_id>")
@@ -39,15 +51,33 @@ def redrive_run(run_id: str) -> Response[str]:
 
 @app.post("/builds")
 def new_build() -> Response[str]:
-    """A key and a URL to upload a build to."""
-    request = read_body(app, UploadRequest)
-    return answer(new_upload(clients.s3(), _settings().bucket_name, request), HTTPStatus.CREATED)
+    """A key, and URLs to upload a build to."""
+    return answer(_builds().new(read_body(app, UploadRequest)), HTTPStatus.CREATED)
+
+
+@app.post("/builds/<build_id>/parts")
+def get_part_urls(build_id: str) -> Response[str]:
+    """URLs to upload parts of a build to."""
+    asked = read_optional_body(app, PartsRequest)
+    return answer(_builds().part_urls(build_id, asked.first, asked.count))
+
+
+@app.post("/builds/<build_id>/complete")
+def complete_build(build_id: str) -> Response[str]:
+    """Put the parts of a build together."""
+    return answer(_builds().complete(build_id, read_body(app, CompleteRequest).size_bytes))
+
+
+@app.delete("/builds/<build_id>")
+def delete_build(build_id: str) -> Response[str]:
+    """Remove a build, or give up one in parts."""
+    return answer(_builds().delete(build_id))
 
 
 @app.post("/policies/<policy>/rollback")
 def rollback(policy: str) -> Response[str]:
     """Bring an earlier version into service again."""
-    asked = read_body(app, RollbackRequest) if app.current_event.body else RollbackRequest()
+    asked = read_optional_body(app, RollbackRequest)
     return answer(_serving().rollback(policy, asked.version), HTTPStatus.ACCEPTED)
 
 
@@ -64,6 +94,11 @@ def delete_policy(policy: str) -> Response[str]:
 
 
 @cache
+def _builds() -> uploads.Builds:
+    return uploads.connect(_settings().bucket_name)
+
+
+@cache
 def _serving() -> serving.Serving:
     return serving.connect(_runs(), _settings())
 
@@ -71,8 +106,3 @@ def _serving() -> serving.Serving:
 @cache
 def _runs() -> runs.Runs:
     return runs.connect(_settings())
-
-
-@cache
-def _settings() -> ControlWriteSettings:
-    return ControlWriteSettings.from_environment()

@@ -6,10 +6,14 @@ PipelineError
 │   ├── BuildRejectedError           the object cannot be trained on (no zip, no executable, …)
 │   ├── BuildNotFoundError           the named object does not exist
 │   ├── RunNotFoundError
+│   ├── ReportNotFoundError          the run was not evaluated, or not yet
 │   ├── PolicyNotFoundError
 │   ├── PolicyAsleepError            its idle endpoint was taken down
 │   ├── ConflictError                it does not go together with how the run or policy stands
-│   └── InvalidObservationError      an observation does not fit the policy's spec
+│   ├── IdempotencyKeyReusedError    the key of another request
+│   ├── UnsupportedMediaTypeError    a body in a format that is not read
+│   ├── InvalidObservationError      an observation does not fit the policy's spec
+│   └── StaleStateError              an agent's memory, kept by the caller, is of another version of its policy
 ├── TransientError                   worth another try after a pause; Retry lists these
 │   ├── ThrottledError
 │   ├── ServiceUnavailableError
@@ -76,6 +80,12 @@ class RunNotFoundError(InputError):
     default_remedy = "List the runs to find the id."
 
 
+class ReportNotFoundError(InputError):
+    """The run was not evaluated, or not yet."""
+
+    default_remedy = "Wait for the run's evaluation to end; of a run that failed before, look at its cause."
+
+
 class PolicyNotFoundError(InputError):
     """No policy of this name is in service."""
 
@@ -92,6 +102,24 @@ class InvalidObservationError(InputError):
     """An observation does not fit the policy's spec."""
 
     default_remedy = "Send observations of the shapes in the policy's spec."
+
+
+class IdempotencyKeyReusedError(InputError):
+    """An `Idempotency-Key` came again with another request."""
+
+    default_remedy = "Send another key with another request; the same key belongs to one request, word for word."
+
+
+class UnsupportedMediaTypeError(InputError):
+    """The body's `Content-Type` names a format that is not read."""
+
+    default_remedy = "Send application/json, or application/msgpack to the predict API."
+
+
+class StaleStateError(InputError):
+    """An agent's memory is of another version of its policy, or of another behavior."""
+
+    default_remedy = "Send null as the agent's state: its memory begins anew, as at an episode's start."
 
 
 class TransientError(PipelineError):

@@ -50,6 +50,13 @@ class PriceSettings(Settings):
     evaluation_instance_type: str
 
 
+class ApiSettings(Settings):
+    """What both APIs answer with: where they are deployed, and which page of a browser may ask."""
+
+    stage: str
+    allowed_origin: str
+
+
 class InspectBuildSettings(RunSettings, PriceSettings):
     """InspectBuild."""
 
@@ -153,14 +160,14 @@ class ControlReadSettings(RunSettings):
     state_machine_arn: str
 
 
-class ControlWriteSettings(RunSettings, PriceSettings):
+class ControlWriteSettings(RunSettings, PriceSettings, ApiSettings):
     """The control API's writing routes."""
 
     policies_table: str
     state_machine_arn: str
 
 
-class PredictSettings(Settings):
+class PredictSettings(ApiSettings):
     """The predict API."""
 
     bucket_name: str

@@ -1,17 +1,18 @@
-"""POST /policies/{policy}/predict: observations in, actions out."""
+"""POST /policies/{policy}/predict: observations in, actions out. Beside it, what the API says of itself."""
 
+from base64 import b64encode
 from functools import cache, partial
 from typing import Any
 
 from aws_lambda_powertools.logging import Logger
 
-from pipeline.api import problems
+from pipeline.api import passing, problems
 from pipeline.api.bodies import BodyTooLargeError, body_of
 from pipeline.api.predictor import MAX_REQUEST_BYTES, Predictor
 from pipeline.aws import clients, inference
 from pipeline.aws.served_policies import ServedPolicies
-from pipeline.contracts.predict import PredictRequest
-from pipeline.contracts.validation import InvalidDocumentError, read_document
+from pipeline.contracts.predict import JSON
+from pipeline.contracts.validation import InvalidDocumentError
 from pipeline.errors import InputError, PipelineError
 from pipeline.settings import PredictSettings
 
@@ -22,31 +23,63 @@ logger = Logger()
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Answer one request of API Gateway (proxy event of a REST API). Every error is an answer, never an exception."""
-    if event["resource"] != ROUTE:
-        return problems.to_proxy_response(problems.no_such_route(event["httpMethod"], event["path"]))
     try:
-        request = read_document(PredictRequest, body_of(event, MAX_REQUEST_BYTES))
-        response = _predictor().predict(event["pathParameters"]["policy"], request)
+        answer = _predict(event) if event["resource"] == ROUTE else _other(event)
     except BodyTooLargeError as error:
-        problem = problems.too_large(error.size_bytes, error.limit_bytes)
+        answer = problems.to_proxy_response(problems.too_large(error.size_bytes, error.limit_bytes))
     except InvalidDocumentError as error:
-        problem = problems.of_invalid_document(error)
+        answer = problems.to_proxy_response(problems.of_invalid_document(error))
     except PipelineError as error:
         log = logger.info if isinstance(error, InputError) else logger.warning
         log("not answered", extra={"code": error.code(), "cause": error.cause})
-        problem = problems.of_error(error)
+        answer = problems.to_proxy_response(problems.of_error(error))
     except Exception:
         request_id = str(event["requestContext"].get("requestId", ""))
         logger.exception("unforeseen error", extra={"api_request_id": request_id})
-        problem = problems.internal(request_id)
-    else:
-        headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
-        return {"statusCode": 200, "headers": headers, "body": response.model_dump_json(exclude_none=True)}
-    return problems.to_proxy_response(problem)
+        answer = problems.to_proxy_response(problems.internal(request_id))
+    answer["headers"] |= _cors()
+    return answer
+
+
+def _predict(event: dict[str, Any]) -> dict[str, Any]:
+    body, policy = body_of(event, MAX_REQUEST_BYTES), event["pathParameters"]["policy"]
+    said = passing.formats(_header(event, "content-type"), _header(event, "accept"))
+    if said.is_json:
+        request = passing.read_request(body, JSON)
+        return _answer(_predictor().predict(policy, request).model_dump_json(exclude_none=True))
+    found = passing.predict(_predictor(), policy, body, said, partial(inference.ask, clients.sagemaker_runtime()))
+    if said.wanted == JSON:
+        return _answer(found.decode())
+    return _answer(b64encode(found).decode(), said.wanted) | {"isBase64Encoded": True}
+
+
+def _other(event: dict[str, Any]) -> dict[str, Any]:
+    from pipeline.api import description  # asked for once in a while: no prediction waits for its import
+
+    return description.answer_predict(event, _settings().stage)
+
+
+def _answer(body: str, media: str = JSON) -> dict[str, Any]:
+    return {"statusCode": 200, "headers": {"Content-Type": media, "Cache-Control": "no-store"}, "body": body}
+
+
+def _header(event: dict[str, Any], name: str) -> str:
+    """As API Gateway hands headers on: in whatever case the caller wrote them."""
+    return next((text for key, text in (event.get("headers") or {}).items() if key.lower() == name), "")
+
+
+@cache
+def _cors() -> dict[str, str]:
+    return problems.cors_headers(_settings().allowed_origin)
+
+
+@cache
+def _settings() -> PredictSettings:
+    return PredictSettings.from_environment()
 
 
 @cache
 def _predictor() -> Predictor:
     """One for the life of the process: it keeps what it has read, and its clients keep their connections."""
-    policies = ServedPolicies(clients.s3(), PredictSettings.from_environment().bucket_name)
+    policies = ServedPolicies(clients.s3(), _settings().bucket_name)
     return Predictor(policies.current, policies.spec, partial(inference.invoke, clients.sagemaker_runtime()))

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from cfnlint.api import ManualArgs, lint
 
-from pipeline.api.proxy import CONTROL_ROUTES
+from pipeline.api.codes import all_codes
+from pipeline.api.routes import CONTROL, PREDICT, methods_by_path
+from pipeline.contracts.problem import Problem
 from tests.fakes.expanded_template import ROOT, as_list, expanded, resources, source, statements
 
 STATES = [
@@ -51,8 +53,8 @@ def folder(state: str) -> str:
 
 
 def test_the_expansion_is_clean_by_cfn_lint():
-    # W3005: SAM writes a DependsOn that a Ref implies already
-    config = ManualArgs(regions=["us-east-1", "eu-central-1"], ignore_checks=["W3005"])
+    # W3005: SAM writes a DependsOn that a Ref implies already; W2001: of usage plans' parameters it writes the value
+    config = ManualArgs(regions=["us-east-1", "eu-central-1"], ignore_checks=["W3005", "W2001"])
     faults = lint(json.dumps(expanded()), config=config)
     assert [f"{fault.rule.id} {fault.message} {fault.path}" for fault in faults] == []
 
@@ -138,20 +140,110 @@ def routes(api: str) -> dict[str, set[str]]:
 def test_the_control_api_has_the_routes_that_its_handlers_know():
     found = routes("ControlApi")
     assert found.pop("/{proxy+}") == {"GET", "POST", "PUT", "PATCH", "DELETE"}
-    assert found == {path: set(methods) for path, methods in CONTROL_ROUTES.items()}
+    assert found == {path: set(methods) for path, methods in methods_by_path(CONTROL).items()}
 
 
-def test_the_predict_api_has_one_route():
+def test_the_predict_api_has_the_routes_that_its_handler_knows():
     found = routes("PredictApi")
     assert found.pop("/{proxy+}") == {"GET", "POST", "PUT", "PATCH", "DELETE"}
-    assert found == {"/policies/{policy}/predict": {"POST"}}
+    assert found == {path: set(methods) for path, methods in methods_by_path(PREDICT).items()}
 
 
-def test_every_route_of_both_apis_wants_an_api_key():
-    for name, api in resources("AWS::ApiGateway::RestApi").items():
-        for path, methods in api["Body"]["paths"].items():
-            for method, operation in methods.items():
-                assert {"api_key": []} in operation["security"], (name, path, method)
+@pytest.mark.parametrize(("api", "table"), [("ControlApi", CONTROL), ("PredictApi", PREDICT)])
+def test_each_route_is_answered_by_the_function_that_the_table_names(api, table):
+    for route in table:
+        if route in PREDICT and route in CONTROL and api == "PredictApi":
+            continue  # what both have, each answers itself
+        operation = resources("AWS::ApiGateway::RestApi")[api]["Body"]["paths"][route.path][route.method.lower()]
+        wanted = "".join(part.title() for part in route.function.split("_")) + "Function.Arn"
+        assert wanted in json.dumps(operation["x-amazon-apigateway-integration"]["uri"]), route.name
+
+
+@pytest.mark.parametrize(("api", "table"), [("ControlApi", CONTROL), ("PredictApi", PREDICT)])
+def test_every_route_wants_an_api_key_but_what_the_api_says_of_itself(api, table):
+    open_to_all = {(route.path, route.method.lower()) for route in table if not route.needs_key}
+    assert {path for path, _ in open_to_all} == {"/health", "/openapi.json"}
+    for path, methods in resources("AWS::ApiGateway::RestApi")[api]["Body"]["paths"].items():
+        for method, operation in methods.items():
+            if method == "options":
+                assert "security" not in operation, "a browser sends no key with its preflight"
+            else:
+                keys = [] if (path, method) in open_to_all else [{"api_key": []}]
+                assert operation["security"] == keys, (path, method)
+
+
+def test_what_needs_no_key_is_throttled_for_all_callers_together():
+    for name in ("ControlApiStage", "PredictApiStage"):
+        settings = {one["ResourcePath"]: one for one in resources("AWS::ApiGateway::Stage")[name]["MethodSettings"]}
+        for path in ("/~1health", "/~1openapi.json"):
+            assert 0 < settings[path]["ThrottlingRateLimit"] <= settings[path]["ThrottlingBurstLimit"]
+
+
+def test_the_operators_api_goes_by_iam_and_its_calls_reach_the_same_functions():
+    body = resources("AWS::ApiGateway::RestApi")["OperatorApi"]["Body"]
+    assert set(body["paths"]) == {"/{proxy+}"}
+    assert body["components"]["securitySchemes"]["AWS_IAM"]["x-amazon-apigateway-authtype"] == "awsSigv4"
+    for method, operation in body["paths"]["/{proxy+}"].items():
+        assert operation["security"] == [{"AWS_IAM": []}]
+        assert "credentials" not in operation["x-amazon-apigateway-integration"], "not with the caller's own rights"
+        function = "ControlWriteFunction" if method in {"post", "delete"} else "ControlReadFunction"
+        assert function in json.dumps(operation["x-amazon-apigateway-integration"]["uri"])
+    (statement,) = [one for name, one in statements() if name == "OperatorAccess"]
+    assert statement["Action"] == "execute-api:Invoke"
+    assert "${OperatorApi}/${Stage}/*" in json.dumps(statement["Resource"])
+
+
+def test_preflights_are_answered_for_one_origin_and_none_by_default():
+    assert source()["Parameters"]["AllowedOrigin"]["Default"] == "none"
+    for name in ("ControlApi", "PredictApi"):
+        body = resources("AWS::ApiGateway::RestApi")[name]["Body"]
+        for path, methods in body["paths"].items():
+            answer = methods["options"]["x-amazon-apigateway-integration"]["responses"]["default"]["responseParameters"]
+            origin = answer["method.response.header.Access-Control-Allow-Origin"]
+            assert origin == {"Fn::Sub": "'${AllowedOrigin}'"}, path
+            allowed = answer["method.response.header.Access-Control-Allow-Methods"]
+            assert {method.upper() for method in methods} == set(allowed.strip("'").split(","))
+            assert "x-api-key" in answer["method.response.header.Access-Control-Allow-Headers"]
+        for one in body["x-amazon-apigateway-gateway-responses"].values():
+            assert one["responseParameters"]["gatewayresponse.header.Access-Control-Allow-Origin"] == origin
+
+
+def test_the_limits_of_keys_are_parameters():
+    given = {
+        name: one["Properties"]["Auth"]["UsagePlan"]
+        for name, one in source()["Resources"].items()
+        if name in ("ControlApi", "PredictApi")
+    }
+    for api, plan in given.items():
+        prefix = api.removesuffix("Api")
+        assert plan["Throttle"] == {
+            "RateLimit": {"Ref": f"{prefix}RateLimit"},
+            "BurstLimit": {"Ref": f"{prefix}BurstLimit"},
+        }
+    assert given["ControlApi"]["Quota"]["Limit"] == {"Ref": "ControlDailyQuota"}
+
+
+def test_both_apis_stand_behind_a_web_acl_if_there_is_one():
+    found = resources("AWS::WAFv2::WebACLAssociation")
+    assert len(found) == 2
+    for api in ("ControlApi", "PredictApi"):
+        (one,) = [one for one in found.values() if f"${{{api}}}" in one["ResourceArn"]["Fn::Sub"]]
+        assert one["ResourceArn"]["Fn::Sub"].endswith(f"/restapis/${{{api}}}/stages/${{{api}Stage}}")
+        assert one["WebACLArn"] == {"Ref": "WebAclArn"}
+    assert source()["Conditions"]["HasWebAcl"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "WebAclArn"}, ""]}]}
+    assert source()["Parameters"]["WebAclArn"]["Default"] == ""
+
+
+def test_predict_takes_what_is_not_text_as_bytes():
+    body = resources("AWS::ApiGateway::RestApi")["PredictApi"]["Body"]
+    assert "application/msgpack" in body["x-amazon-apigateway-binary-media-types"]
+
+
+def test_the_bucket_lets_pages_of_the_allowed_origin_in_and_no_others():
+    (bucket,) = resources("AWS::S3::Bucket").values()
+    condition, rules_of_origin, otherwise = bucket["CorsConfiguration"]["Fn::If"]
+    assert (condition, otherwise) == ("HasOrigin", {"Ref": "AWS::NoValue"})
+    assert rules_of_origin["CorsRules"][0]["AllowedOrigins"] == [{"Ref": "AllowedOrigin"}]
 
 
 def test_each_api_has_a_key_and_a_throttled_plan_of_its_own():
@@ -163,14 +255,14 @@ def test_each_api_has_a_key_and_a_throttled_plan_of_its_own():
 
 
 def test_what_api_gateway_answers_itself_has_the_form_of_every_other_error():
-    from pipeline.contracts.problem import Problem
-
     for api in resources("AWS::ApiGateway::RestApi").values():
         answers = api["Body"]["x-amazon-apigateway-gateway-responses"]
         assert {"INVALID_API_KEY", "THROTTLED", "QUOTA_EXCEEDED", "MISSING_AUTHENTICATION_TOKEN"} <= set(answers)
+        assert "WAF_FILTERED" in answers
         for kind, one in answers.items():
             problem = Problem.model_validate_json(one["responseTemplates"]["application/json"], strict=True)
             assert problem.status == int(one["statusCode"]), kind
+            assert (problem.code, problem.status) in {(code.code, code.status) for code in all_codes()}
             assert problem.remedy
             content_type = one["responseParameters"]["gatewayresponse.header.Content-Type"]
             assert content_type == "'application/problem+json'"
@@ -272,12 +364,15 @@ def test_what_the_emulator_refuses_stands_behind_a_condition_that_is_false_by_de
     for name, one in expanded()["Resources"].items():
         if one["Type"] in refused:
             assert one.get("Condition") == "HasBudget", name
+        if one["Type"] == "AWS::WAFv2::WebACLAssociation":
+            assert one.get("Condition") == "HasWebAcl", name
     assert source()["Parameters"]["BudgetUsd"]["Default"] == 0
     assert source()["Conditions"]["HasBudget"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "BudgetUsd"}, 0]}]}
 
 
 def test_the_outputs_name_what_clients_need():
     wanted = {"ControlApiUrl", "ControlApiKeyId", "PredictApiUrl", "PredictApiKeyId", "BucketName", "StateMachineArn"}
+    wanted |= {"OperatorApiUrl", "OperatorAccessArn"}
     assert wanted | {"RunsTableName", "PoliciesTableName"} <= set(source()["Outputs"])
 
 

@@ -10,7 +10,8 @@ from pipeline.contracts.problem import Problem
 from tests.fakes.control_stack import LambdaContext, sample_event
 
 _WRITING = re.compile(
-    "POST /training-runs(/[^/]+/redrive)?|POST /builds|POST /policies/[^/]+/(rollback|wake)|DELETE /[^/]+/[^/]+"
+    "POST /training-runs(/[^/]+/redrive)?|POST /builds(/[^/]+/(parts|complete))?|POST /policies/[^/]+/(rollback|wake)"
+    "|DELETE /[^/]+/[^/]+"
 )
 
 

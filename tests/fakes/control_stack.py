@@ -18,6 +18,7 @@ REGION = "us-east-1"
 BUCKET = "gamedojo-test-bucket"
 MACHINE_ROLE = "arn:aws:iam::123456789012:role/machine"
 INSTANCE_TYPES = {"TRAINING_INSTANCE_TYPE": "ml.c7i.2xlarge", "EVALUATION_INSTANCE_TYPE": "ml.c7i.xlarge"}
+SAID_OF_ITSELF = {"STAGE": "test", "ALLOWED_ORIGIN": "none"}
 PASSING_TIME = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 60, "End": True}}}
 
 
@@ -63,7 +64,9 @@ def sample_events(folder: str) -> list[str]:
 def control_stack() -> Iterator[Stack]:
     credentials = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": REGION}
     with patch.dict("os.environ", credentials), mock_aws():
-        environment = {"BUCKET_NAME": BUCKET, "STATE_MACHINE_ARN": _machine()} | _tables() | INSTANCE_TYPES
+        environment = (
+            {"BUCKET_NAME": BUCKET, "STATE_MACHINE_ARN": _machine()} | _tables() | INSTANCE_TYPES | SAID_OF_ITSELF
+        )
         _bucket()
         _forget_clients()
         with patch.dict("os.environ", environment):
@@ -103,8 +106,6 @@ def forget_handlers() -> None:
     from control_write import app as control_write
     from predict import app as predict
 
-    kept = [control_read._runs, control_read._policies, control_write._runs, control_write._settings]
-    kept.append(control_write._serving)
-    kept.append(predict._predictor)
-    for one in kept:
-        one.cache_clear()
+    for one in (*vars(control_read).values(), *vars(control_write).values(), *vars(predict).values()):
+        if hasattr(one, "cache_clear"):
+            one.cache_clear()

@@ -28,6 +28,9 @@ class RuntimeEndpoint:
     url: str = ""
     respond: Callable[[str, Any], Answer] = lambda name, body: Answer({})
     requests: list[tuple[str, Any]] = field(default_factory=list)
+    """Endpoint name and body: of JSON what it says, otherwise its bytes."""
+    media: list[tuple[str, str]] = field(default_factory=list)
+    """Content-Type and Accept of each request."""
     connections: set[tuple[str, int]] = field(default_factory=set)
 
 
@@ -40,7 +43,10 @@ def runtime_endpoint() -> Iterator[RuntimeEndpoint]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            endpoint.media.append((self.headers["Content-Type"], self.headers["Accept"]))
+            if self.headers["Content-Type"] == "application/json":
+                body = json.loads(body)
             name = self.path.split("/")[2]
             endpoint.requests.append((name, body))
             endpoint.connections.add(self.client_address)

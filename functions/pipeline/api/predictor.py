@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
+from typing import Generic, Protocol, TypeVar
 
 from pipeline.contracts.base import POLICY_NAME_PATTERN
 from pipeline.contracts.policy import CurrentPolicy, PolicySpec
@@ -30,6 +31,25 @@ MAX_AGE_SECONDS = 60.0
 MIN_AGE_SECONDS = 1.0
 
 _POLICY_NAME = re.compile(POLICY_NAME_PATTERN)
+
+
+class Answer(Protocol):
+    """What an endpoint has answered, in whatever format: it tells which version it serves."""
+
+    @property
+    def version(self) -> str:
+        """Of the policy."""
+
+
+AnswerT = TypeVar("AnswerT", bound=Answer)
+
+
+@dataclass(frozen=True)
+class Answered(Generic[AnswerT]):
+    """An answer, and the question as it was last put."""
+
+    checked: CheckedRequest
+    answer: AnswerT
 
 
 @dataclass(frozen=True)
@@ -55,15 +75,26 @@ class Predictor:
         """Actions for one observation or a batch.
 
         Raises:
+            As `ask`; its `send` raises what `pipeline.aws.inference.invoke` does.
+        """
+        answered = self.ask(policy, request, lambda endpoint, checked: self.invoke(endpoint, checked.invocation))
+        return to_response(policy, answered.checked, answered.answer)
+
+    def ask(
+        self, policy: str, request: PredictRequest, send: Callable[[str, CheckedRequest], AnswerT]
+    ) -> Answered[AnswerT]:
+        """Have `send` ask the endpoint that serves the policy, once the request fits.
+
+        Raises:
             PolicyNotFoundError: no policy of this name is in service.
             PolicyAsleepError: its idle endpoint was taken down.
             InvalidObservationError: the request does not fit the policy's spec.
-            ModelNotReadyError, ModelError, ThrottledError, ServiceUnavailableError, NotYetConsistentError: see
-                `pipeline.aws.inference.invoke`.
+            StaleStateError, ModelNotReadyError, ModelError, ThrottledError, ServiceUnavailableError,
+            NotYetConsistentError: by `send`.
         """
         served, checked = self._check(self._awake(policy), request)
         try:
-            answer = self.invoke(served.current.endpoint_name, checked.invocation)
+            answer = send(served.current.endpoint_name, checked)
         except (NotYetConsistentError, InvalidObservationError):
             # The endpoint is another one by now, or serves another version: ask that one, once.
             fresh = self._read_again(served)
@@ -71,12 +102,12 @@ class Predictor:
             if fresh.current == served.current:
                 raise
             checked = check_request(fresh.spec, request)
-            answer = self.invoke(fresh.current.endpoint_name, checked.invocation)
+            answer = send(fresh.current.endpoint_name, checked)
         else:
             if answer.version != served.current.version:
                 with suppress(PolicyNotFoundError):  # the answer is there already
                     self._read_again(served)
-        return to_response(policy, checked, answer)
+        return Answered(checked, answer)
 
     def _check(self, served: _Served, request: PredictRequest) -> tuple[_Served, CheckedRequest]:
         """Check against what is known; before a refusal, against what is in service now."""

@@ -4,33 +4,19 @@ from http import HTTPStatus
 from typing import Any
 
 from pipeline import errors
+from pipeline.api import codes
+from pipeline.api.codes import ErrorCode
 from pipeline.contracts.problem import FieldProblem, Problem
 from pipeline.contracts.validation import InvalidDocumentError
 
 PROBLEM_CONTENT_TYPE = "application/problem+json"
-
-_STATUS: dict[type[errors.PipelineError], HTTPStatus] = {
-    errors.InputError: HTTPStatus.BAD_REQUEST,
-    errors.BuildRejectedError: HTTPStatus.UNPROCESSABLE_ENTITY,
-    errors.BuildNotFoundError: HTTPStatus.NOT_FOUND,
-    errors.RunNotFoundError: HTTPStatus.NOT_FOUND,
-    errors.PolicyNotFoundError: HTTPStatus.NOT_FOUND,
-    errors.ConflictError: HTTPStatus.CONFLICT,
-    errors.PolicyAsleepError: HTTPStatus.CONFLICT,
-    errors.TransientError: HTTPStatus.SERVICE_UNAVAILABLE,
-    errors.ThrottledError: HTTPStatus.TOO_MANY_REQUESTS,
-    errors.LeaseHeldError: HTTPStatus.CONFLICT,
-    errors.StepFailedError: HTTPStatus.BAD_GATEWAY,
-    errors.DeadlineExceededError: HTTPStatus.GATEWAY_TIMEOUT,
-    errors.PipelineError: HTTPStatus.INTERNAL_SERVER_ERROR,
-}
-_RETRY_AFTER_SECONDS = {HTTPStatus.TOO_MANY_REQUESTS: 1, HTTPStatus.SERVICE_UNAVAILABLE: 5}
+NO_ORIGIN = "none"
+"""The template's word for: no page of a browser may ask."""
 
 
 def of_error(error: errors.PipelineError) -> Problem:
     """An error of ours: its own code, cause and remedy; the status of the nearest class that has one."""
-    status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
-    return _problem(status, error.code(), error.cause, error.remedy)
+    return _problem(codes.of_class(type(error)), error.cause, codes.to_caller(error.remedy))
 
 
 def of_invalid_document(error: InvalidDocumentError) -> Problem:
@@ -40,61 +26,58 @@ def of_invalid_document(error: InvalidDocumentError) -> Problem:
 
 def invalid_request(detail: str, fields: tuple[FieldProblem, ...] = ()) -> Problem:
     """A request that cannot be read as what it should be."""
-    kind = errors.InvalidRequestError
-    return _problem(HTTPStatus.BAD_REQUEST, kind.code(), detail, kind.default_remedy, fields)
+    return _problem(codes.of_class(errors.InvalidRequestError), detail, fields=fields)
 
 
 def too_large(size_bytes: int, limit_bytes: int) -> Problem:
     """A body above the published limit."""
-    return _problem(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        "RequestTooLarge",
-        f"The body has {size_bytes} bytes; at most {limit_bytes} are taken.",
-        "Send less in one request.",
-    )
+    return _problem(codes.REQUEST_TOO_LARGE, f"The body has {size_bytes} bytes; at most {limit_bytes} are taken.")
 
 
 def no_such_route(method: str, path: str) -> Problem:
     """A path that the API does not have."""
-    return _problem(
-        HTTPStatus.NOT_FOUND,
-        "RouteNotFound",
-        f"This API has no {method} {path}.",
-        "Compare path and method with the API's documentation.",
-    )
+    return _problem(codes.ROUTE_NOT_FOUND, f"This API has no {method} {path}.")
 
 
 def wrong_method(method: str, path: str, allowed: tuple[str, ...]) -> Problem:
     """A path that is there, but not for this method."""
-    return _problem(
-        HTTPStatus.METHOD_NOT_ALLOWED,
-        "MethodNotAllowed",
-        f"{path} does not take {method}.",
-        f"It takes: {', '.join(allowed)}.",
-    )
+    return _problem(codes.METHOD_NOT_ALLOWED, f"{path} does not take {method}.", f"It takes: {', '.join(allowed)}.")
 
 
 def internal(request_id: str) -> Problem:
     """Something that we did not foresee. What it was stands in the log, under the request id."""
-    return _problem(
-        HTTPStatus.INTERNAL_SERVER_ERROR,
-        "Internal",
-        f"The request {request_id} failed on our side.",
-        "Try again; if it lasts, look for this request id in the log.",
-    )
+    return _problem(codes.INTERNAL, f"The request {request_id} failed on our side.")
 
 
 def headers(problem: Problem) -> dict[str, str]:
     """The answer's headers: content type, and Retry-After where another try may help."""
-    retry_after = _RETRY_AFTER_SECONDS.get(HTTPStatus(problem.status))
+    retry_after = codes.RETRY_AFTER_SECONDS.get(HTTPStatus(problem.status))
     named = {"Content-Type": PROBLEM_CONTENT_TYPE, "Cache-Control": "no-store"}
     return named if retry_after is None else named | {"Retry-After": str(retry_after)}
 
 
-def to_proxy_response(problem: Problem) -> dict[str, Any]:
-    """The problem as what a Lambda answers to API Gateway."""
-    return {"statusCode": problem.status, "headers": headers(problem), "body": problem.model_dump_json()}
+def cors_headers(allowed_origin: str) -> dict[str, str]:
+    """What an answer says to a browser; nothing, if no page may ask. Preflights are answered by API Gateway."""
+    if allowed_origin == NO_ORIGIN:
+        return {}
+    return {
+        "Access-Control-Allow-Origin": allowed_origin,
+        "Access-Control-Expose-Headers": "Allow,Location,Retry-After",
+    }
 
 
-def _problem(status: HTTPStatus, code: str, detail: str, remedy: str, fields: tuple[FieldProblem, ...] = ()) -> Problem:
-    return Problem(title=status.phrase, status=status, code=code, detail=detail, remedy=remedy, errors=fields)
+def to_proxy_response(problem: Problem, more: dict[str, str] | None = None) -> dict[str, Any]:
+    """The problem as what a Lambda answers to API Gateway, with `more` headers."""
+    named = headers(problem) | (more or {})
+    return {"statusCode": problem.status, "headers": named, "body": problem.model_dump_json()}
+
+
+def _problem(code: ErrorCode, detail: str, remedy: str | None = None, fields: tuple[FieldProblem, ...] = ()) -> Problem:
+    return Problem(
+        title=code.status.phrase,
+        status=code.status,
+        code=code.code,
+        detail=detail,
+        remedy=code.remedy if remedy is None else remedy,
+        errors=fields,
+    )

@@ -1,7 +1,6 @@
 """What both control handlers share: a resolver whose every answer, errors included, is JSON of a known form.
 
-The routes stand here as a table too, because each handler has a part of them: only the table can tell an unknown path
-from a wrong method.
+Each handler has a part of the routes: only their table (`routes`) can tell an unknown path from a wrong method.
 """
 
 import re
@@ -17,31 +16,19 @@ from pydantic import BaseModel
 
 from pipeline.api import problems
 from pipeline.api.bodies import BodyTooLargeError, body_of
-from pipeline.contracts.api import RunQuery
-from pipeline.contracts.problem import Problem
+from pipeline.api.routes import CONTROL, allowed_methods
+from pipeline.contracts.problem import FieldProblem, Problem
 from pipeline.contracts.validation import InvalidDocumentError, Model, read_document
 from pipeline.errors import PipelineError
 from pipeline.observability import logger, metrics, tracer
 from pipeline.rules.run_options import read_request
 
-CONTROL_ROUTES: dict[str, tuple[str, ...]] = {
-    "/training-runs": ("GET", "POST"),
-    "/training-runs/{run_id}": ("GET", "DELETE"),
-    "/training-runs/{run_id}/artifacts": ("GET",),
-    "/training-runs/{run_id}/redrive": ("POST",),
-    "/builds": ("POST",),
-    "/policies": ("GET",),
-    "/policies/{policy}": ("GET", "DELETE"),
-    "/policies/{policy}/history": ("GET",),
-    "/policies/{policy}/rollback": ("POST",),
-    "/policies/{policy}/wake": ("POST",),
-}
-
 MAX_BODY_BYTES = 256 * 1024
 """A training request is a few hundred bytes; this is room enough for any."""
 
 
-_LIMIT_DIGITS = 10
+_NUMBER_DIGITS = 10
+_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 def make_resolver() -> APIGatewayRestResolver:
@@ -70,11 +57,20 @@ def make_resolver() -> APIGatewayRestResolver:
     return app
 
 
-def make_handler(app: APIGatewayRestResolver) -> Callable[[dict[str, Any], LambdaContext], dict[str, Any]]:
-    """The Lambda handler of a resolver: logs with the request's ids, a trace, and a count of answers by class."""
+def make_handler(
+    app: APIGatewayRestResolver, allowed_origin: Callable[[], str]
+) -> Callable[[dict[str, Any], LambdaContext], dict[str, Any]]:
+    """The Lambda handler of a resolver: logs with the request's ids, a trace, and a count of answers by class.
+
+    Args:
+        app: the resolver.
+        allowed_origin: whose pages may ask by a browser; read when the first request is there.
+    """
 
     def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         response: dict[str, Any] = app.resolve(event, context)
+        for name, text in problems.cors_headers(allowed_origin()).items():
+            response["multiValueHeaders"][name] = [text]
         metrics.add_metric(f"Http{response['statusCode'] // 100}xx", MetricUnit.Count, 1)
         return response
 
@@ -96,27 +92,49 @@ def read_body(app: APIGatewayRestResolver, model: type[Model]) -> Model:
     return read_request(model, body_of(app.current_event.raw_event, MAX_BODY_BYTES))
 
 
-def read_run_query(app: APIGatewayRestResolver) -> RunQuery:
-    """The query parameters of the list of runs; one that is given without a value counts as not given.
+def read_optional_body(app: APIGatewayRestResolver, model: type[Model]) -> Model:
+    """The same, of a route that does without one: then every field has its default."""
+    return read_body(app, model) if app.current_event.body else model()
+
+
+def read_query(app: APIGatewayRestResolver, model: type[Model]) -> Model:
+    """The query parameters as `model`; one that is given without a value counts as not given.
 
     Raises:
         InvalidDocumentError: an unknown parameter, or a value out of range.
     """
-    given: dict[str, object] = {name: text for name, text in app.current_event.query_string_parameters.items() if text}
-    limit = str(given.get("limit", ""))
-    if limit.isdecimal() and len(limit) < _LIMIT_DIGITS:
-        given["limit"] = int(limit)
-    return read_document(RunQuery, given)
+    given = {name: text for name, text in app.current_event.query_string_parameters.items() if text}
+    numbers = {name for name, field in model.model_fields.items() if field.annotation is int}
+    return read_document(model, {name: _number(text) if name in numbers else text for name, text in given.items()})
+
+
+def read_idempotency_key(app: APIGatewayRestResolver) -> str | None:
+    """The header `Idempotency-Key`; None without one.
+
+    Raises:
+        InvalidDocumentError: it is empty, too long, or holds something else than visible ASCII.
+    """
+    headers = {name.lower(): text for name, text in app.current_event.headers.items()}
+    key = headers.get("idempotency-key")
+    if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
+        message = "1 to 255 visible ASCII characters are right, without spaces; a UUID for example"
+        raise InvalidDocumentError([FieldProblem(field="Idempotency-Key", message=message)])
+    return key
+
+
+def _number(text: str) -> int | str:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < _NUMBER_DIGITS else text
 
 
 def answer(document: BaseModel, status: HTTPStatus = HTTPStatus.OK) -> Response[str]:
     """A document as the answer. It tells a moment's state: nobody keeps it."""
-    return Response(
-        status_code=status,
-        content_type="application/json",
-        body=document.model_dump_json(exclude_none=True),
-        headers={"Cache-Control": "no-store"},
-    )
+    return answer_text(document.model_dump_json(exclude_none=True), status)
+
+
+def answer_text(text: str, status: HTTPStatus = HTTPStatus.OK) -> Response[str]:
+    """The same, of a document that is JSON already."""
+    headers: dict[str, str | list[str]] = {"Cache-Control": "no-store"}
+    return Response(status_code=status, content_type="application/json", body=text, headers=headers)
 
 
 def _answer_problem(problem: Problem, headers: dict[str, str] | None = None) -> Response[str]:
@@ -125,7 +143,6 @@ def _answer_problem(problem: Problem, headers: dict[str, str] | None = None) -> 
 
 
 def _answer_no_route(method: str, path: str) -> Response[str]:
-    for template, methods in CONTROL_ROUTES.items():
-        if re.fullmatch(re.sub(r"{\w+}", "[^/]+", template), path):
-            return _answer_problem(problems.wrong_method(method, path, methods), {"Allow": ", ".join(methods)})
+    if methods := allowed_methods(CONTROL, path):
+        return _answer_problem(problems.wrong_method(method, path, methods), {"Allow": ", ".join(methods)})
     return _answer_problem(problems.no_such_route(method, path))

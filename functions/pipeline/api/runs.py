@@ -1,4 +1,4 @@
-"""The control API's runs: start one, find it, cancel it, redrive it, list its artifacts.
+"""The control API's runs: start one, find it, cancel it, redrive it, its report and artifacts.
 
 A run begins when its execution starts; its record is written a moment later, by AdmitRun. In between, the stored
 request and the execution of the same name are the record.
@@ -6,6 +6,7 @@ request and the execution of the same name are the record.
 
 import itertools
 import re
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -13,13 +14,22 @@ from typing import TYPE_CHECKING
 
 from pipeline.aws import clients, executions, presigned
 from pipeline.aws.executions import Execution
+from pipeline.aws.known_requests import KeyedRequest, KnownRequests
 from pipeline.aws.objects import ObjectStore
 from pipeline.aws.runs_table import RunsTable
 from pipeline.contracts.api import AcceptedRun, ArtifactLinks
+from pipeline.contracts.cost import CostEstimate
+from pipeline.contracts.evaluation import EvaluationReport
 from pipeline.contracts.request import BuildSource, TrainingRequest
 from pipeline.contracts.run import Failure, RunRecord, RunStatus
 from pipeline.contracts.states import ApiEvent, RedriveEvent
-from pipeline.errors import BuildNotFoundError, ConflictError, NotYetConsistentError, RunNotFoundError
+from pipeline.errors import (
+    BuildNotFoundError,
+    ConflictError,
+    NotYetConsistentError,
+    ReportNotFoundError,
+    RunNotFoundError,
+)
 from pipeline.rules import names
 from pipeline.rules.cost import check_affordable, estimate
 from pipeline.rules.run_options import as_asked, settle
@@ -33,6 +43,9 @@ if TYPE_CHECKING:
 ACCEPTED = "Accepted"
 """The state of a run whose execution has not yet reached AdmitRun's end."""
 
+REPORT = "evaluation_report.json"
+"""The artifact that an evaluation leaves (steps/promotion.py)."""
+
 _RUN_ID = re.compile(r"[a-z0-9](-?[a-z0-9]){0,49}")
 
 
@@ -41,40 +54,54 @@ class Runs:
     """All runs of the stack, as the API sees them."""
 
     table: RunsTable
+    known_requests: KnownRequests
     objects: ObjectStore
     s3: "S3Client"
     stepfunctions: "SFNClient"
     state_machine_arn: str
 
-    def start(self, request: TrainingRequest, prices: PriceSettings) -> AcceptedRun:
+    def start(self, request: TrainingRequest, prices: PriceSettings, idempotency_key: str | None = None) -> AcceptedRun:
         """Start the run that this request describes.
 
         The same request for the same build names the same run, until that has failed or was cancelled: then it is tried
-        again as the next attempt, which two equal requests at once name alike, too.
+        again as the next attempt, which two equal requests at once name alike, too. With an idempotency key, the same
+        key and request are the same run, whatever has come of it; another key is another run.
 
         Raises:
             BuildNotFoundError: the build is not there, or not in this version.
             InvalidDocumentError: the run could cost more than it may.
+            IdempotencyKeyReusedError: the key came with another request before.
         """
+        keyed = None if idempotency_key is None else KeyedRequest.of(idempotency_key, as_asked(request))
+        known = None if keyed is None else self.known_requests.find(keyed)
+        if known is not None:
+            return self._begin(known, self._stored(known), prices)
         options, _ = settle(request)
-        cost = estimate(options, prices.training_instance_type, prices.evaluation_instance_type)
-        check_affordable(options, cost)
+        check_affordable(options, _estimate(request, prices))
         head = self.objects.head(request.build.key, request.build.version_id)
         policy = request.policy or _policy_of(request.build.key)
         # What is stored says everything: a build replaced in the meantime must not change what this run trains on.
         build = BuildSource(key=request.build.key, version_id=head.version_id)
         effective = request.model_copy(update={"policy": policy, "build": build})
         text = as_asked(effective)
-        attempt = partial(
-            names.run_id, policy, self.objects.bucket, build.key, head.version_id or head.etag, text.decode()
-        )
-        run_id = next(name for name in map(attempt, itertools.count(1)) if not self._has_failed(name))
-        request_key = names.request_key(run_id)
-        self.objects.write(request_key, text, "application/json")
-        event = ApiEvent(run_id=run_id, request_key=request_key)
+        version = head.version_id or head.etag
+        if keyed is None:
+            attempt = partial(names.run_id, policy, self.objects.bucket, build.key, version, text.decode())
+            run_id = next(name for name in map(attempt, itertools.count(1)) if not self._has_failed(name))
+        else:
+            run_id = names.run_id(policy, self.objects.bucket, build.key, version, f"{keyed.key_sha256}{text.decode()}")
+        self.objects.write(names.request_key(run_id), text, "application/json")
+        if keyed is not None:
+            run_id = self.known_requests.keep(keyed, run_id, int(time.time()))
+        return self._begin(run_id, effective, prices)
+
+    def _begin(self, run_id: str, request: TrainingRequest, prices: PriceSettings) -> AcceptedRun:
+        """Start the execution, unless it was before."""
+        event = ApiEvent(run_id=run_id, request_key=names.request_key(run_id))
         executions.start(self.stepfunctions, self.state_machine_arn, run_id, event)
-        path = f"/training-runs/{run_id}"
+        policy, path = request.policy or "", f"/training-runs/{run_id}"
         links = {"self": path, "artifacts": f"{path}/artifacts", "policy": f"/policies/{policy}"}
+        cost = _estimate(request, prices)
         return AcceptedRun(run_id=run_id, policy=policy, status=self._status(run_id), estimate=cost, links=links)
 
     def get(self, run_id: str) -> RunRecord:
@@ -141,6 +168,21 @@ class Runs:
                 f"The run {record.run_id} has no build to go on with.", "Upload the build and start a new run."
             ) from error
 
+    def report(self, run_id: str) -> EvaluationReport:
+        """The evaluation's report.
+
+        Raises:
+            RunNotFoundError: no run has this id.
+            ReportNotFoundError: it was not evaluated, or not yet.
+        """
+        key = self.get(run_id).artifacts.get(REPORT)
+        if key is None:
+            raise ReportNotFoundError(f"The run {run_id} has no report of an evaluation.")
+        try:
+            return EvaluationReport.model_validate_json(self.objects.read(key))
+        except BuildNotFoundError as error:
+            raise ReportNotFoundError(f"The report of the run {run_id} was removed.") from error
+
     def artifacts(self, run_id: str) -> ArtifactLinks:
         """Presigned URLs of what the run has made so far.
 
@@ -167,25 +209,34 @@ class Runs:
             return RunStatus.RUNNING
 
     def _accepted(self, run_id: str) -> RunRecord:
+        request = self._stored(run_id)
+        execution = executions.describe(self.stepfunctions, self.state_machine_arn, run_id)
+        if execution is None:  # DescribeExecution is eventually consistent
+            raise NotYetConsistentError(f"The run {run_id!r} was accepted just now.", "Ask again in some seconds.")
+        return _record(run_id, request, execution)
+
+    def _stored(self, run_id: str) -> TrainingRequest:
         try:
             text = self.objects.read(names.request_key(run_id))
         except BuildNotFoundError as error:
             raise RunNotFoundError(f"There is no run {run_id!r}.") from error
-        execution = executions.describe(self.stepfunctions, self.state_machine_arn, run_id)
-        if execution is None:  # DescribeExecution is eventually consistent
-            raise NotYetConsistentError(f"The run {run_id!r} was accepted just now.", "Ask again in some seconds.")
-        return _record(run_id, TrainingRequest.model_validate_json(text), execution)
+        return TrainingRequest.model_validate_json(text)
 
 
 def connect(settings: ControlReadSettings | ControlWriteSettings) -> Runs:
     """The runs of the stack that the environment names."""
     return Runs(
         RunsTable(clients.dynamodb(), settings.runs_table),
+        KnownRequests(clients.dynamodb(), settings.runs_table),
         ObjectStore(clients.s3(), settings.bucket_name),
         clients.s3(),
         clients.stepfunctions(),
         settings.state_machine_arn,
     )
+
+
+def _estimate(request: TrainingRequest, prices: PriceSettings) -> CostEstimate:
+    return estimate(settle(request)[0], prices.training_instance_type, prices.evaluation_instance_type)
 
 
 def _check_id(run_id: str) -> None:

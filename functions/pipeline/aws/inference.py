@@ -5,19 +5,21 @@ ModelNotReadyException 429, ServiceUnavailable 503, InternalDependencyException 
 ValidationError 400, which is also what an endpoint that does not exist answers.
 """
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 
 from pipeline.aws.translation import error_code, translate
-from pipeline.contracts.predict import InvocationRequest, InvocationResponse
+from pipeline.contracts.predict import JSON, InvocationRequest, InvocationResponse
 from pipeline.errors import (
     InvalidObservationError,
     ModelError,
     ModelNotReadyError,
     NotYetConsistentError,
     PipelineError,
+    StaleStateError,
 )
 
 if TYPE_CHECKING:
@@ -34,29 +36,39 @@ def invoke(client: "SageMakerRuntimeClient", endpoint_name: str, request: Invoca
 
     Raises:
         InvalidObservationError: the container refused the request (its own status was 4xx).
+        StaleStateError: it refused a memory of another version or behavior.
         ModelError: the container failed, or answered something else than an `InvocationResponse`.
         ModelNotReadyError: the endpoint is starting up.
         NotYetConsistentError: no such endpoint (yet, or any more), or it cannot be invoked in its present state.
         ThrottledError: too many requests.
         ServiceUnavailableError: SageMaker could not be reached or failed on its side.
     """
-    try:
-        answer = client.invoke_endpoint(
-            EndpointName=endpoint_name,
-            ContentType="application/json",
-            Accept="application/json",
-            Body=request.model_dump_json(exclude_none=True),
-        )
-        body = answer["Body"].read()
-    except (ClientError, BotoCoreError) as error:
-        raise _translate(endpoint_name, error) from error
+    body = ask(client, endpoint_name, request.model_dump_json(exclude_none=True).encode(), JSON, JSON)
     try:
         return InvocationResponse.model_validate_json(body)
     except ValidationError as error:
-        raise ModelError(
-            f"The endpoint {endpoint_name!r} answered with something else than actions: {body[:_SHOWN_CHARACTERS]!r}",
-            "The endpoint's image and this stack are of different versions: deploy both from one release.",
-        ) from error
+        raise not_an_answer(endpoint_name, body) from error
+
+
+def ask(client: "SageMakerRuntimeClient", endpoint_name: str, body: bytes, media: str, answer_media: str) -> bytes:
+    """Send a body as it is, in a format that the container reads, and hand on what it answers.
+
+    Raises:
+        As `invoke`, but an answer is not looked into.
+    """
+    try:
+        answer = client.invoke_endpoint(EndpointName=endpoint_name, ContentType=media, Accept=answer_media, Body=body)
+        return answer["Body"].read()
+    except (ClientError, BotoCoreError) as error:
+        raise _translate(endpoint_name, error) from error
+
+
+def not_an_answer(endpoint_name: str, body: bytes) -> ModelError:
+    """What to raise for an answer that is none."""
+    return ModelError(
+        f"The endpoint {endpoint_name!r} answered with something else than actions: {body[:_SHOWN_CHARACTERS]!r}",
+        "The endpoint's image and this stack are of different versions: deploy both from one release.",
+    )
 
 
 def _translate(endpoint_name: str, error: ClientError | BotoCoreError) -> PipelineError:
@@ -72,10 +84,20 @@ def _translate(endpoint_name: str, error: ClientError | BotoCoreError) -> Pipeli
 
 def _container_failure(endpoint_name: str, response: dict[str, Any]) -> PipelineError:
     status = int(response.get("OriginalStatusCode") or 500)
-    said = str(response.get("OriginalMessage") or "")[:_SHOWN_CHARACTERS]
+    code, said = _said(str(response.get("OriginalMessage") or ""))
     if 400 <= status < 500:
-        return InvalidObservationError(f"The endpoint {endpoint_name!r} refused the request: {said}")
+        refusal = StaleStateError if code == "StaleState" else InvalidObservationError
+        return refusal(f"The endpoint {endpoint_name!r} refused the request: {said}")
     return ModelError(
         f"The model behind {endpoint_name!r} failed with status {status}: {said}",
         f"Its log tells why: /aws/sagemaker/Endpoints/{endpoint_name}.",
     )
+
+
+def _said(message: str) -> tuple[str, str]:
+    """Code and words of the container's problem document; no code and the text itself if it is none."""
+    try:
+        document = json.loads(message)
+        return str(document["code"]), str(document["detail"])[:_SHOWN_CHARACTERS]
+    except (ValueError, KeyError, TypeError):
+        return "", message[:_SHOWN_CHARACTERS]

@@ -5,6 +5,7 @@ import hashlib
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -27,6 +28,14 @@ class ObjectHead(Contract):
     size_bytes: int
     etag: str
     version_id: str | None
+
+
+class StoredObject(Contract):
+    """One object, as a listing tells it."""
+
+    key: str
+    size_bytes: int
+    modified_at: datetime
 
 
 class ObjectStore:
@@ -97,6 +106,17 @@ class ObjectStore:
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
                 for entry in page.get("Contents", []):
                     self._client.delete_object(Bucket=self.bucket, Key=entry["Key"])
+
+    def stored(self, prefix: str, limit: int = 1000, after: str = "") -> tuple[StoredObject, ...]:
+        """At most `limit` (1000) objects below the prefix whose keys come after `after`, by key."""
+        with self._translated(prefix):
+            answer = self._client.list_objects_v2(
+                Bucket=self.bucket, Prefix=prefix, MaxKeys=limit, StartAfter=after or prefix
+            )
+        return tuple(
+            StoredObject(key=one["Key"], size_bytes=one["Size"], modified_at=one["LastModified"])
+            for one in answer.get("Contents", [])
+        )
 
     def sha256(self, key: str) -> str:
         """SHA-256 of the object's bytes, in hexadecimal: what `sha256sum` says of the file."""

@@ -1,23 +1,29 @@
 """Small requests and answers of the control API; run records and training requests have their own files."""
 
-from typing import Literal
+from datetime import datetime
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from pipeline.contracts.base import Contract, PolicyName, RunId
 from pipeline.contracts.cost import CostEstimate
 from pipeline.contracts.policy import CurrentPolicy, PolicySpec, ServedVersion
-from pipeline.contracts.run import RunStatus
+from pipeline.contracts.run import Progress, RunStatus
+
+MAX_BUILD_BYTES = 100 * 1024**3
+"""A build that is larger does not fit beside anything else on a training job's disk."""
+
+BuildId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 
 
 class RunQuery(Contract):
     """The query parameters of `GET /training-runs`."""
 
-    policy: PolicyName | None = None
-    status: RunStatus | None = None
+    policy: PolicyName | None = Field(default=None, description="runs for this policy alone")
+    status: RunStatus | None = Field(default=None, description="runs that stand so")
     build_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$", description="of the zip")
-    limit: int = Field(default=20, ge=1, le=100)
-    next_token: str | None = Field(default=None, min_length=1)
+    limit: int = Field(default=20, ge=1, le=100, description="at most so many in one answer")
+    next_token: str | None = Field(default=None, min_length=1, description="of the page before")
 
 
 class AcceptedRun(Contract):
@@ -37,6 +43,33 @@ class ArtifactLinks(Contract):
     expires_in_seconds: int
 
 
+class MetricsQuery(Contract):
+    """The query parameters of `GET /training-runs/{run_id}/metrics`."""
+
+    behavior: str | None = Field(default=None, min_length=1, description="this behavior alone")
+    metrics: str | None = Field(
+        default=None, min_length=1, description="these alone, by commas: mean_return,entropy; left out: all"
+    )
+    points: int = Field(default=500, ge=2, le=2000, description="at most so many for each behavior, evenly chosen")
+
+
+class BehaviorSeries(Contract):
+    """What one behavior's training told: the i-th entry of every column is of the same iteration."""
+
+    behavior: str
+    iterations: int = Field(ge=0, description="that were told of, of which the columns hold some")
+    columns: dict[str, tuple[int | float | None, ...]] = Field(description="null: it was not told there")
+
+
+class MetricsSeries(Contract):
+    """The answer of `GET /training-runs/{run_id}/metrics`: how a training went, or goes."""
+
+    run_id: RunId
+    status: RunStatus
+    progress: Progress = Field(description="the latest metrics")
+    behaviors: tuple[BehaviorSeries, ...]
+
+
 class UploadRequest(Contract):
     """The body of `POST /builds`."""
 
@@ -44,15 +77,92 @@ class UploadRequest(Contract):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._ ()-]{0,199}\.(zip|ZIP)$",
         description="the zip's name without folders, for example MyGame.zip",
     )
+    size_bytes: int | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_BUILD_BYTES,
+        description="of the zip; given: it is sent in parts, as a zip of more than 5 GB must be",
+    )
 
 
 class UploadTicket(Contract):
-    """The answer of `POST /builds`: where to send the zip. `key` is what a training request then names."""
+    """The answer of `POST /builds`: where to send the zip as a whole. `key` is what a training request then names."""
 
+    build_id: BuildId
     key: str
     upload_url: str
     method: Literal["PUT"] = "PUT"
     expires_in_seconds: int
+
+
+class UploadPart(Contract):
+    """Where to PUT one part of a zip: `part_size_bytes` of it, the last one what is left."""
+
+    number: int = Field(ge=1, le=10_000, description="from 1 on")
+    upload_url: str
+
+
+class MultipartTicket(Contract):
+    """The answer of `POST /builds` with `size_bytes`: where to send the first parts, side by side if wanted."""
+
+    build_id: BuildId
+    key: str
+    method: Literal["MULTIPART"] = "MULTIPART"
+    part_size_bytes: int = Field(description="of every part but the last, which may be smaller")
+    part_count: int
+    parts: tuple[UploadPart, ...]
+    expires_in_seconds: int
+
+
+class PartsRequest(Contract):
+    """The body of `POST /builds/{build_id}/parts`."""
+
+    first: int = Field(default=1, ge=1, le=10_000, description="number of the first part")
+    count: int = Field(default=100, ge=1, le=1000, description="so many from there on")
+
+
+class PartUrls(Contract):
+    """The answer of `POST /builds/{build_id}/parts`."""
+
+    parts: tuple[UploadPart, ...]
+    expires_in_seconds: int
+
+
+class CompleteRequest(Contract):
+    """The body of `POST /builds/{build_id}/complete`."""
+
+    size_bytes: int = Field(ge=1, le=MAX_BUILD_BYTES, description="of the whole zip: what the parts must add up to")
+
+
+class Build(Contract):
+    """A zip below `uploads/`. One that is UPLOADING is in parts: `size_bytes` is what has come of it so far."""
+
+    build_id: BuildId | None = Field(description="none: it was not uploaded by way of this API")
+    key: str
+    size_bytes: int
+    status: Literal["READY", "UPLOADING"] = "READY"
+    uploaded_at: datetime | None = Field(default=None, description="none while it is in parts")
+    parts: tuple[int, ...] = Field(default=(), description="the numbers that have come so far, while it is in parts")
+
+
+class BuildQuery(Contract):
+    """The query parameters of `GET /builds`."""
+
+    limit: int = Field(default=100, ge=1, le=1000, description="at most so many in one answer")
+    next_token: str | None = Field(default=None, min_length=1, description="of the page before")
+
+
+class BuildPage(Contract):
+    """The answer of `GET /builds`, by key."""
+
+    builds: tuple[Build, ...]
+    next_token: str | None = None
+
+
+class DeletedBuild(Contract):
+    """The answer of `DELETE /builds/{build_id}`."""
+
+    build_id: BuildId
 
 
 class RollbackRequest(Contract):
@@ -84,3 +194,12 @@ class PolicyDescription(CurrentPolicy):
     """The answer of `GET /policies/{policy}`."""
 
     spec: PolicySpec
+
+
+class Health(Contract):
+    """The answer of `GET /health` of both APIs: the code that answers, and where it is deployed."""
+
+    status: Literal["ok"] = "ok"
+    api: Literal["control", "predict"]
+    version: str
+    stage: str

@@ -21,9 +21,14 @@ _FLAT: dict[str, Any] = {
 def request_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of the body of `POST /training-runs`."""
     schema = TrainingRequest.model_json_schema()
+    with_flat_hyperparameters(schema)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def with_flat_hyperparameters(schema: dict[str, Any]) -> None:
+    """Let a request's schema take the names of SageMaker RL too; they are made others before the contract reads."""
     properties = schema["properties"]
     properties["hyperparameters"] = {"anyOf": [properties["hyperparameters"], _FLAT]}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
 def request_schema_text() -> str:

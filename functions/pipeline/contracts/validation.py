@@ -12,6 +12,9 @@ from pipeline.contracts.problem import FieldProblem
 
 Model = TypeVar("Model", bound=BaseModel)
 
+_FORMS = ("list[", "dict[", "form:")
+"""How names of a form begin that pydantic, or a contract's own tags, put into the path of a field of several forms."""
+
 
 class InvalidDocumentError(ValueError):
     """A document breaks its contract; `problems` has one entry for each field that is wrong."""
@@ -34,7 +37,23 @@ def read_document(model: type[Model], document: str | bytes | Mapping[str, Any])
     try:
         return model.model_validate_json(text, strict=True)
     except ValidationError as error:
-        raise InvalidDocumentError(_most_precise([_problem(model, detail) for detail in error.errors()])) from error
+        raise _invalid(model, error) from error
+
+
+def read_object(model: type[Model], document: object) -> Model:
+    """Read what another format than JSON has held as `model`, as strictly.
+
+    Raises:
+        InvalidDocumentError: it is no object, or breaks the contract.
+    """
+    try:
+        return model.model_validate(document, strict=True)
+    except ValidationError as error:
+        raise _invalid(model, error) from error
+
+
+def _invalid(model: type[BaseModel], error: ValidationError) -> InvalidDocumentError:
+    return InvalidDocumentError(_most_precise([_problem(model, detail) for detail in error.errors()]))
 
 
 def _most_precise(problems: list[FieldProblem]) -> list[FieldProblem]:
@@ -44,8 +63,8 @@ def _most_precise(problems: list[FieldProblem]) -> list[FieldProblem]:
 
 
 def _problem(model: type[BaseModel], detail: ErrorDetails) -> FieldProblem:
-    # Where a field may have several forms, pydantic puts the form into the path: `observations.list[list[any]].0`
-    location = tuple(part for part in detail["loc"] if not str(part).startswith(("list[", "dict[")))
+    # Of a field that may have several forms, the path names one: `observations.list[list[any]].0`
+    location = tuple(part for part in detail["loc"] if not str(part).startswith(_FORMS))
     field = ".".join(str(part) for part in location)
     if detail["type"] == "extra_forbidden":
         return _unknown_field(model, location, field)

@@ -10,11 +10,18 @@ from itertools import accumulate, pairwise
 from math import isnan
 
 from pipeline.contracts.policy import BehaviorSpec, ObservationSpec, PolicySpec
-from pipeline.contracts.predict import Action, InvocationRequest, InvocationResponse, PredictRequest, PredictResponse
+from pipeline.contracts.predict import (
+    Action,
+    InvocationRequest,
+    InvocationResponse,
+    PredictRequest,
+    PredictResponse,
+    Tensor,
+)
 from pipeline.errors import InvalidObservationError, ModelError
+from pipeline.rules.tensors import FLOAT32_MAX, check_tensor, to_rows
 
-FLOAT32_MAX = 3.4028234663852886e38
-"""Observations are float32 in the model: a larger number would become infinite there (IEEE 754 binary32)."""
+Values = list[object] | Tensor
 
 _NUMBERS = {int, float}
 
@@ -28,7 +35,7 @@ class CheckedRequest:
 
 
 def check_request(spec: PolicySpec, request: PredictRequest) -> CheckedRequest:
-    """Fit a request to the policy: the behavior, each sensor's shape and values, the masks.
+    """Fit a request to the policy: the behavior, each sensor's shape and values, masks, memory.
 
     Raises:
         InvalidObservationError: names the sensor or mask, what was expected and what was given.
@@ -38,10 +45,13 @@ def check_request(spec: PolicySpec, request: PredictRequest) -> CheckedRequest:
     sizes = [_check_sensor(sensor, value) for sensor, value in zip(behavior.observations, sensors, strict=True)]
     batch_size = _same_batch(behavior, sizes)
     masks = _check_masks(behavior, request.action_masks, batch_size)
-    batched: list[list[object]] = sensors if batch_size is not None else [[value] for value in sensors]
     # Checked above, value by value: pydantic need not walk through it once more.
     invocation = InvocationRequest.model_construct(
-        behavior=behavior.name, observations=batched, action_masks=masks, deterministic=request.deterministic
+        behavior=behavior.name,
+        observations=sensors if batch_size is not None else [_as_batch(value) for value in sensors],
+        action_masks=masks,
+        deterministic=request.deterministic,
+        state=_check_state(behavior, request, batch_size),
     )
     return CheckedRequest(invocation, batch_size)
 
@@ -50,7 +60,7 @@ def to_response(policy: str, checked: CheckedRequest, answer: InvocationResponse
     """The endpoint's batch as the caller asked for it: one action, or one for each observation.
 
     Raises:
-        ModelError: the endpoint answered for another number of agents.
+        ModelError: the endpoint answered for another number of agents, or without a memory that was asked for.
     """
     expected = 1 if checked.batch_size is None else checked.batch_size
     if not len(answer.continuous) == len(answer.discrete) == expected:
@@ -58,6 +68,7 @@ def to_response(policy: str, checked: CheckedRequest, answer: InvocationResponse
             f"The endpoint answered {len(answer.continuous)} continuous and {len(answer.discrete)} discrete actions "
             f"to {expected} observations."
         )
+    state = _answered_state(checked, answer, expected)
     actions = tuple(
         Action(continuous=tuple(continuous), discrete=tuple(discrete))
         for continuous, discrete in zip(answer.continuous, answer.discrete, strict=True)
@@ -69,6 +80,7 @@ def to_response(policy: str, checked: CheckedRequest, answer: InvocationResponse
         behavior=answer.behavior,
         action=actions[0] if single else None,
         actions=None if single else actions,
+        state=state[0] if single and state else state,
     )
 
 
@@ -82,7 +94,7 @@ def _choose_behavior(spec: PolicySpec, name: str | None) -> BehaviorSpec:
     raise InvalidObservationError(f"The request {said}.", f"Give `behavior` as one of: {', '.join(sorted(known))}.")
 
 
-def _in_sensor_order(behavior: BehaviorSpec, given: dict[str, list[object]] | list[list[object]]) -> list[list[object]]:
+def _in_sensor_order(behavior: BehaviorSpec, given: dict[str, Values] | list[Values]) -> list[Values]:
     names = [sensor.name for sensor in behavior.observations]
     wanted = f"Behavior {behavior.name!r} observes, in this order: {', '.join(map(_describe, behavior.observations))}."
     if isinstance(given, list):
@@ -100,8 +112,16 @@ def _describe(sensor: ObservationSpec) -> str:
     return f"{sensor.name} {list(sensor.shape)}"
 
 
-def _check_sensor(sensor: ObservationSpec, value: list[object]) -> int | None:
+def _as_batch(value: Values) -> Values:
+    if isinstance(value, Tensor):
+        return value.model_copy(update={"shape": [1, *value.shape]})
+    return [value]
+
+
+def _check_sensor(sensor: ObservationSpec, value: Values) -> int | None:
     """The batch size; None for one observation without a batch axis."""
+    if isinstance(value, Tensor):
+        return _check_tensor(sensor, value)
     depth = _depth(value)
     if depth == len(sensor.shape):
         _check_values(sensor, value, sensor.shape, ())
@@ -111,6 +131,14 @@ def _check_sensor(sensor: ObservationSpec, value: list[object]) -> int | None:
     for index, one in enumerate(value):
         _check_values(sensor, one, sensor.shape, (index,))
     return len(value)
+
+
+def _check_tensor(sensor: ObservationSpec, tensor: Tensor) -> int | None:
+    given = tuple(tensor.shape)
+    if given != sensor.shape and (given[1:] != sensor.shape or not given[0]):
+        raise _wrong_shape(sensor, tensor)
+    check_tensor(f"Sensor {sensor.name!r}", tensor)
+    return None if given == sensor.shape else given[0]
 
 
 def _depth(value: object) -> int:
@@ -135,6 +163,8 @@ def _all_finite(row: list[object]) -> bool:
     """True if every entry is a number that float32 can hold; NaN shows in the sum, the rest in minimum and maximum."""
     if not set(map(type, row)) <= _NUMBERS:
         return False
+    if not row:
+        return True
     numbers: list[float] = row  # type: ignore[assignment]
     try:
         return min(numbers) >= -FLOAT32_MAX and max(numbers) <= FLOAT32_MAX and not isnan(sum(numbers))
@@ -165,6 +195,8 @@ def _wrong_shape(
 
 def _given_shape(value: object) -> str:
     """The shape as far as the first entries tell it."""
+    if isinstance(value, Tensor):
+        return str(value.shape)
     if not isinstance(value, list):
         return f"a {type(value).__name__}" if value is not None else "null"
     sizes = []
@@ -184,16 +216,15 @@ def _same_batch(behavior: BehaviorSpec, sizes: list[int | None]) -> int | None:
     raise InvalidObservationError(f"The sensors disagree about the batch: {said}.", "Send as many for every sensor.")
 
 
-def _check_masks(
-    behavior: BehaviorSpec, masks: list[object] | None, batch_size: int | None
-) -> list[list[float]] | None:
+def _check_masks(behavior: BehaviorSpec, masks: Values | None, batch_size: int | None) -> list[list[float]] | None:
     """Masks as a batch of 0.0 and 1.0; None when none were given."""
     if masks is None:
         return None
     width = sum(behavior.actions.discrete_branches)
     if not width:
         raise InvalidObservationError(f"Behavior {behavior.name!r} has no discrete actions to mask.")
-    rows = [masks] if batch_size is None else masks
+    listed = to_rows("action_masks", masks) if isinstance(masks, Tensor) else masks
+    rows = [listed] if batch_size is None else listed
     if batch_size is not None and len(rows) != batch_size:
         raise InvalidObservationError(f"{batch_size} observations need as many action masks, {len(rows)} given.")
     return [_check_mask(behavior, row, width) for row in rows]
@@ -211,3 +242,36 @@ def _check_mask(behavior: BehaviorSpec, row: object, width: int) -> list[float]:
         if not any(row[start:end]):
             raise InvalidObservationError(f"The action mask allows no choice in branch {branch}.")
     return [float(entry) for entry in row]
+
+
+def _check_state(behavior: BehaviorSpec, request: PredictRequest, batch_size: int | None) -> list[str | None] | None:
+    """A token, or null, for each agent; None when no memory was asked for. What a token holds the endpoint knows."""
+    if not request.wants_state:
+        return None
+    state = request.state
+    if state is None:
+        return [None] * (1 if batch_size is None else batch_size)
+    if isinstance(state, list) is (batch_size is None):
+        wanted = "one token" if batch_size is None else f"a list of {batch_size} tokens"
+        raise InvalidObservationError(
+            f"`state` is {'a list' if isinstance(state, list) else 'one token'}.", f"Send {wanted}, or null."
+        )
+    tokens: list[str | None] = [state] if isinstance(state, str) else list(state)
+    if batch_size is not None and len(tokens) != batch_size:
+        raise InvalidObservationError(f"{batch_size} observations need as many states, {len(tokens)} given.")
+    if not behavior.memory_size and any(token is not None for token in tokens):
+        raise InvalidObservationError(f"Behavior {behavior.name!r} has no memory.", "Leave `state` out, or send null.")
+    return tokens
+
+
+def _answered_state(
+    checked: CheckedRequest, answer: InvocationResponse, expected: int
+) -> tuple[str | None, ...] | None:
+    if checked.invocation.state is None:
+        return None
+    if answer.state is None or len(answer.state) != expected:
+        raise ModelError(
+            f"The endpoint answered {0 if answer.state is None else len(answer.state)} states to {expected} agents.",
+            "The endpoint's image is older than this stack: deploy both from one release.",
+        )
+    return tuple(answer.state)

@@ -8,10 +8,11 @@ import pytest
 
 from control_read.app import handler as read_handler
 from control_write.app import handler as write_handler
-from pipeline.api.proxy import CONTROL_ROUTES
+from pipeline.api.routes import CONTROL
 from pipeline.aws.policies_table import PoliciesTable
 from pipeline.aws.runs_table import RunsTable
 from pipeline.contracts.api import AcceptedRun, ArtifactLinks, PolicyDescription, PolicyList, UploadTicket
+from pipeline.contracts.evaluation import BehaviorEvaluation, EvaluationReport, PlayedEpisodes
 from pipeline.contracts.policy import (
     ActionSpec,
     BehaviorSpec,
@@ -28,6 +29,18 @@ from tests.fakes.control_stack import BUCKET, REGION, LambdaContext, control_sta
 
 BUILD_KEY = "uploads/4f1c/Basic.zip"
 REQUEST = {"build": {"key": BUILD_KEY}}
+PLAYED = PlayedEpisodes(
+    episodes=2, mean_return=0.5, std_return=0.1, min_return=0.4, max_return=0.6, ci95_low=0, ci95_high=1, mean_length=9
+)
+REPORT = EvaluationReport(
+    run_id="basic-0009",
+    seed=1,
+    behaviors=(BehaviorEvaluation(behavior="Basic", deterministic=PLAYED),),
+    mean_return=0.5,
+    ci95_low=0,
+    ci95_high=1,
+    wall_time_seconds=3,
+)
 
 
 @pytest.fixture
@@ -266,14 +279,21 @@ def test_policies_in_service_are_listed_and_described(stack):
 @pytest.mark.parametrize("name", sample_events("control"))
 def test_every_sample_event_is_answered(stack, name):
     stack.put("uploads/4f1c/Basic.zip", b"zip")
+    key = "uploads/4f1c2d3e4f5061728394a5b6c7d8e9f0/MyGame.zip"
+    if "parts" in name:
+        stack.s3.create_multipart_upload(Bucket=BUCKET, Key=key)
+    else:
+        stack.put(key, b"zip")
     serve(stack)
     serve_twice(stack, asleep="wake" in name)
     event = sample_event(name)
     named = (event["pathParameters"] or {}).get("run_id")
     if named:
         ended = {"status": RunStatus.FAILED, "notified": True} if "redrive" in name else {}
+        ended |= {"artifacts": {"evaluation_report.json": "runs/report.json"}} if "report" in name else {}
+        stack.put_document("runs/report.json", REPORT)
         runs_table(stack).admit(record(stack, 9).model_copy(update={"run_id": named} | ended))
         stack.put("runs/basic-0009/build.zip", b"zip")
     handler = read_handler if event["httpMethod"] == "GET" else write_handler
-    assert event["resource"] in CONTROL_ROUTES
+    assert event["resource"] in {route.path for route in CONTROL}
     assert handler(event, LambdaContext())["statusCode"] in {200, 201, 202}

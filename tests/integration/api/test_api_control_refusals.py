@@ -7,7 +7,8 @@ import logging
 
 import pytest
 
-from pipeline.api.proxy import CONTROL_ROUTES, MAX_BODY_BYTES
+from pipeline.api.proxy import MAX_BODY_BYTES
+from pipeline.api.routes import CONTROL, methods_by_path
 from pipeline.aws.runs_table import RunsTable
 from tests.fakes.control_calls import call, problem
 from tests.fakes.control_stack import control_stack, sample_event
@@ -115,8 +116,8 @@ def test_an_unknown_path_is_a_problem(stack, path):
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        (method, path.format(run_id="basic-0000", policy="basic"))
-        for path, methods in CONTROL_ROUTES.items()
+        (method, path.format(run_id="basic-0000", policy="basic", build_id="0" * 32))
+        for path, methods in methods_by_path(CONTROL).items()
         for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
         if method not in methods
     ],

@@ -12,11 +12,48 @@ from pipeline.contracts.policy import ActionSpec, BehaviorSpec, CurrentPolicy, O
 from pipeline.contracts.predict import InvocationRequest, PredictResponse
 from pipeline.contracts.problem import Problem
 from predict.app import handler
-from tests.fakes.control_stack import BUCKET, LambdaContext, control_stack, sample_event, sample_events
+from tests.fakes.control_stack import (
+    BUCKET,
+    LambdaContext,
+    control_stack,
+    forget_handlers,
+    sample_event,
+    sample_events,
+)
 from tests.fakes.expanded_template import ROOT
 from tests.fakes.runtime_endpoint import Answer, runtime_endpoint
 
 ENDPOINT = "gamedojo-test-basic"
+USED = {
+    "pipeline",
+    "pipeline.api",
+    "pipeline.api.bodies",
+    "pipeline.api.codes",
+    "pipeline.api.passing",
+    "pipeline.api.predictor",
+    "pipeline.api.problems",
+    "pipeline.aws",
+    "pipeline.aws.clients",
+    "pipeline.aws.inference",
+    "pipeline.aws.objects",
+    "pipeline.aws.served_policies",
+    "pipeline.aws.translation",
+    "pipeline.contracts",
+    "pipeline.contracts.base",
+    "pipeline.contracts.policy",
+    "pipeline.contracts.predict",
+    "pipeline.contracts.problem",
+    "pipeline.contracts.validation",
+    "pipeline.errors",
+    "pipeline.rules",
+    "pipeline.rules.msgpack",
+    "pipeline.rules.names",
+    "pipeline.rules.observations",
+    "pipeline.rules.tensors",
+    "pipeline.settings",
+}
+"""What a prediction needs of the package, and nothing else: a cold start waits for every import."""
+
 ONE_HOT = [0.0] * 10 + [1.0] + [0.0] * 9
 
 
@@ -187,13 +224,42 @@ def test_after_an_update_the_new_specs_observations_are_taken(stack, endpoint, m
     assert "[3]" in problem(call({"observations": [ONE_HOT]}), 400).detail
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/policies/basic/predict"), ("POST", "/nope")])
-def test_any_other_route_is_a_problem(stack, method, path):
+def other(method, path):
     event = sample_event("predict/post_predict") | {"resource": "/{proxy+}", "httpMethod": method, "path": path}
-    assert problem(handler(event, LambdaContext()), 404).code == "RouteNotFound"
+    return handler(event, LambdaContext())
 
 
-@pytest.mark.parametrize("name", sample_events("predict"))
+@pytest.mark.parametrize("path", ["/nope", "/", "/policies", "/policies/basic"])
+def test_any_other_route_is_a_problem(stack, path):
+    assert problem(other("POST", path), 404).code == "RouteNotFound"
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
+def test_a_wrong_method_tells_the_right_one(stack, method):
+    answer = other(method, "/policies/basic/predict")
+    assert problem(answer, 405).code == "MethodNotAllowed"
+    assert answer["headers"]["Allow"] == "POST"
+
+
+def test_health_and_description_ask_neither_bucket_nor_endpoint(endpoint):
+    with control_stack() as empty:
+        empty.s3.delete_bucket(Bucket=BUCKET)
+        health = json.loads(other("GET", "/health")["body"])
+        assert (health["status"], health["api"], health["stage"]) == ("ok", "predict", "test")
+        described = json.loads(other("GET", "/openapi.json")["body"])
+    assert list(described["paths"]) == ["/policies/{policy}/predict", "/health", "/openapi.json"]
+    assert endpoint.requests == []
+
+
+def test_only_a_page_of_the_allowed_origin_reads_an_answer(stack, monkeypatch):
+    assert "Access-Control-Allow-Origin" not in call({"observations": [ONE_HOT]})["headers"]
+    forget_handlers()
+    monkeypatch.setenv("ALLOWED_ORIGIN", "https://play.example.com")
+    for answer in (call({"observations": [ONE_HOT]}), call("{"), other("POST", "/nope")):
+        assert answer["headers"]["Access-Control-Allow-Origin"] == "https://play.example.com"
+
+
+@pytest.mark.parametrize("name", [name for name in sample_events("predict") if "msgpack" not in name])
 def test_every_sample_event_is_answered(stack, name):
     assert handler(sample_event(name), LambdaContext())["statusCode"] == 200
 
@@ -209,13 +275,9 @@ def test_what_nobody_foresaw_is_logged_and_not_shown(stack, monkeypatch, caplog)
 
 
 def test_nothing_is_imported_that_predict_does_not_use():
-    unused = {
-        "aws_xray_sdk",
-        "aws_lambda_powertools.event_handler",
-        "pipeline.observability",
-        "pipeline.aws.runs_table",
-        "numpy",
-    }
     program = "import sys; sys.path.insert(0, 'functions'); import predict.app; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert unused & set(done.stdout.split()) == set()
+    imported = set(done.stdout.split())
+    assert {one for one in imported if one.partition(".")[0] == "pipeline"} == USED
+    unused = {"aws_xray_sdk", "aws_lambda_powertools.event_handler", "numpy", "yaml"}
+    assert unused & imported == set()
