@@ -21,7 +21,7 @@ from rl_src.training.settings.config import Hyperparameters, Network, StopRule, 
 from rl_src.training.settings.presets import learner_place
 from rl_src.training.trainer import train_on
 
-BATCH, MINIBATCH, SECONDS = 2048, 256, 6.0
+BATCH, MINIBATCH, SECONDS = 2048, 256, 12.0
 
 
 def main() -> None:
@@ -30,8 +30,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         program = executable(Path(folder), sys.executable)
         ceiling = steps_against_echoes(program, number)
-        lines = train_for_some_seconds(program, number, Path(folder), steps=int(ceiling * AGENTS * SECONDS))
+        lines = train_for_some_seconds(program, number, Path(folder), steps=whole_batches(ceiling * AGENTS * SECONDS))
     sys.stdout.write("\n" + json.dumps({"marks": marks_of(told_evenly(lines)), "ceiling": ceiling}) + "\n")
+
+
+def whole_batches(steps: float) -> int:
+    """About so many steps. A short last batch would be full early, and the line before it early by as much."""
+    return BATCH * max(4, round(steps / BATCH))
 
 
 def train_for_some_seconds(program: Path, number: int, folder: Path, steps: int) -> list[dict[str, Any]]:
@@ -47,7 +52,7 @@ def train_for_some_seconds(program: Path, number: int, folder: Path, steps: int)
             executable=program,
             hyperparameters=Hyperparameters(train_batch_size=BATCH, minibatch_size=MINIBATCH, num_epochs=EPOCHS),
             network=Network(hidden_sizes=(HIDDEN,) * LAYERS, activation="silu", normalize_observations=False),
-            stop=StopRule(env_steps=max(steps, 4 * BATCH)),
+            stop=StopRule(env_steps=steps),
             checkpoint_interval_seconds=3600.0,
             learns_in=learner_place(),
         ),

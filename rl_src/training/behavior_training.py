@@ -138,6 +138,10 @@ class BehaviorTraining:
         is_new = self._updates.learned.updates > self._played[-1].by.updates
         return self._is_asynchronous and (is_new or self._updates.has_finished())
 
+    def is_learning(self) -> bool:
+        """Whether an update goes on."""
+        return self._updates.is_learning()
+
     def catch_up(self) -> list[dict[str, Any]]:
         """Play with what has been learned so far; the progress lines that are complete now."""
         lines = self._updates.collect()

@@ -3,6 +3,7 @@
 import gc
 import json
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 Report = Callable[[dict[str, Any]], None]
 
 log = logging.getLogger(__name__)
+
+_CORES = len(os.sched_getaffinity(0))
 
 
 def train(
@@ -155,6 +158,7 @@ class _Run:
         self._opponents = Opponents(
             partial(self_play_of, config), config.seed, lambda name: self._behaviors[name].new_player()
         )
+        scenes.look_while(self._has_free_core)
         self._runner = UnityEnvRunner(
             scenes=scenes, make_sampler=self._meet, on_team=self._opponents.meet, interrupt=self._interrupted
         )
@@ -237,6 +241,10 @@ class _Run:
     def _is_something_due(self) -> bool:
         behaviors = self._behaviors.values()
         return any(item.has_batch() or item.has_news() for item in behaviors) or self._opponents.is_due()
+
+    def _has_free_core(self) -> bool:
+        """Whether nobody wants the core on which we wait: one is the build's, one the learner's while it learns."""
+        return _CORES > 2 or not any(behavior.is_learning() for behavior in self._behaviors.values())
 
     def _learn(self) -> None:
         """Every behavior whose batch is full, or all that play when they were interrupted."""

@@ -86,6 +86,10 @@ class UpdateQueue:
         """Whether the oldest update is done."""
         return bool(self._pending) and self._pending[0].is_done
 
+    def is_learning(self) -> bool:
+        """Whether an update goes on, or waits to."""
+        return bool(self._pending) and not self._pending[-1].is_done
+
     def collect(self) -> list[dict[str, Any]]:
         """Progress lines of the updates that are done."""
         return self._complete(self.has_finished)

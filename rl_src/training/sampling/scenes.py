@@ -57,6 +57,10 @@ class Scenes:
         """New values of environment parameters. Scenes read them when they want, mostly as an episode begins."""
         self._group.set_parameters(parameters)
 
+    def look_while(self, a_core_is_free: Callable[[], bool]) -> None:
+        """Look for a quick build's answers without sleeping as long as that is true (`BuildGroup.may_look`)."""
+        self._group.may_look = a_core_is_free
+
     def reset(self) -> list[Answer]:
         """Reset all builds, and let them run until agents of each ask for decisions."""
         while self._awaited:

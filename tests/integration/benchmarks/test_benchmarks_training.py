@@ -8,7 +8,7 @@ import pytest
 from benchmarks.envs.contestant import executable
 from benchmarks.training.__main__ import bare_rates, goal
 from benchmarks.training.sides import BARE, OURS, Cell, Measured, Side, measure, rate_of, summary_marks
-from benchmarks.training.slow_builds import BATCH, train_for_some_seconds
+from benchmarks.training.slow_builds import BATCH, train_for_some_seconds, whole_batches
 
 
 def test_start_up_is_no_part_of_a_rate() -> None:
@@ -38,8 +38,12 @@ def test_a_side_of_ours_trains(side: Side, build: str) -> None:
 
 def test_slow_builds_are_trained_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     program = executable(tmp_path, sys.executable)
-    lines = train_for_some_seconds(program, 2, tmp_path, steps=1)
+    lines = train_for_some_seconds(program, 2, tmp_path, steps=whole_batches(1))
     assert 4 * BATCH <= lines[-1]["env_steps"] < 5 * BATCH
+
+
+def test_the_last_batch_of_a_slow_training_is_a_whole_one() -> None:
+    assert [whole_batches(steps) for steps in (0, 4.4 * BATCH, 30.6 * BATCH)] == [4 * BATCH, 4 * BATCH, 31 * BATCH]
 
 
 def test_a_goal_is_the_median_of_the_rounds_ratios() -> None:

@@ -49,6 +49,21 @@ def faulty_in(
     return make
 
 
+@pytest.mark.parametrize("may_look", [True, False])
+def test_one_quick_build_is_played_alike_whether_its_answers_are_looked_for_or_slept_for(
+    basic: Path, may_look: bool
+) -> None:
+    with BuildGroup(lambda *_: UnityClient(basic), 1) as group:
+        group.may_look = lambda: may_look
+        (answer,) = group.reset()
+        places = [position(answer)]
+        for _ in range(5):
+            (answer,) = group.step([one(RIGHT)])
+            places.append(position(answer))
+        assert group.receive() == [], "nothing was sent"
+    assert places == [START + step for step in range(6)]
+
+
 def test_ten_builds_in_lockstep_play_as_each_would_alone(chaos: Path) -> None:
     def make(index: int, _generation: int) -> UnityClient:
         return UnityClient(chaos, seed=index)
