@@ -29,6 +29,7 @@ PARAMETERS: Mapping[str, str] = {
     "TrainingImageUri": TRAINING_IMAGE,
     "InferenceImageUri": INFERENCE_IMAGE,
     "PollMinSeconds": "1",
+    "BakeSeconds": "5",
 }
 """Ordinary parameters of the template. Runtime is given to `sam build` alone: it chooses the interpreter that packs."""
 

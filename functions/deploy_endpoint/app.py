@@ -19,7 +19,7 @@ def handler(task: Task) -> EndpointHandle:
         task.part("checkpoint", ExtractedCheckpoint),
         task.state,
         settings,
-        clients.sagemaker(),
+        clients.hosting(),
         ObjectStore(clients.s3(), settings.bucket_name),
         RunsTable(clients.dynamodb(), settings.runs_table),
         PoliciesTable(clients.dynamodb(), settings.policies_table),

@@ -19,7 +19,7 @@ def handler(task: Task) -> Finished:
         task.execution_arn,
         task.document,
         settings.topic_arn,
-        clients.sagemaker(),
+        clients.hosting(),
         clients.sns(),
         ObjectStore(clients.s3(), settings.bucket_name),
         RunsTable(clients.dynamodb(), settings.runs_table),

@@ -125,6 +125,7 @@ class DeployEndpointSettings(RunSettings, PollSettings):
     resource_prefix: str
     inference_image_uri: str
     endpoint_role_arn: str
+    bake_seconds: int = Field(ge=0, le=900)
 
 
 class CheckEndpointSettings(PollSettings):
@@ -153,7 +154,15 @@ class SweepRunsSettings(FinishRunSettings):
     state_machine_arn: str
 
 
-class ControlReadSettings(RunSettings):
+class SweepEndpointsSettings(RunSettings):
+    """SweepEndpoints."""
+
+    policies_table: str
+    topic_arn: str
+    resource_prefix: str
+
+
+class ControlReadSettings(RunSettings, ApiSettings):
     """The control API's reading routes."""
 
     policies_table: str

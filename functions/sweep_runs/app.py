@@ -22,7 +22,7 @@ def handler(event: dict[str, Any]) -> Swept:
     sweeper = Sweeper(
         settings.topic_arn,
         settings.resource_prefix,
-        clients.sagemaker(),
+        clients.hosting(),
         clients.sns(),
         clients.stepfunctions(),
         ObjectStore(clients.s3(), settings.bucket_name),

@@ -21,6 +21,7 @@ def handler(task: Task) -> Verified:
         task.part("promotion", Promotion),
         task.state,
         clients.sagemaker_runtime(),
+        clients.application_autoscaling(),
         ObjectStore(clients.s3(), settings.bucket_name),
         RunsTable(clients.dynamodb(), settings.runs_table),
         PoliciesTable(clients.dynamodb(), settings.policies_table),

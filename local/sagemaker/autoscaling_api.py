@@ -1,7 +1,7 @@
 """Application Auto Scaling for endpoints: scalable targets and scaling policies.
 
 Registered limits have their effect at once, as in AWS: a variant that has fewer or more instances than its target
-allows is resized. Policies are kept and described; the double does not act on them by itself.
+allows is resized. What follows from policies is the autoscaler's.
 """
 
 import time

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from local.sagemaker.autoscaler import Autoscaler
 from local.sagemaker.autoscaling_api import AutoScaling
 from local.sagemaker.endpoints_api import Endpoints
 from local.sagemaker.errors import LostConnectionError, NotImplementedLocallyError, ServiceUnavailableError
@@ -29,6 +30,7 @@ class ControlPlane:
         models, configs, tags = Models(platform), EndpointConfigs(platform), Tags(platform.store)
         self.endpoints = Endpoints(platform, configs)
         self._autoscaling = AutoScaling(platform, self.endpoints)
+        self._autoscaler = Autoscaler(platform, self.endpoints)
         self.operations: dict[str, Operation] = {
             "CreateTrainingJob": self._jobs.create,
             "DescribeTrainingJob": self._jobs.describe,
@@ -93,6 +95,7 @@ class ControlPlane:
     def close(self) -> None:
         """End every job and endpoint; from now on every operation is refused."""
         self._closing = True
+        self._autoscaler.close()
         self._jobs.end_all()
         self.endpoints.close()
         self._jobs.join()

@@ -9,6 +9,7 @@ from pathlib import Path
 from local.sagemaker.alarms import Alarms
 from local.sagemaker.clock import Clock
 from local.sagemaker.config import Image, ServiceConfig, repository_name
+from local.sagemaker.demand import Demand
 from local.sagemaker.errors import ValidationError
 from local.sagemaker.faults import Faults
 from local.sagemaker.job_folder import ContainerFolder, remove_container_folder
@@ -36,6 +37,7 @@ class Platform:
     logs: Logs
     metrics: Metrics
     alarms: Alarms
+    demand: Demand
     faults: Faults
     can_isolate: bool
 
@@ -53,13 +55,15 @@ class Platform:
         if not can_isolate:
             _log.warning(NOT_ISOLATED)
         interval_seconds = config.timing.publish_seconds
+        store = Store(config.state_dir / "state.json", config.time_scale)
         return cls(
             config=config,
-            store=Store(config.state_dir / "state.json", config.time_scale),
+            store=store,
             objects=Objects(config),
             logs=Logs(emulator_client(config, "logs"), interval_seconds=interval_seconds),
             metrics=Metrics(emulator_client(config, "cloudwatch"), interval_seconds=interval_seconds),
             alarms=Alarms(emulator_client(config, "cloudwatch")),
+            demand=Demand(store.clock),
             faults=Faults(config.fault_plan or config.state_dir / "faults.json"),
             can_isolate=can_isolate,
         )

@@ -141,6 +141,7 @@ class Runtime:
             return
         dimensions = (("EndpointName", name), ("VariantName", served.variant["VariantName"]))
         now = time.time()
+        self._platform.demand.count(name)
         # a ModelError travels as 424; what counts is the container's own status, and 5xx when it gave none
         values = (
             ("Invocations", 1.0, "None"),

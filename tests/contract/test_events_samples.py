@@ -155,5 +155,5 @@ def test_the_bodies_follow_their_contracts():
 def test_the_handlers_of_all_functions_have_an_event_to_be_invoked_with():
     handlers = {one["Handler"].split(".")[0] for one in resources("AWS::Lambda::Function").values()}
     states = {name.split("/")[1] for name in sample_events("states")}
-    assert handlers - states == {"control_read", "control_write", "predict", "sweep_runs"}
+    assert handlers - states == {"control_read", "control_write", "predict", "sweep_runs", "sweep_endpoints"}
     assert source()["Resources"]["PredictFunction"]["Properties"]["Handler"] == "predict.app.handler"

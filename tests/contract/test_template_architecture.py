@@ -28,7 +28,7 @@ STATES = [
     "FinishRun",
 ]
 APIS = ["ControlRead", "ControlWrite", "Predict"]
-BY_EVENT = ["SweepRuns"]
+BY_EVENT = ["SweepRuns", "SweepEndpoints"]
 
 FUNCTIONS = {name: one for name, one in source()["Resources"].items() if one["Type"] == "AWS::Serverless::Function"}
 
@@ -36,6 +36,11 @@ FUNCTIONS = {name: one for name, one in source()["Resources"].items() if one["Ty
 WITHOUT_RESOURCE = {
     "ecr:GetAuthorizationToken",
     "cloudwatch:PutMetricData",
+    "cloudwatch:GetMetricStatistics",
+    "application-autoscaling:DescribeScalableTargets",
+    "sagemaker:ListEndpointConfigs",
+    "sagemaker:ListEndpoints",
+    "sagemaker:ListModels",
     "sagemaker:ListTrainingJobs",
     "logs:CreateLogDelivery",
     "logs:GetLogDelivery",

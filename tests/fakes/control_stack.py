@@ -95,8 +95,9 @@ def _machine() -> str:
 
 
 def _forget_clients() -> None:
-    for one in (clients.s3, clients.dynamodb, clients.stepfunctions, clients.sagemaker, clients.sagemaker_runtime):
-        one.cache_clear()
+    for one in vars(clients).values():
+        if hasattr(one, "cache_clear"):
+            one.cache_clear()
     forget_handlers()
 
 

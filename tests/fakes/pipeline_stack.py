@@ -32,7 +32,7 @@ from pipeline.aws.turns_table import TurnsTable
 from pipeline.contracts.evaluation import IncumbentComparison
 from pipeline.contracts.run import RunRecord
 from tests.fakes import artifact_archives
-from tests.fakes.control_stack import BUCKET, MACHINE_ROLE, REGION, LambdaContext, forget_handlers
+from tests.fakes.control_stack import BUCKET, MACHINE_ROLE, REGION, LambdaContext, forget_handlers, sample_event
 from tests.fakes.expanded_template import STATE_MACHINE, resources
 from tests.fakes.faulty_clients import CrashError, Faults, FaultyClient
 from tests.fakes.sagemaker_double import SageMakerDouble
@@ -70,7 +70,7 @@ BETTER_AND_BETTER = (0.8, 0.9, 0.93)
 """Mean returns, each clearly above the one before it: every run's policy is deployed."""
 
 
-@dataclass
+@dataclass(repr=False)
 class PipelineStack:
     queue_url: str
     sagemaker: SageMakerDouble
@@ -82,6 +82,8 @@ class PipelineStack:
     sfn: Any
     sqs: Any
     logs: Any
+    cloudwatch: Any
+    autoscaling: Any
     machine_arn: str = ""
     returns: list[float] = field(default_factory=lambda: [0.93])
     """Mean return of each evaluation, in order; the last one stays."""
@@ -162,6 +164,12 @@ class PipelineStack:
         )
         return answer
 
+    def sweep_endpoints(self) -> dict[str, Any]:
+        """What SweepEndpoints answers to its schedule."""
+        handler = importlib.import_module("sweep_endpoints.app").handler
+        answer: dict[str, Any] = handler(sample_event("schedule"), LambdaContext())
+        return answer
+
     def messages(self) -> list[dict[str, Any]]:
         """What was published and not yet read."""
         answer = self.sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10)
@@ -227,9 +235,13 @@ def pipeline_stack() -> Iterator[PipelineStack]:
         sagemaker = SageMakerDouble()
         runtime = RuntimeDouble(sagemaker)
         s3, dynamodb, sns, sfn, sqs = (boto3.client(name) for name in ("s3", "dynamodb", "sns", "stepfunctions", "sqs"))
-        logs = boto3.client("logs")
+        logs, cloudwatch, autoscaling = (
+            boto3.client(name) for name in ("logs", "cloudwatch", "application-autoscaling")
+        )
         made = {
             "sagemaker": sagemaker,
+            "cloudwatch": cloudwatch,
+            "application_autoscaling": autoscaling,
             "sagemaker_runtime": runtime,
             "s3": s3,
             "dynamodb": dynamodb,
@@ -252,6 +264,8 @@ def pipeline_stack() -> Iterator[PipelineStack]:
             sfn,
             sqs,
             logs,
+            cloudwatch,
+            autoscaling,
             faults=faults,
         )
         sagemaker.on_completed = stack.leave_artifact
@@ -312,6 +326,9 @@ def _environment(topic_arn: str) -> dict[str, str]:
         "TRAINING_INSTANCE_TYPE": "ml.c7i.2xlarge",
         "EVALUATION_INSTANCE_TYPE": "ml.c7i.xlarge",
         "POLL_MIN_SECONDS": "7",
+        "BAKE_SECONDS": "300",
+        "STAGE": "test",
+        "ALLOWED_ORIGIN": "*",
         "TOPIC_ARN": topic_arn,
     }
 

@@ -66,6 +66,12 @@ class SageMakerDouble:
     models: dict[str, Answer] = field(default_factory=dict)
     configs: dict[str, Answer] = field(default_factory=dict)
     endpoints: dict[str, Answer] = field(default_factory=dict)
+    deleting_looks: int = 0
+    """So often an endpoint is still seen, Deleting, after it was deleted."""
+    updates: list[Answer] = field(default_factory=list)
+    """What UpdateEndpoint was asked for."""
+    created: dict[str, datetime] = field(default_factory=dict)
+    """When a model, config or endpoint was created; not named: long ago."""
     calls: list[str] = field(default_factory=list)
 
     @property
@@ -78,7 +84,7 @@ class SageMakerDouble:
         if name in self.jobs:
             raise refused("CreateTrainingJob", "ResourceInUse", "Training job names must be unique")
         self.jobs[name] = Job(request, [dict(one) for one in self.script(_step(request), request)])
-        return {"TrainingJobArn": f"arn:aws:sagemaker:us-east-1:123456789012:training-job/{name}"}
+        return {"TrainingJobArn": _arn("training-job", name)}
 
     def describe_training_job(self, TrainingJobName: str) -> Answer:  # noqa: N803
         self._call("DescribeTrainingJob", {"TrainingJobName": TrainingJobName})
@@ -95,7 +101,7 @@ class SageMakerDouble:
         described = (
             {
                 "TrainingJobName": TrainingJobName,
-                "TrainingJobArn": f"arn:aws:sagemaker:us-east-1:123456789012:training-job/{TrainingJobName}",
+                "TrainingJobArn": _arn("training-job", TrainingJobName),
                 "ModelArtifacts": {"S3ModelArtifacts": output if ended else ""},
                 "AlgorithmSpecification": job.request["AlgorithmSpecification"],
                 "ResourceConfig": job.request["ResourceConfig"],
@@ -121,7 +127,7 @@ class SageMakerDouble:
         summaries = [
             {
                 "TrainingJobName": name,
-                "TrainingJobArn": f"arn:aws:sagemaker:us-east-1:123456789012:training-job/{name}",
+                "TrainingJobArn": _arn("training-job", name),
                 "TrainingJobStatus": state,
                 "CreationTime": datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC),
             }
@@ -146,12 +152,24 @@ class SageMakerDouble:
         name = request["EndpointConfigName"]
         return self._make(self.configs, name, request, "Cannot create already existing endpoint configuration")
 
+    def describe_endpoint_config(self, EndpointConfigName: str) -> Answer:  # noqa: N803
+        self._call("DescribeEndpointConfig", {"EndpointConfigName": EndpointConfigName})
+        self._require(self.configs, EndpointConfigName, "Could not find endpoint configuration")
+        described = {
+            "EndpointConfigName": EndpointConfigName,
+            "EndpointConfigArn": _arn("endpoint-config", EndpointConfigName),
+            "ProductionVariants": self.configs[EndpointConfigName]["ProductionVariants"],
+            "CreationTime": self._created(EndpointConfigName),
+        }
+        return checked("DescribeEndpointConfig", "output_shape", described)
+
     def create_endpoint(self, **request: Any) -> Answer:
         self._call("CreateEndpoint", request)
         name = request["EndpointName"]
         self._require(self.configs, request["EndpointConfigName"], "Could not find endpoint configuration")
-        self._make(self.endpoints, name, {}, "Cannot create already existing endpoint")
+        self._make(self.endpoints, name, {"tags": request["Tags"]}, "Cannot create already existing endpoint")
         self._change(name, request["EndpointConfigName"], "Creating")
+        self.endpoints[name]["count"] = self._count(request["EndpointConfigName"])
         return {}
 
     def update_endpoint(self, **request: Any) -> Answer:
@@ -161,11 +179,15 @@ class SageMakerDouble:
         self._require(self.configs, request["EndpointConfigName"], "Could not find endpoint configuration")
         if self.endpoints[name]["statuses"][0] != "InService":
             raise refused("UpdateEndpoint", "ValidationException", "Cannot update in-progress endpoint")
+        self.updates.append(request)
         self._change(name, request["EndpointConfigName"], "Updating")
+        if request.get("ExcludeRetainedVariantProperties"):
+            self.endpoints[name]["count"] = self._count(request["EndpointConfigName"])
         return {}
 
     def describe_endpoint(self, EndpointName: str) -> Answer:  # noqa: N803
         self._call("DescribeEndpoint", {"EndpointName": EndpointName})
+        self._forget_if_gone(EndpointName)
         self._require(self.endpoints, EndpointName, "Could not find endpoint")
         endpoint = self.endpoints[EndpointName]
         statuses = endpoint["statuses"]
@@ -175,11 +197,15 @@ class SageMakerDouble:
             endpoint["config"] = endpoint["former"]
         described = {
             "EndpointName": EndpointName,
-            "EndpointArn": f"arn:aws:sagemaker:us-east-1:123456789012:endpoint/{EndpointName}",
+            "EndpointArn": _arn("endpoint", EndpointName),
             "EndpointConfigName": endpoint["config"],
             "EndpointStatus": status,
             "CreationTime": datetime(2025, 1, 2, tzinfo=UTC),
             "LastModifiedTime": datetime(2025, 1, 2, tzinfo=UTC),
+            "ProductionVariants": [
+                {"VariantName": "AllTraffic"}
+                | ({"DesiredInstanceCount": endpoint["count"]} if endpoint["count"] is not None else {})
+            ],
         } | ({"FailureReason": "The container did not answer /ping."} if status == "Failed" else {})
         return checked("DescribeEndpoint", "output_shape", described)
 
@@ -188,22 +214,73 @@ class SageMakerDouble:
         self._require(self.endpoints, EndpointName, "Could not find endpoint")
         if self.endpoints[EndpointName]["statuses"][0] not in _SETTLED:
             raise refused("DeleteEndpoint", "ValidationException", "Cannot delete in-progress endpoint")
-        del self.endpoints[EndpointName]
+        self.endpoints[EndpointName]["statuses"] = ["Deleting"] * self.deleting_looks + ["gone"]
+        self._forget_if_gone(EndpointName)
         return {}
 
     def delete_endpoint_config(self, EndpointConfigName: str) -> Answer:  # noqa: N803
         self._call("DeleteEndpointConfig", {"EndpointConfigName": EndpointConfigName})
         self._require(self.configs, EndpointConfigName, "Could not find endpoint configuration")
-        used = [name for name, endpoint in self.endpoints.items() if endpoint["config"] == EndpointConfigName]
-        assert used == [], "SageMaker allows this, and the endpoint can then no longer be updated"
+        assert EndpointConfigName not in self.used_configs, "SageMaker allows this, and the endpoint is then stuck"
         del self.configs[EndpointConfigName]
         return {}
 
     def delete_model(self, ModelName: str) -> Answer:  # noqa: N803
         self._call("DeleteModel", {"ModelName": ModelName})
         self._require(self.models, ModelName, "Could not find model")
+        used = [self.configs[name]["ProductionVariants"][0]["ModelName"] for name in self.used_configs]
+        assert ModelName not in used, "SageMaker allows this, and new instances of the endpoint then fail"
         del self.models[ModelName]
         return {}
+
+    @property
+    def used_configs(self) -> set[str]:
+        """What endpoints serve, and what they served before as long as they may be rolled back to it."""
+        served = {endpoint["config"] for endpoint in self.endpoints.values()}
+        changing = [one for one in self.endpoints.values() if len(one["statuses"]) > 1 and one["former"]]
+        return served | {one["former"] for one in changing}
+
+    def list_endpoints(self, **request: Any) -> Answer:
+        return self._list("Endpoint", "endpoint", self.endpoints, request, EndpointStatus="InService")
+
+    def list_endpoint_configs(self, **request: Any) -> Answer:
+        return self._list("EndpointConfig", "endpoint-config", self.configs, request)
+
+    def list_models(self, **request: Any) -> Answer:
+        return self._list("Model", "model", self.models, request)
+
+    def list_tags(self, ResourceArn: str) -> Answer:  # noqa: N803
+        self._call("ListTags", {"ResourceArn": ResourceArn})
+        kind, _, name = ResourceArn.rpartition(":")[2].partition("/")
+        things = {"endpoint": self.endpoints, "endpoint-config": self.configs, "model": self.models}[kind]
+        self._require(things, name, "Could not find resource")
+        return {"Tags": things[name].get("Tags") or things[name].get("tags", [])}
+
+    def _list(self, kind: str, arn: str, things: dict[str, Answer], request: Answer, **more: Any) -> Answer:
+        self._call(f"List{kind}s", request)
+        found = [
+            {
+                f"{kind}Name": name,
+                f"{kind}Arn": _arn(arn, name),
+                "CreationTime": self._created(name),
+                **({"LastModifiedTime": self._created(name)} if more else {}),
+                **more,
+            }
+            for name in sorted(things)
+            if request["NameContains"] in name
+        ]
+        return checked(f"List{kind}s", "output_shape", {f"{kind}s": found})
+
+    def _forget_if_gone(self, name: str) -> None:
+        if self.endpoints.get(name, {}).get("statuses") == ["gone"]:
+            del self.endpoints[name]
+
+    def _created(self, name: str) -> datetime:
+        return self.created.get(name, datetime(2025, 1, 2, tzinfo=UTC))
+
+    def _count(self, config: str) -> int | None:
+        count: int | None = self.configs[config]["ProductionVariants"][0].get("InitialInstanceCount")
+        return count
 
     def served_model(self, endpoint_name: str) -> Answer:
         """What stands behind the endpoint now."""
@@ -230,6 +307,10 @@ class SageMakerDouble:
     def _require(self, things: dict[str, Answer], name: str, message: str) -> None:
         if name not in things:
             raise refused("Any", "ValidationException", message)
+
+
+def _arn(kind: str, name: str) -> str:
+    return f"arn:aws:sagemaker:us-east-1:123456789012:{kind}/{name}"
 
 
 def _step(request: Answer) -> str:

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
-from typing import TYPE_CHECKING
 
 from pipeline.api.runs import ACCEPTED, Runs
 from pipeline.aws import clients, endpoints, executions
+from pipeline.aws.clients import HostingClients
 from pipeline.aws.policies_table import PoliciesTable
 from pipeline.aws.served_policies import ServedPolicies
 from pipeline.contracts.api import DeletedPolicy
@@ -17,9 +17,6 @@ from pipeline.errors import BuildNotFoundError, ConflictError, PolicyNotFoundErr
 from pipeline.rules import names
 from pipeline.rules.serving import previous_version
 from pipeline.settings import ControlWriteSettings
-
-if TYPE_CHECKING:
-    from mypy_boto3_sagemaker import SageMakerClient
 
 _DELETING = "delete-policy"
 """Holds the lease while a policy is deleted."""
@@ -35,7 +32,7 @@ class Serving:
     runs: Runs
     policies: PoliciesTable
     served: ServedPolicies
-    sagemaker: "SageMakerClient"
+    hosting: HostingClients
 
     def rollback(self, policy: str, version: str | None = None) -> RunRecord:
         """Bring the version that was in service before, or the named one of the history, into service again.
@@ -65,7 +62,7 @@ class Serving:
         return self._serve(policy, history[-1].version, history, "wake", "Woken by request.")
 
     def delete(self, policy: str, now_epoch: int) -> DeletedPolicy:
-        """Take the policy out of service, with endpoint, configs, models and files. Runs and their files stay.
+        """Take the policy out of service: endpoint, alarms, scaling, configs, models, files. Runs and theirs stay.
 
         Raises:
             PolicyNotFoundError: nothing of this name is or was in service.
@@ -86,9 +83,9 @@ class Serving:
             self.policies.take_out_of_service(policy)
             self.runs.objects.delete(names.policy_key(policy, "current.json"))
             for endpoint in sorted({one.endpoint_name for one in history}):
-                endpoints.delete(self.sagemaker, endpoint)
+                endpoints.take_down(self.hosting, endpoint)
             for config in sorted({one.config_name for one in history}):
-                endpoints.delete_config(self.sagemaker, config)
+                endpoints.delete_config(self.hosting.sagemaker, config)
             self.runs.objects.delete_all(names.policy_key(policy, ""))
             self.policies.forget(policy)
         finally:
@@ -139,7 +136,7 @@ def connect(runs: Runs, settings: ControlWriteSettings) -> Serving:
         runs,
         PoliciesTable(clients.dynamodb(), settings.policies_table),
         ServedPolicies(clients.s3(), settings.bucket_name),
-        clients.sagemaker(),
+        clients.hosting(),
     )
 
 

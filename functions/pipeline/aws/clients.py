@@ -3,13 +3,15 @@
 Endpoints, region and credentials come from botocore's own environment variables.
 """
 
+from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
 
 if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
@@ -68,3 +70,29 @@ def logs() -> "CloudWatchLogsClient":
 def sns() -> "SNSClient":
     """Notifications."""
     return boto3.client("sns", config=_CONFIG)
+
+
+@cache
+def cloudwatch() -> "CloudWatchClient":
+    """What endpoints measure, and alarms on it."""
+    return boto3.client("cloudwatch", config=_CONFIG)
+
+
+@cache
+def application_autoscaling() -> Any:
+    """Instances that come and go."""
+    return boto3.client("application-autoscaling", config=_CONFIG)
+
+
+@dataclass(frozen=True)
+class HostingClients:
+    """What an endpoint hangs on: itself, its alarms, its scaling."""
+
+    sagemaker: "SageMakerClient"
+    cloudwatch: "CloudWatchClient"
+    autoscaling: Any
+
+
+def hosting() -> HostingClients:
+    """All three."""
+    return HostingClients(sagemaker(), cloudwatch(), application_autoscaling())

@@ -2,31 +2,47 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from pipeline.aws import alarms, scaling
+from pipeline.aws.clients import HostingClients
 from pipeline.aws.translation import error_code, translate
 from pipeline.contracts.base import Contract
 from pipeline.contracts.request import EndpointRequest
 from pipeline.errors import NotYetConsistentError
+from pipeline.rules import names
+from pipeline.rules.rollouts import EXECUTION_SECONDS, Rollout
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
-
-VARIANT = "AllTraffic"
 
 _REFUSED = {"ValidationException", "ResourceNotFound", "ResourceInUse"}
 """Not found, exists already, is changing, is invalid: SageMaker tells these apart by its message only."""
 
 
 class EndpointDescription(Contract):
-    """What SageMaker says of an endpoint."""
+    """What SageMaker says of an endpoint.
+
+    `pending_config_name`: what it is changing to. `instance_count`: how many it wants; None of a serverless one.
+    """
 
     name: str
     status: str
     config_name: str
+    pending_config_name: str | None = None
+    instance_count: int | None = None
     failure_reason: str = ""
+
+
+class Resource(Contract):
+    """A model, config or endpoint in a list of them."""
+
+    name: str
+    arn: str
+    created_at: datetime
 
 
 class Served(Contract):
@@ -37,8 +53,7 @@ class Served(Contract):
     image_uri: str
     artifact_uri: str
     role_arn: str
-    run_id: str
-    policy: str
+    tags: dict[str, str]
     hosting: EndpointRequest
 
 
@@ -52,7 +67,7 @@ def create_config(client: "SageMakerClient", served: Served) -> str:
     Raises:
         CapacityError, ThrottledError, ServiceUnavailableError, PipelineError: see `translation.translate`.
     """
-    tags: Any = _tags(served)
+    tags: Any = _tags(served.tags)
     refusals = []
     try:
         client.create_model(
@@ -65,7 +80,7 @@ def create_config(client: "SageMakerClient", served: Served) -> str:
         )
     except (ClientError, BotoCoreError) as error:
         refusals.append(_unless_it_may_exist(error))
-    variant: Any = {"VariantName": VARIANT, "ModelName": served.model_name} | _machine(served.hosting)
+    variant: Any = {"VariantName": names.VARIANT, "ModelName": served.model_name} | _machine(served.hosting)
     try:
         client.create_endpoint_config(EndpointConfigName=served.config_name, ProductionVariants=[variant], Tags=tags)
     except (ClientError, BotoCoreError) as error:
@@ -82,18 +97,37 @@ def create(client: "SageMakerClient", name: str, served: Served) -> None:
         CapacityError, ThrottledError, ServiceUnavailableError, PipelineError: see `translation.translate`.
     """
     with _not_yet(name):
-        client.create_endpoint(EndpointName=name, EndpointConfigName=served.config_name, Tags=_tags(served))
+        client.create_endpoint(EndpointName=name, EndpointConfigName=served.config_name, Tags=_tags(served.tags))
 
 
-def update(client: "SageMakerClient", name: str, config_name: str) -> None:
-    """Move the endpoint to another config.
+def update(
+    client: "SageMakerClient",
+    name: str,
+    config_name: str,
+    rollout: Rollout | None = None,
+    *,
+    keep_count: bool = True,
+) -> None:
+    """Move the endpoint to another config; the old instances serve until the new ones do.
+
+    Args:
+        client: SageMaker.
+        name: the endpoint's.
+        config_name: what it is to serve.
+        rollout: how; None: all at once, as soon as the new ones answer.
+        keep_count: with as many instances as the endpoint has now, instead of the config's own number.
 
     Raises:
         NotYetConsistentError: SageMaker does not take it; see `create`. An endpoint that is changing takes no update.
         CapacityError, ThrottledError, ServiceUnavailableError, PipelineError: see `translation.translate`.
     """
+    how: Any = {} if rollout is None else {"DeploymentConfig": _deployment(rollout)}
+    if not keep_count:
+        how["ExcludeRetainedVariantProperties"] = [{"VariantPropertyType": "DesiredInstanceCount"}]
     with _not_yet(name):
-        client.update_endpoint(EndpointName=name, EndpointConfigName=config_name, RetainAllVariantProperties=True)
+        client.update_endpoint(
+            EndpointName=name, EndpointConfigName=config_name, RetainAllVariantProperties=True, **how
+        )
 
 
 def describe(client: "SageMakerClient", name: str) -> EndpointDescription | None:
@@ -109,12 +143,30 @@ def describe(client: "SageMakerClient", name: str) -> EndpointDescription | None
         if error_code(error) in _REFUSED:
             return None
         raise translate("SageMaker", error) from error
+    variants = answer.get("ProductionVariants", [])
     return EndpointDescription(
         name=name,
         status=answer["EndpointStatus"],
         config_name=answer.get("EndpointConfigName", ""),
+        pending_config_name=answer.get("PendingDeploymentSummary", {}).get("EndpointConfigName"),
+        instance_count=variants[0].get("DesiredInstanceCount") if variants else None,
         failure_reason=answer.get("FailureReason", ""),
     )
+
+
+def instance_type(client: "SageMakerClient", config_name: str) -> str | None:
+    """The machine that a config names; None of a serverless one, or of one that is not there.
+
+    Raises:
+        ThrottledError, ServiceUnavailableError: SageMaker could not answer.
+    """
+    try:
+        answer = client.describe_endpoint_config(EndpointConfigName=config_name)
+    except (ClientError, BotoCoreError) as error:
+        if error_code(error) in _REFUSED:
+            return None
+        raise translate("SageMaker", error) from error
+    return answer["ProductionVariants"][0].get("InstanceType")
 
 
 def delete(client: "SageMakerClient", name: str) -> None:
@@ -134,6 +186,18 @@ def delete(client: "SageMakerClient", name: str) -> None:
             raise NotYetConsistentError(f"The endpoint {name} is {left.status} and cannot be deleted yet.") from error
 
 
+def take_down(hosting: HostingClients, name: str) -> None:
+    """Delete the endpoint with its alarms and its scaling; what is not there is fine.
+
+    Raises:
+        NotYetConsistentError: it cannot be deleted while it is changing.
+        ThrottledError, ServiceUnavailableError, PipelineError: see `translation.translate`.
+    """
+    scaling.deregister(hosting.autoscaling, name)  # first, lest it begins to change just now
+    delete(hosting.sagemaker, name)
+    alarms.delete(hosting.cloudwatch, name)
+
+
 def delete_config(client: "SageMakerClient", name: str) -> None:
     """Delete an endpoint config and its model, which has its name; what is not there is fine.
 
@@ -144,6 +208,52 @@ def delete_config(client: "SageMakerClient", name: str) -> None:
         client.delete_endpoint_config(EndpointConfigName=name)
     with _if_there():
         client.delete_model(ModelName=name)
+
+
+def endpoints_of(client: "SageMakerClient", prefix: str) -> tuple[Resource, ...]:
+    """Every endpoint whose name begins so.
+
+    Raises:
+        ThrottledError, ServiceUnavailableError: SageMaker could not answer.
+    """
+    return _listed(client, "list_endpoints", "Endpoints", "Endpoint", prefix)
+
+
+def versions_of(client: "SageMakerClient", prefix: str) -> tuple[Resource, ...]:
+    """Every endpoint config and model whose name begins so; config and model of a version have one name.
+
+    Raises:
+        ThrottledError, ServiceUnavailableError: SageMaker could not answer.
+    """
+    configs = _listed(client, "list_endpoint_configs", "EndpointConfigs", "EndpointConfig", prefix)
+    return (*configs, *_listed(client, "list_models", "Models", "Model", prefix))
+
+
+def policy_of(client: "SageMakerClient", resource: Resource) -> str | None:
+    """The policy that its tags name; None of one that is none of ours, or gone.
+
+    Raises:
+        ThrottledError, ServiceUnavailableError: SageMaker could not answer.
+    """
+    try:
+        found = {tag["Key"]: tag["Value"] for tag in client.list_tags(ResourceArn=resource.arn)["Tags"]}
+    except (ClientError, BotoCoreError) as error:
+        if error_code(error) in _REFUSED:
+            return None
+        raise translate("SageMaker", error) from error
+    return found.get("policy") if found.get("project") == names.PROJECT else None
+
+
+def _listed(client: Any, operation: str, member: str, kind: str, prefix: str) -> tuple[Resource, ...]:
+    pages = client.get_paginator(operation).paginate(NameContains=f"{prefix}-")
+    try:
+        found = [one for page in pages for one in page[member]]
+    except (ClientError, BotoCoreError) as error:
+        raise translate("SageMaker", error) from error
+    resources = (
+        Resource(name=one[f"{kind}Name"], arn=one[f"{kind}Arn"], created_at=one["CreationTime"]) for one in found
+    )
+    return tuple(one for one in resources if one.name.startswith(f"{prefix}-"))
 
 
 @contextmanager
@@ -183,9 +293,21 @@ def _machine(hosting: EndpointRequest) -> dict[str, Any]:
     }
 
 
-def _tags(served: Served) -> Any:
-    return [
-        {"Key": "project", "Value": "gamedojo"},
-        {"Key": "run_id", "Value": served.run_id},
-        {"Key": "policy", "Value": served.policy},
-    ]
+def _deployment(rollout: Rollout) -> dict[str, Any]:
+    routing: dict[str, Any] = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": rollout.bake_seconds}
+    if rollout.canary_instances:
+        routing |= {"Type": "CANARY", "CanarySize": {"Type": "INSTANCE_COUNT", "Value": rollout.canary_instances}}
+    document: dict[str, Any] = {
+        "BlueGreenUpdatePolicy": {
+            "TrafficRoutingConfiguration": routing,
+            "TerminationWaitInSeconds": rollout.termination_seconds,
+            "MaximumExecutionTimeoutInSeconds": EXECUTION_SECONDS,
+        }
+    }
+    if rollout.alarms:
+        document["AutoRollbackConfiguration"] = {"Alarms": [{"AlarmName": name} for name in rollout.alarms]}
+    return document
+
+
+def _tags(tags: dict[str, str]) -> Any:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]

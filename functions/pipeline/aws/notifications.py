@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from pipeline.aws.translation import translate
+from pipeline.contracts.policy import PolicyNotice
 from pipeline.contracts.run import RunRecord
 
 if TYPE_CHECKING:
@@ -28,11 +29,27 @@ def publish_outcome(client: "SNSClient", topic_arn: str, record: RunRecord) -> N
         "policy": record.policy,
         "status": record.status.value,
     }
+    message = record.model_dump_json(exclude_none=True, exclude={"notified", "cleanup_pending"})
+    _publish(client, topic_arn, subject, message, attributes)
+
+
+def publish_notice(client: "SNSClient", topic_arn: str, notice: PolicyNotice, deduplication_id: str) -> None:
+    """The same about a policy beside its runs.
+
+    Raises:
+        ThrottledError, ServiceUnavailableError: SNS could not answer.
+    """
+    attributes = {"deduplication_id": deduplication_id, "policy": notice.policy, "status": notice.status}
+    subject = f"gamedojo: {notice.policy} {notice.status.lower()} ({notice.version})"
+    _publish(client, topic_arn, subject, notice.model_dump_json(), attributes)
+
+
+def _publish(client: "SNSClient", topic_arn: str, subject: str, message: str, attributes: dict[str, str]) -> None:
     try:
         client.publish(
             TopicArn=topic_arn,
             Subject=subject[:_MAX_SUBJECT_LENGTH],
-            Message=record.model_dump_json(exclude_none=True, exclude={"notified", "cleanup_pending"}),
+            Message=message,
             MessageAttributes={name: {"DataType": "String", "StringValue": text} for name, text in attributes.items()},
         )
     except (ClientError, BotoCoreError) as error:

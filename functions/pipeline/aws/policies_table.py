@@ -4,6 +4,7 @@ The lease covers DecidePromotion to VerifyEndpoint, so that two runs of one poli
 expires by itself: a run that died without giving it back blocks nobody for good.
 """
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -31,8 +32,8 @@ class PoliciesTable:
         self._client = client
         self._table = table
 
-    def acquire_lease(self, policy: str, run_id: str, now_epoch: int) -> None:
-        """Take the lease, or keep it if this run has it already.
+    def acquire_lease(self, policy: str, run_id: str, now_epoch: int, seconds: int = LEASE_SECONDS) -> None:
+        """Take the lease, or keep it if this run has it already; it is good for so long.
 
         Raises:
             LeaseHeldError: another run has it.
@@ -48,7 +49,7 @@ class PoliciesTable:
                 ExpressionAttributeValues={
                     ":run": {"S": run_id},
                     ":now": {"N": str(now_epoch)},
-                    ":expiry": {"N": str(now_epoch + LEASE_SECONDS)},
+                    ":expiry": {"N": str(now_epoch + seconds)},
                 },
             )
         except (ClientError, BotoCoreError) as error:
@@ -75,10 +76,16 @@ class PoliciesTable:
         found: str | None = self._item(policy).get("version_in_service", {}).get("S")
         return found
 
+    def version_awake(self, policy: str) -> str | None:
+        """The run whose policy is in service, with an endpoint; None if none is."""
+        item = self._item(policy)
+        found: str | None = item.get("version_in_service", {}).get("S")
+        known = _read_history(item)
+        return found if not known or known[-1].asleep_since is None else None
+
     def history(self, policy: str) -> tuple[ServedVersion, ...]:
         """What was in service, oldest first, as far as it is remembered; the last one is, unless it was deleted."""
-        text = self._item(policy).get("history", {}).get("S")
-        return _HISTORY.validate_json(text) if text else ()
+        return _read_history(self._item(policy))
 
     def set_in_service(self, policy: str, served: ServedVersion) -> None:
         """Record what is in service from now on. Whoever calls has the lease; a call that is repeated adds nothing."""
@@ -90,6 +97,12 @@ class PoliciesTable:
             "SET version_in_service = :version, history = :history",
             {":version": {"S": served.version}, ":history": {"S": _HISTORY.dump_json(known).decode()}},
         )
+
+    def set_asleep(self, policy: str, moment: datetime) -> None:
+        """Record that the endpoint of what is in service was taken down. Whoever calls has the lease."""
+        *before, last = self.history(policy)
+        known = (*before, last.model_copy(update={"asleep_since": moment}))
+        self._update(policy, "SET history = :history", {":history": {"S": _HISTORY.dump_json(known).decode()}})
 
     def take_out_of_service(self, policy: str) -> None:
         """Nothing of this policy is in service any more; its history stays."""
@@ -114,3 +127,8 @@ class PoliciesTable:
         except (ClientError, BotoCoreError) as error:
             raise translate("DynamoDB", error) from error
         return dict(answer.get("Item", {}))
+
+
+def _read_history(item: dict[str, Any]) -> tuple[ServedVersion, ...]:
+    text = item.get("history", {}).get("S")
+    return _HISTORY.validate_json(text) if text else ()

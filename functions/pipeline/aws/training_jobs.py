@@ -41,6 +41,7 @@ class JobRequest(Contract):
     name: str
     run_id: str
     policy: str
+    tags: dict[str, str]
     image_uri: str
     role_arn: str
     entrypoint: str | None
@@ -170,11 +171,7 @@ def _parameters(request: JobRequest) -> dict[str, Any]:
         "StoppingCondition": {"MaxRuntimeInSeconds": request.max_runtime_seconds},
         "Environment": {_RUN_ID_VARIABLE: request.run_id, "GAMEDOJO_POLICY": request.policy},
         "EnableNetworkIsolation": True,
-        "Tags": [
-            {"Key": "project", "Value": "gamedojo"},
-            {"Key": "run_id", "Value": request.run_id},
-            {"Key": "policy", "Value": request.policy},
-        ],
+        "Tags": [{"Key": key, "Value": value} for key, value in request.tags.items()],
     }
     if request.max_wait_seconds is not None:
         parameters["EnableManagedSpotTraining"] = True

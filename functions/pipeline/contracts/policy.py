@@ -134,3 +134,15 @@ class ServedVersion(Contract):
     at: datetime
     endpoint_name: str
     config_name: str
+    asleep_since: datetime | None = Field(default=None, description="its idle endpoint was taken down then")
+
+
+class PolicyNotice(Contract):
+    """What is told of a policy beside its runs' outcomes."""
+
+    policy: PolicyName
+    version: RunId
+    status: Literal["ASLEEP"] = "ASLEEP"
+    at: datetime
+    cause: str
+    remedy: str

@@ -1,6 +1,7 @@
 """What a user asks for: the body of `POST /training-runs`, or `gamedojo.json` (or .yaml) at the root of a zip."""
 
-from typing import Any, Literal
+from datetime import timedelta
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -44,6 +45,9 @@ class Evaluation(Contract):
     max_runtime_seconds: int = Field(default=2 * 3600, ge=60, le=28 * 24 * 3600)
 
 
+_REALTIME_TTL_HOURS = 24
+
+
 class EndpointRequest(Contract):
     """How the policy is served. Serverless has no instances to pay for while nobody asks."""
 
@@ -52,7 +56,59 @@ class EndpointRequest(Contract):
     memory_size_mb: Literal[1024, 2048, 3072, 4096, 5120, 6144] = 2048
     max_concurrency: int = Field(default=5, ge=1, le=200)
     instance_type: str = Field(default="ml.c7i.large", pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")
-    instance_count: int = Field(default=1, ge=1, le=10)
+    instance_count: int = Field(
+        default=1, ge=1, le=10, description="of a real-time endpoint; with max_instance_count, the fewest"
+    )
+    max_instance_count: int | None = Field(
+        default=None,
+        ge=1,
+        le=20,
+        description="of a real-time endpoint: instances come and go by what is asked, so many at most; left out: their "
+        "number stays",
+    )
+    invocations_per_minute: int = Field(
+        default=6000,
+        ge=1,
+        description="of one instance, which autoscaling aims at between the two numbers of instances",
+    )
+    max_latency_ms: float = Field(
+        default=1000,
+        gt=0,
+        description="of a real-time endpoint's model, on average over a minute: an update beyond it is rolled back",
+    )
+    idle_ttl_hours: Annotated[int, Field(ge=1, le=720)] | Literal["never"] | None = Field(
+        default=None,
+        description="an endpoint that nobody asked for so long is taken down, until a wake brings it back; left out: "
+        f"{_REALTIME_TTL_HOURS} of a real-time endpoint, never of a serverless one, which costs nothing while idle",
+    )
+
+    @property
+    def is_scaled(self) -> bool:
+        """True if the number of instances changes by what is asked."""
+        return self.max_instance_count is not None
+
+    @property
+    def idle_ttl(self) -> timedelta | None:
+        """How long nobody need ask before the endpoint is taken down; None: it stays."""
+        match self.idle_ttl_hours:
+            case int(hours):
+                return timedelta(hours=hours)
+            case None if self.mode == "realtime":
+                return timedelta(hours=_REALTIME_TTL_HOURS)
+        return None
+
+    @model_validator(mode="after")
+    def _instances_agree(self) -> "EndpointRequest":
+        if self.max_instance_count is None:
+            return self
+        if self.mode != "realtime":
+            raise ValueError(
+                "max_instance_count is for the mode 'realtime'; a serverless endpoint scales by itself, up to "
+                "max_concurrency"
+            )
+        if self.max_instance_count < self.instance_count:
+            raise ValueError(f"max_instance_count must be at least instance_count, which is {self.instance_count}")
+        return self
 
 
 class RunOptions(TrainingJobConfig):

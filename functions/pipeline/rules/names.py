@@ -14,6 +14,12 @@ _RUN_ID_POLICY_LENGTH = 36
 _DIGEST_LENGTH = 12
 
 BUILDS_PREFIX = "builds/"
+PROJECT = "gamedojo"
+
+VARIANT = "AllTraffic"
+"""The one production variant of every endpoint."""
+
+_REALTIME_SUFFIX = "-rt"
 
 
 def policy_from_key(key: str) -> str:
@@ -66,7 +72,42 @@ def job_name(prefix: str, run: str, step: str, attempt: int) -> str:
 
 def endpoint_name(prefix: str, policy: str, mode: str) -> str:
     """The policy's endpoint. Real-time and serverless ones differ, for AWS refuses the update from one to the other."""
-    return f"{prefix}-{policy}" + ("-rt" if mode == "realtime" else "")
+    return f"{prefix}-{policy}" + (_REALTIME_SUFFIX if mode == "realtime" else "")
+
+
+def policy_of_realtime_endpoint(prefix: str, endpoint: str) -> str:
+    """The policy of a real-time endpoint, of which nothing but its name may be left."""
+    return endpoint.removeprefix(f"{prefix}-").removesuffix(_REALTIME_SUFFIX)
+
+
+def error_alarm(endpoint: str) -> str:
+    """The alarm on invocations that fail on the server's side (CloudWatch takes 255 characters)."""
+    return f"{endpoint}-errors"
+
+
+def latency_alarm(endpoint: str) -> str:
+    """The alarm on a model that takes too long."""
+    return f"{endpoint}-latency"
+
+
+def alarms(endpoint: str) -> tuple[str, str]:
+    """All alarms of an endpoint."""
+    return error_alarm(endpoint), latency_alarm(endpoint)
+
+
+def scalable_resource(endpoint: str) -> str:
+    """What Application Auto Scaling calls the endpoint's instances."""
+    return f"endpoint/{endpoint}/variant/{VARIANT}"
+
+
+def tags(prefix: str, policy: str, run: str) -> dict[str, str]:
+    """On everything that is made in AWS for a run; the template's resources have the first two from the stack."""
+    return {
+        "project": PROJECT,
+        "stage": prefix.removeprefix(f"{PROJECT}-"),
+        "policy": policy,
+        "run_id": run,
+    }
 
 
 def version_name(prefix: str, policy: str, version: str, mode: str = "") -> str:

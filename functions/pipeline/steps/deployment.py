@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from pipeline.aws import endpoints
+from pipeline.aws import alarms, endpoints, scaling
+from pipeline.aws.clients import HostingClients
 from pipeline.aws.endpoints import EndpointDescription, Served
 from pipeline.aws.objects import ObjectStore
 from pipeline.aws.policies_table import PoliciesTable
@@ -11,6 +12,7 @@ from pipeline.contracts.run import EndpointRecord
 from pipeline.contracts.states import EndpointHandle, EndpointPoll, ExtractedCheckpoint, RunReference
 from pipeline.errors import DeadlineExceededError, DeploymentFailedError, NotYetConsistentError, RunEndedError
 from pipeline.rules import names
+from pipeline.rules.rollouts import Rollout, kept_count, rollout
 from pipeline.rules.statuses import Outlook, endpoint_outlook
 from pipeline.rules.waiting import wait_seconds
 from pipeline.settings import DeployEndpointSettings
@@ -27,7 +29,7 @@ def deploy_endpoint(
     checkpoint: ExtractedCheckpoint,
     state: str,
     settings: DeployEndpointSettings,
-    sagemaker: "SageMakerClient",
+    clients: HostingClients,
     objects: ObjectStore,
     runs: RunsTable,
     policies: PoliciesTable,
@@ -51,13 +53,12 @@ def deploy_endpoint(
         image_uri=settings.inference_image_uri,
         artifact_uri=f"s3://{run.bucket}/{artifact_key}",
         role_arn=settings.endpoint_role_arn,
-        run_id=run.version,
-        policy=run.policy,
+        tags=names.tags(settings.resource_prefix, run.policy, run.version),
         hosting=hosting,
     )
-    refused = endpoints.create_config(sagemaker, served)
+    refused = endpoints.create_config(clients.sagemaker, served)
     name = names.endpoint_name(settings.resource_prefix, run.policy, hosting.mode)
-    previous = _bring_into_service(run, name, served, state, sagemaker, runs, refused)
+    previous = _bring_into_service(run, name, served, state, settings.bake_seconds, clients, runs, refused)
     _take_back_if_unwanted(run, runs)
     started = int(now().timestamp())
     return EndpointHandle(
@@ -85,18 +86,21 @@ def _bring_into_service(
     name: str,
     served: Served,
     state: str,
-    sagemaker: "SageMakerClient",
+    bake_seconds: int,
+    clients: HostingClients,
     runs: RunsTable,
     refused: str,
 ) -> str | None:
     """Create the endpoint, or move it to the served config; returns the config that it had before."""
-    before = endpoints.describe(sagemaker, name)
+    before = endpoints.describe(clients.sagemaker, name)
     if before is not None and before.status == "Failed":  # can only be deleted (SageMaker)
-        endpoints.delete(sagemaker, name)
+        endpoints.take_down(clients, name)
         raise NotYetConsistentError(f"The endpoint {name} had failed and is being deleted first.")
+    if before is not None and before.status == "Deleting":  # a policy that is woken while it falls asleep, say
+        raise NotYetConsistentError(f"The endpoint {name} is being deleted, and is made anew once it is gone.")
     # First the record, then the endpoint: FinishRun takes back what is written there. A second try of this state finds
     # the endpoint changed already and keeps what the first has written.
-    config = before.config_name if before else None
+    config = (before.pending_config_name or before.config_name) if before else None
     record = EndpointRecord(
         name=name,
         config_name=served.config_name,
@@ -109,12 +113,61 @@ def _bring_into_service(
         runs.update(run.run_id, lambda found: entered(found, state, endpoint=record))
     try:
         if before is None:
-            endpoints.create(sagemaker, name, served)
+            _end_scaling_unless_it_may_stay(name, None, served, clients)
+            endpoints.create(clients.sagemaker, name, served)
         elif config != served.config_name:
-            endpoints.update(sagemaker, name, served.config_name)
+            _update(run, before, served, bake_seconds, clients)
     except NotYetConsistentError as error:
         raise (NotYetConsistentError(f"{error.cause} (before that: {refused})") if refused else error) from error
     return known.previous_config_name
+
+
+def _update(
+    run: RunReference, before: EndpointDescription, served: Served, bake_seconds: int, clients: HostingClients
+) -> None:
+    kept = kept_count(served.hosting, before.instance_count)
+    _end_scaling_unless_it_may_stay(before.name, before, served, clients)
+    endpoints.update(
+        clients.sagemaker,
+        before.name,
+        served.config_name,
+        _rollout(run, before, served, kept or served.hosting.instance_count, bake_seconds, clients),
+        keep_count=kept is not None or served.hosting.mode != "realtime",
+    )
+
+
+def _rollout(
+    run: RunReference,
+    before: EndpointDescription,
+    served: Served,
+    instance_count: int,
+    bake_seconds: int,
+    clients: HostingClients,
+) -> Rollout | None:
+    """Watched by alarms, but for a version that somebody brings back: they may ring for the one that it replaces."""
+    if served.hosting.mode != "realtime" or run.serves is not None:
+        return None
+    wanted = alarms.put(clients.cloudwatch, before.name, served.hosting.max_latency_ms, served.tags)
+    ringing = alarms.ringing(clients.cloudwatch, wanted)
+    return rollout(instance_count, bake_seconds, [name for name in wanted if name not in ringing])
+
+
+def _end_scaling_unless_it_may_stay(
+    name: str, before: EndpointDescription | None, served: Served, clients: HostingClients
+) -> None:
+    """Autoscaling goes on over an update, but SageMaker refuses another instance type while it does.
+
+    VerifyEndpoint begins it (anew), and FinishRun after an update that failed.
+    """
+    if served.hosting.mode != "realtime":
+        return
+    same_type = (
+        before is not None
+        and served.hosting.is_scaled
+        and endpoints.instance_type(clients.sagemaker, before.config_name) == served.hosting.instance_type
+    )
+    if not same_type:
+        scaling.deregister(clients.autoscaling, name)
 
 
 def check_endpoint(
@@ -162,10 +215,16 @@ def check_endpoint(
 
 
 def _failed(found: EndpointDescription, handle: EndpointHandle) -> DeploymentFailedError:
-    reason = found.failure_reason or (
-        "SageMaker rolled it back to the former version" if found.status == "InService" else "no reason was given"
-    )
+    log = f"/aws/sagemaker/Endpoints/{handle.endpoint_name}"
+    if found.status == "InService":
+        return DeploymentFailedError(
+            f"SageMaker rolled the update of the endpoint {handle.endpoint_name} back, and the former version stays in "
+            f"service: {found.failure_reason or 'no reason was given'}",
+            "More than 1 % of the answers were errors, or they took longer than endpoint.max_latency_ms, or the new "
+            f"container did not start: the log {log} and the endpoint's alarms tell. Mend it, and redrive the run.",
+        )
     return DeploymentFailedError(
-        f"The endpoint {handle.endpoint_name} did not come into service ({found.status}): {reason}",
-        f"Its log tells why: /aws/sagemaker/Endpoints/{handle.endpoint_name}.",
+        f"The endpoint {handle.endpoint_name} did not come into service ({found.status}): "
+        f"{found.failure_reason or 'no reason was given'}",
+        f"Its log tells why: {log}.",
     )

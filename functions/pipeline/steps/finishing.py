@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from pipeline.aws import endpoints, notifications, training_jobs
+from pipeline.aws import endpoints, notifications, scaling, training_jobs
+from pipeline.aws.clients import HostingClients
 from pipeline.aws.objects import ObjectStore
 from pipeline.aws.policies_table import PoliciesTable
 from pipeline.aws.runs_table import RunsTable
 from pipeline.aws.turns_table import TurnsTable
 from pipeline.contracts.base import Contract
+from pipeline.contracts.request import EndpointRequest
 from pipeline.contracts.run import EndpointRecord, Failure, HistoryEntry, RunRecord, RunStatus
 from pipeline.errors import NotYetConsistentError, PipelineError, RunNotFoundError
 from pipeline.rules.failures import classify
@@ -24,7 +26,6 @@ from pipeline.steps.admission import first_record, identify, identify_unread, re
 from pipeline.steps.records import now
 
 if TYPE_CHECKING:
-    from mypy_boto3_sagemaker import SageMakerClient
     from mypy_boto3_sns import SNSClient
 
 _STATE = "FinishRun"
@@ -57,7 +58,7 @@ def finish_run(
     execution_arn: str,
     document: dict[str, Any],
     topic_arn: str,
-    sagemaker: "SageMakerClient",
+    clients: HostingClients,
     sns: "SNSClient",
     objects: ObjectStore,
     runs: RunsTable,
@@ -79,7 +80,7 @@ def finish_run(
         failure = failure.model_copy(update={"state": record.state})
     cleanup = _Cleanup()
     if failure is not None or record.status is RunStatus.CANCELLED:
-        _take_back(record, sagemaker, policies, cleanup)
+        _take_back(record, clients, runs, policies, cleanup)
     if not cleanup.errors:  # an endpoint that is still to be taken back must not change hands
         with cleanup.part():
             policies.release_lease(record.policy, record.run_id)
@@ -167,35 +168,61 @@ def _ended(known: RunRecord, status: RunStatus, failure: Failure | None, moment:
     )
 
 
-def _take_back(record: RunRecord, sagemaker: "SageMakerClient", policies: PoliciesTable, cleanup: _Cleanup) -> None:
+def _take_back(
+    record: RunRecord, clients: HostingClients, runs: RunsTable, policies: PoliciesTable, cleanup: _Cleanup
+) -> None:
     for job in (record.training_job, record.evaluation_job):
         if job is not None and job_outlook(job.status) is Outlook.WAIT:
             with cleanup.part():
-                training_jobs.stop(sagemaker, job.name)
+                training_jobs.stop(clients.sagemaker, job.name)
     if record.endpoint is not None:
         with cleanup.part():
             # A run that failed after its policy was verified has nothing to take back: it is what games ask.
-            if policies.version_in_service(record.policy) != record.version:
-                _restore_endpoint(record.endpoint, sagemaker)
+            in_service = policies.version_awake(record.policy)
+            if in_service != record.version:
+                former = _former_hosting(record.endpoint, in_service, runs)
+                if _restore_endpoint(record.endpoint, former, clients) and former is not None:
+                    _restore_scaling(record.endpoint.name, former, clients)
 
 
-def _restore_endpoint(ours: EndpointRecord, sagemaker: "SageMakerClient") -> None:
-    """Back to the former config, or no endpoint if there was none before.
+def _former_hosting(ours: EndpointRecord, in_service: str | None, runs: RunsTable) -> EndpointRequest | None:
+    """How the version in service is served, if it is by this endpoint."""
+    if in_service is None:
+        return None
+    try:
+        made_by = runs.get(in_service)
+    except RunNotFoundError:
+        return None
+    return made_by.options.endpoint if made_by.endpoint is not None and made_by.endpoint.name == ours.name else None
+
+
+def _restore_endpoint(ours: EndpointRecord, former: EndpointRequest | None, clients: HostingClients) -> bool:
+    """Back to the former config, or no endpoint if there was none before; answers whether a former version is served.
 
     Raises:
         NotYetConsistentError: the endpoint is changing; it can be moved once it has settled.
     """
-    found = endpoints.describe(sagemaker, ours.name)
+    found = endpoints.describe(clients.sagemaker, ours.name)
     if found is None or (found.status in {"Deleting", "Failed"} and ours.previous_config_name):
-        return  # a Failed endpoint can only be deleted; the next run of the policy does, and makes a new one
+        return False  # a Failed endpoint can only be deleted; the next run of the policy does, and makes a new one
     changing = endpoint_outlook(found.status) is Outlook.WAIT
     if found.config_name != ours.config_name and not changing:
-        return  # SageMaker rolled it back, or another run has taken it over
+        return True  # SageMaker rolled it back, or another run has taken it over
     if ours.previous_config_name is None:
-        endpoints.delete(sagemaker, ours.name)
-    elif changing:
+        endpoints.take_down(clients, ours.name)
+        return False
+    if changing:
         raise NotYetConsistentError(
             f"The endpoint {ours.name} is {found.status}; it is moved back once it has settled."
         )
-    else:
-        endpoints.update(sagemaker, ours.name, ours.previous_config_name)
+    has_own_count = former is not None and former.mode == "realtime" and not former.is_scaled
+    endpoints.update(clients.sagemaker, ours.name, ours.previous_config_name, keep_count=not has_own_count)
+    return True
+
+
+def _restore_scaling(endpoint: str, former: EndpointRequest, clients: HostingClients) -> None:
+    """DeployEndpoint may have ended the former version's autoscaling, or VerifyEndpoint have begun the failed one's."""
+    if former.is_scaled:
+        scaling.register(clients.autoscaling, endpoint, former)
+    elif former.mode == "realtime":
+        scaling.deregister(clients.autoscaling, endpoint)

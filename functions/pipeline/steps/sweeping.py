@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pipeline.aws import executions, training_jobs
+from pipeline.aws.clients import HostingClients
 from pipeline.aws.executions import Execution
 from pipeline.aws.objects import ObjectStore
 from pipeline.aws.policies_table import PoliciesTable
@@ -24,7 +25,6 @@ from pipeline.steps import finishing
 from pipeline.steps.records import now
 
 if TYPE_CHECKING:
-    from mypy_boto3_sagemaker import SageMakerClient
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_stepfunctions import SFNClient
 
@@ -53,7 +53,7 @@ class Sweeper:
 
     topic_arn: str
     resource_prefix: str
-    sagemaker: "SageMakerClient"
+    clients: HostingClients
     sns: "SNSClient"
     stepfunctions: "SFNClient"
     objects: ObjectStore
@@ -112,7 +112,7 @@ class Sweeper:
             execution.arn,
             document,
             self.topic_arn,
-            self.sagemaker,
+            self.clients,
             self.sns,
             self.objects,
             self.runs,
@@ -122,15 +122,15 @@ class Sweeper:
 
     def _running_jobs(self) -> tuple[str, ...]:
         with self._part():
-            return training_jobs.running(self.sagemaker, self.resource_prefix)
+            return training_jobs.running(self.clients.sagemaker, self.resource_prefix)
         return ()
 
     def _stop_if_unwanted(self, name: str) -> bool:
         with self._part():
-            job = training_jobs.describe(self.sagemaker, name)
+            job = training_jobs.describe(self.clients.sagemaker, name)
             if job.run_id is None or self._is_wanted(job):
                 return False
-            training_jobs.stop(self.sagemaker, name)
+            training_jobs.stop(self.clients.sagemaker, name)
             return True
         return False
 

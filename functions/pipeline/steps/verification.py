@@ -1,8 +1,8 @@
 """VerifyEndpoint: what was recorded in the evaluation is asked again; only then is the policy the current one."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pipeline.aws import inference
+from pipeline.aws import inference, scaling
 from pipeline.aws.objects import ObjectStore
 from pipeline.aws.policies_table import PoliciesTable
 from pipeline.aws.runs_table import RunsTable
@@ -35,25 +35,29 @@ def verify_endpoint(
     promotion: Promotion,
     state: str,
     runtime: "SageMakerRuntimeClient",
+    autoscaling: Any,
     objects: ObjectStore,
     runs: RunsTable,
     policies: PoliciesTable,
 ) -> Verified:
-    """Compare, then make the policy the current one and give the lease back.
+    """Compare, let the endpoint scale if it shall, make the policy the current one and give the lease back.
 
     Raises:
         LeaseHeldError: another run has begun to deploy this policy.
         RunEndedError: the run was cancelled.
         VerificationFailedError: the endpoint serves another version, or answers otherwise than the evaluation did.
         ModelNotReadyError, ModelError, ThrottledError, ServiceUnavailableError: see `pipeline.aws.inference.invoke`.
+        NotYetConsistentError: the endpoint cannot be scaled yet.
     """
-    runs.update(run.run_id, lambda known: entered(known, state))
+    hosting = runs.update(run.run_id, lambda known: entered(known, state)).options.endpoint
     # Whoever has lost the lease must not declare itself the current one; and comparing may take a while.
     policies.acquire_lease(run.policy, run.run_id, int(now().timestamp()))
     record = ParityRecord.model_validate_json(objects.read(promotion.parity_key))
     for pair in record.pairs:
         _compare(run, endpoint, pair, runtime)
     check_wanted(runs.get(run.run_id))
+    if hosting.is_scaled:
+        scaling.register(autoscaling, endpoint.endpoint_name, hosting)
     current = CurrentPolicy(
         policy=run.policy,
         version=run.version,

@@ -27,11 +27,15 @@ FAULTS = [
 ]
 
 
+TAGS = {"project": "gamedojo", "stage": "test", "policy": "basic", "run_id": "basic-1"}
+
+
 def job(**changes: Any) -> JobRequest:
     fields = {
         "name": "gamedojo-test-basic-train-1",
         "run_id": "basic-1",
         "policy": "basic",
+        "tags": TAGS,
         "image_uri": "gamedojo-training:1",
         "role_arn": "arn:aws:iam::123456789012:role/jobs",
         "entrypoint": None,
@@ -54,8 +58,7 @@ def served(version: str = "v1", **hosting: Any) -> Served:
         image_uri="gamedojo-inference:1",
         artifact_uri="s3://b/policies/basic/v1/model.tar.gz",
         role_arn="arn:aws:iam::123456789012:role/endpoints",
-        run_id=version,
-        policy="basic",
+        tags=TAGS,
         hosting=EndpointRequest.model_validate(hosting),
     )
 
@@ -76,11 +79,7 @@ def test_a_job_is_cut_off_from_the_network_and_says_whose_it_is(sagemaker: Any) 
     request = sagemaker.jobs["gamedojo-test-basic-train-1"].request
     assert request["EnableNetworkIsolation"] is True
     assert request["Environment"] == {"GAMEDOJO_RUN_ID": "basic-1", "GAMEDOJO_POLICY": "basic"}
-    assert {tag["Key"]: tag["Value"] for tag in request["Tags"]} == {
-        "project": "gamedojo",
-        "run_id": "basic-1",
-        "policy": "basic",
-    }
+    assert {tag["Key"]: tag["Value"] for tag in request["Tags"]} == TAGS
     assert [one["ChannelName"] for one in request["InputDataConfig"]] == ["build", "model"]
     assert request["CheckpointConfig"]["S3Uri"] == "s3://b/runs/basic-1/checkpoints/"
     assert "ContainerEntrypoint" not in request["AlgorithmSpecification"]

@@ -1,9 +1,11 @@
-"""Application Auto Scaling of endpoints: limits that have their effect, policies that are kept."""
+"""Application Auto Scaling of endpoints: limits that have their effect, policies that are followed."""
+
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.fakes.sagemaker_cloud import Cloud, client, wait_for
+from tests.fakes.sagemaker_cloud import Cloud, client, service, wait_for
 
 TARGET = {"ServiceNamespace": "sagemaker", "ScalableDimension": "sagemaker:variant:DesiredInstanceCount"}
 
@@ -82,3 +84,53 @@ def test_what_cannot_be_is_refused(cloud: Cloud, scaling, changes: dict, code: s
     with pytest.raises(ClientError) as caught:
         scaling.register_scalable_target(**{**of(name), "MinCapacity": 1, "MaxCapacity": 2, **changes})
     assert caught.value.response["Error"]["Code"] == code
+
+
+def track(cloud: Cloud, scaling, name: str, target: float, **limits: int) -> None:
+    metric = {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"}
+    scaling.register_scalable_target(**of(name), **limits)
+    scaling.put_scaling_policy(
+        **of(name),
+        PolicyName="track",
+        PolicyType="TargetTrackingScaling",
+        TargetTrackingScalingPolicyConfiguration={
+            "TargetValue": target,
+            "PredefinedMetricSpecification": metric,
+            "ScaleOutCooldown": 60,
+            "ScaleInCooldown": 300,
+        },
+    )
+
+
+def ask_for_minutes(cloud: Cloud, name: str, minutes: int, times: int) -> None:
+    for _ in range(minutes):
+        for _ in range(times):
+            cloud.invoke(name)
+        cloud.admin("POST", "clock", {"advance_seconds": 60})
+
+
+def test_instances_come_with_what_is_asked_and_go_again(emulator_url: str, tmp_path: Path):
+    name = "followed"
+    with service(tmp_path, emulator_url) as own:
+        scaling = client(own.url, "application-autoscaling")
+        own.endpoint(name)
+        own.settled(name)
+        track(own, scaling, name, target=5.0, MinCapacity=1, MaxCapacity=3)
+        ask_for_minutes(own, name, minutes=4, times=12)
+        wait_for(lambda: count(own, name) == 3, "12 a minute want three instances of 5 a minute")
+        ask_for_minutes(own, name, minutes=17, times=2)
+        wait_for(lambda: count(own, name) == 1, "2 a minute want one")
+
+
+def test_an_endpoint_that_nobody_asks_keeps_its_instances(emulator_url: str, tmp_path: Path):
+    name = "forgotten"
+    with service(tmp_path, emulator_url) as own:
+        scaling = client(own.url, "application-autoscaling")
+        own.endpoint(name)
+        own.settled(name)
+        track(own, scaling, name, target=5.0, MinCapacity=1, MaxCapacity=2)
+        ask_for_minutes(own, name, minutes=4, times=12)
+        wait_for(lambda: count(own, name) == 2, "the maximum")
+        for _ in range(20):
+            own.admin("POST", "clock", {"advance_seconds": 60})
+        assert own.settled(name)["ProductionVariants"][0]["DesiredInstanceCount"] == 2
