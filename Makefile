@@ -54,6 +54,10 @@ bench-learning: setup .venv-peers/.done ## decisions and seconds until environme
 	$(call say,Learning)
 	$(VENV)/python -m benchmarks.learning $(LEARNING_ARGS)
 
+bench-predict: setup .venv-predict-peers/.done ## our inference server against others; the Predict Lambda against boto3 alone
+	$(call say,Predict)
+	$(VENV)/python -m benchmarks.predict
+
 lint: setup ## format, lint, types, import borders, templates
 	$(call say,Format and lint)
 	$(VENV)/ruff format --check .
@@ -178,6 +182,13 @@ setup: .venv/.done .venv-lambda/.done .venv-sam/.done ## install the three envir
 	.venv-peers-fast/bin/python -m pip install -q --disable-pip-version-check --no-deps --ignore-requires-python mlagents==1.1.0 mlagents-envs==1.1.0
 	touch $@
 
+.venv-predict-peers/.done: .venv/bin/uv requirements/predict-peers.txt requirements/torch.txt
+	$(call say,Making the environment of the other inference servers)
+	$(PYTHON) -m venv --clear .venv-predict-peers
+	.venv-predict-peers/bin/python -m pip install -q --disable-pip-version-check $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -r requirements/torch.txt
+	$(UV) pip install -q --python .venv-predict-peers/bin/python --require-hashes -r requirements/predict-peers.txt
+	touch $@
+
 schema: setup ## write the JSON Schema of a request to docs/request.schema.json
 	$(VENV)/python -m pipeline.contracts.schema > docs/request.schema.json
 
@@ -185,7 +196,7 @@ openapi: setup ## write the OpenAPI documents of both APIs and the page of error
 	$(VENV)/python -m pipeline.api.openapi docs
 
 lock: .venv/bin/uv ## compile every lock file anew from requirements/*.in
-	for name in dev training inference lambda-runtime sam peers peers-fast clients; do
+	for name in dev training inference lambda-runtime sam peers peers-fast predict-peers clients; do
 	  $(UV) pip compile -q --upgrade --generate-hashes --python-version 3.11 requirements/$$name.in -o requirements/$$name.txt
 	done
 	$(UV) pip compile -q --generate-hashes --python-version 3.11 -c requirements/dev.txt requirements/functions.in -o functions/requirements.txt
@@ -200,4 +211,4 @@ help: ## this list
 
 , := ,
 
-.PHONY: demo local local-down sample-builds test lint test-fast test-rl test-e2e test-functions-312 test-unity test-peers test-clients test-faults bench-envs format setup schema lock clean help
+.PHONY: demo local local-down sample-builds test lint test-fast test-rl test-e2e test-functions-312 test-unity test-peers test-clients test-faults bench-envs bench-predict format setup schema openapi lock clean help

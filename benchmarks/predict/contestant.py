@@ -63,11 +63,11 @@ def app_of(act: Any, rank: int) -> Any:
 
     app = FastAPI()
 
-    @app.get("/ping")
+    @app.get("/ping")  # type: ignore[untyped-decorator]
     async def ping() -> dict[str, str]:
         return {}
 
-    @app.post("/invocations")
+    @app.post("/invocations")  # type: ignore[untyped-decorator]
     async def invocations(invocation: Invocation) -> Answer:
         try:
             actions = act(invocation.observations[0])
@@ -90,6 +90,8 @@ def fastapi_onnx(port: int, folder: Path, shape: tuple[int, ...]) -> None:
 
 
 def fastapi_rlmodule(port: int, _folder: Path, shape: tuple[int, ...]) -> None:
+    import gymnasium
+    import numpy as np
     import torch
     from ray.rllib.core.columns import Columns
     from ray.rllib.core.rl_module import RLModuleSpec
@@ -97,11 +99,14 @@ def fastapi_rlmodule(port: int, _folder: Path, shape: tuple[int, ...]) -> None:
     from benchmarks.predict.policies import BRANCH, CONTINUOUS, SENSOR, Case, network_of, resolved_network
     from rl_src.envs.specs import ActionSpec, ObservationSpec
     from rl_src.training.networks.rl_module import ActorCriticModule
+    from rl_src.training.networks.rl_module import network_of as network_of_module
 
     torch.set_num_threads(1)
     case = Case("", 1, shape)
     module = RLModuleSpec(
         module_class=ActorCriticModule,
+        observation_space=gymnasium.spaces.Box(-np.inf, np.inf, shape),
+        action_space=gymnasium.spaces.Discrete(BRANCH),  # the module goes by the specs below
         inference_only=True,
         model_config={
             "observations": (ObservationSpec(SENSOR, shape),),
@@ -109,7 +114,7 @@ def fastapi_rlmodule(port: int, _folder: Path, shape: tuple[int, ...]) -> None:
             "network": resolved_network(case),
         },
     ).build()
-    module.network.load_state_dict(network_of(case).state_dict())
+    network_of_module(module).load_state_dict(network_of(case).state_dict())
 
     def act(observations: Any) -> dict[str, Any]:
         batch = {Columns.OBS: (torch.tensor(observations, dtype=torch.float32),)}
@@ -123,6 +128,7 @@ def fastapi_rlmodule(port: int, _folder: Path, shape: tuple[int, ...]) -> None:
 
 
 def ray_serve(port: int, folder: Path, shape: tuple[int, ...]) -> None:
+    import logging
     import signal
 
     import ray
@@ -143,9 +149,9 @@ def ray_serve(port: int, folder: Path, shape: tuple[int, ...]) -> None:
             actions = act_with_onnx(self.session, document["observations"][0])
             return {"version": VERSION, "behavior": document["behavior"], **actions}
 
-    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     serve.start(http_options={"host": "127.0.0.1", "port": port})
-    serve.run(Policy.bind(), route_prefix="/")
+    serve.run(Policy.bind(), route_prefix="/")  # type: ignore[attr-defined]
     signal.sigwait([signal.SIGTERM])
     ray.shutdown()
 

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -10,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 PEERS = ROOT / ".venv-predict-peers" / "bin" / "python"
 START_SECONDS = 120.0
+SETTLED_SHARE, SETTLE_SECONDS = 0.1, 15.0
+"""What is measured begins when the server needs less than this share of a core by itself, or after so long."""
 ENDLESS = 1_000_000_000
 
 
@@ -111,17 +114,29 @@ class RunningServer:
             raise RuntimeError(done.stderr.decode()[-2000:])
         return Load(**json.loads(done.stdout), cpu_seconds=self._cpu_seconds() - before)
 
+    def settle(self) -> None:
+        """Some start more processes once they answer."""
+        until = time.monotonic() + SETTLE_SECONDS
+        while time.monotonic() < until:
+            before, began = self._cpu_seconds(), time.monotonic()
+            time.sleep(0.5)
+            if self._cpu_seconds() - before < SETTLED_SHARE * (time.monotonic() - began):
+                return
+
     def memory_bytes(self) -> int:
         """Resident, of all its processes."""
         return sum(process.memory_info().rss for process in self._processes())
 
     def _cpu_seconds(self) -> float:
-        times = [process.cpu_times() for process in self._processes()]
-        return sum(one.user + one.system for one in times)
+        total = 0.0
+        for process in self._processes():
+            with suppress(psutil.NoSuchProcess):
+                times = process.cpu_times()
+                total += times.user + times.system
+        return total
 
     def _processes(self) -> list[Any]:
-        root = psutil.Process(self._process.pid)
-        return [root, *root.children(recursive=True)]
+        return _session(self._process.pid)
 
 
 @contextmanager
@@ -149,7 +164,9 @@ def running(server: Server, model: Path, case: Case) -> Iterator[RunningServer]:
             )
         try:
             _wait_for_ping(process, port, Path(folder) / "log")
-            yield RunningServer(process, port, time.perf_counter() - began)
+            started = RunningServer(process, port, time.perf_counter() - began)
+            started.settle()
+            yield started
         finally:
             _end(process)
 
@@ -183,22 +200,26 @@ def _pings(port: int) -> bool:
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
     """SIGTERM to the server, then SIGKILL to whatever it left in its session."""
-    below = _below(process.pid)
+    every = _session(process.pid)
     process.send_signal(signal.SIGTERM)
     try:
         process.wait(timeout=20)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    for left in psutil.wait_procs(below, timeout=5)[1]:
-        left.kill()
+    for left in psutil.wait_procs(every, timeout=5)[1]:
+        with suppress(psutil.NoSuchProcess):
+            left.kill()
 
 
-def _below(pid: int) -> list[Any]:
-    try:
-        return psutil.Process(pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
+def _session(leader: int) -> list[Any]:
+    """All processes of the server: its session, and what they started; multi-model-server leaves its parent."""
+    found: dict[int, Any] = {}
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess, ProcessLookupError, PermissionError):
+            if os.getsid(process.pid) == leader:
+                found |= {one.pid: one for one in (process, *process.children(recursive=True))}
+    return list(found.values())
 
 
 def cores() -> list[int]:
@@ -219,6 +240,9 @@ def pinned(core: int, command: Sequence[str]) -> list[str]:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Below 32,768: multi-model-server takes no other."""
+    for port in random.sample(range(20_000, 32_000), 100):
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("no free port was found")
