@@ -20,7 +20,7 @@ SAMPLE_BUILDS = {
         SampleBuild(
             "Faulty",
             "sample_builds.scenes.faulty:FaultyScene",
-            ("basic", "faulty", "misdeeds", "oddities"),
+            ("attacks", "basic", "faulty", "misdeeds", "oddities"),
             "Basic with a fault; --fault NAME",
         ),
         SampleBuild(

@@ -12,6 +12,7 @@ from rl_src.envs.binary_format import identify
 from rl_src.envs.errors import (
     BuildCrashedError,
     BuildHungError,
+    BuildLimitError,
     BuildNeverConnectedError,
     BuildNotStartableError,
     BuildProcessError,
@@ -153,7 +154,10 @@ def _silent(player: Player, executable: Path, silence: Silence) -> BuildProcessE
     )
 
 
-def _ended(player: Player, executable: Path, ended: PlayerExit, phase: Phase) -> BuildProcessError:
+def _ended(player: Player, executable: Path, ended: PlayerExit, phase: Phase) -> UnityEnvironmentError:
+    exceeded = "disk" if ended.signal_number == signal.SIGXFSZ else ended.exceeded
+    if exceeded is not None:
+        return _exceeded(player, exceeded, phase)
     if ended.refused_errno is not None:
         return _refused(executable, ended)
     if ended.code != 0:
@@ -167,6 +171,20 @@ def _ended(player: Player, executable: Path, ended: PlayerExit, phase: Phase) ->
             _remedy_from_log(player),
         )
     return BuildQuitError(f"The build ended by itself {phase.value}.{_log(player)}", _remedy_from_log(player))
+
+
+def _exceeded(player: Player, what: str, phase: Phase) -> BuildLimitError:
+    limits = player.limits
+    disk_megabytes, log_megabytes = limits.disk_bytes // 1024**2, limits.log_bytes // 1024**2
+    did, setting = {
+        "processes": (f"it ran more than {limits.processes} processes", "GAMEDOJO_PLAYER_PROCESSES"),
+        "disk": (f"it wrote more than {disk_megabytes:,} MB to the disk", "GAMEDOJO_PLAYER_DISK_MB"),
+        "output": (f"it logged more than {log_megabytes:,} MB a second", "GAMEDOJO_PLAYER_LOG_MB"),
+    }[what]
+    return BuildLimitError(
+        f"The build was ended {phase.value}: {did}.{_log(player)}",
+        f"{BuildLimitError.default_remedy} A build that needs so much: set {setting} in the training image.",
+    )
 
 
 def _refused(executable: Path, ended: PlayerExit) -> BuildProcessError:

@@ -14,6 +14,7 @@ UnityEnvironmentError
 │   ├── BuildCrashedError           it ended with an error or by a signal
 │   ├── BuildHungError              it stopped answering
 │   └── BuildQuitError              it left by itself
+├── BuildLimitError                 it took more of the machine than it may: processes, disk, output
 ├── ProtocolError                   it speaks something that we do not understand
 │   ├── IncompatibleVersionError    another major version of the ML-Agents communicator
 │   ├── WireLimitError              it sends more, or larger things, than are taken
@@ -130,6 +131,12 @@ class BuildQuitError(BuildProcessError):
     """The program left by itself."""
 
     default_remedy = "Remove calls of Application.Quit and time limits from the build; the trainer ends it when done."
+
+
+class BuildLimitError(UnityEnvironmentError):
+    """The program took more of the machine than it may, and was ended. Not tried again: it would do so again."""
+
+    default_remedy = "Look in the game for what is started, written or logged again and again."
 
 
 class ProtocolError(UnityEnvironmentError):

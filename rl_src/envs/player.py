@@ -43,17 +43,59 @@ class PlayerUser:
 
 
 @dataclass(frozen=True)
+class PlayerLimits:
+    """What a player may take of the machine; the supervisor looks once a second.
+
+    `processes`: it and those that it starts. `disk_bytes`: in its home and wherever its user may write. `log_bytes`: a
+    log that is longer is emptied; one that is so long again and again ends the build.
+    """
+
+    processes: int = 256
+    disk_bytes: int = 8 * 1024**3
+    log_bytes: int = 64 * 1024**2
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> "PlayerLimits":
+        """By `GAMEDOJO_PLAYER_PROCESSES`, `GAMEDOJO_PLAYER_DISK_MB` and `GAMEDOJO_PLAYER_LOG_MB`, where they are set.
+
+        Raises:
+            ValueError: one is no positive number.
+        """
+        source = os.environ if environment is None else environment
+        known = {
+            "processes": _positive(source, "GAMEDOJO_PLAYER_PROCESSES"),
+            "disk_bytes": _positive(source, "GAMEDOJO_PLAYER_DISK_MB") * 1024**2,
+            "log_bytes": _positive(source, "GAMEDOJO_PLAYER_LOG_MB") * 1024**2,
+        }
+        return cls(**{name: value for name, value in known.items() if value})
+
+
+def _positive(environment: Mapping[str, str], name: str) -> int:
+    """0 where it is not set."""
+    text = environment.get(name) or ""
+    if text and not (text.isascii() and text.isdigit() and int(text)):
+        raise ValueError(f"{name} is {text!r}; a positive whole number is right.")
+    return int(text or 0)
+
+
+@dataclass(frozen=True)
 class PlayerExit:
-    """How a player ended: one of the three is set."""
+    """How a player ended: one of the four is set.
+
+    `exceeded`: "processes", "disk" or "output", of which it took more than it may.
+    """
 
     code: int | None = None
     signal_number: int | None = None
     refused_errno: int | None = None
+    exceeded: str | None = None
 
     def describe(self) -> str:
         """In words: "exit code 3", "signal 11 (SIGSEGV)"."""
         if self.refused_errno is not None:
             return os.strerror(self.refused_errno)
+        if self.exceeded is not None:
+            return f"ended by its supervisor: too much {self.exceeded}"
         if self.signal_number is not None:
             name = {item.value: item.name for item in signal.Signals}.get(self.signal_number, "unknown")
             return f"signal {self.signal_number} ({name})"
@@ -64,7 +106,7 @@ class Player:
     """One running build.
 
     `log_file` is what the player is told to log to; its standard output and error go to `<log_file>.out`. `variables`
-    are added to its environment.
+    are added to its environment. `limits`: by default as the trainer's environment says.
     """
 
     def __init__(
@@ -73,7 +115,9 @@ class Player:
         log_file: Path,
         run_as: PlayerUser | None = None,
         variables: Mapping[str, str] = MappingProxyType({}),
+        limits: PlayerLimits | None = None,
     ) -> None:
+        self.limits = limits or PlayerLimits.from_environment()
         self.log_file = log_file
         self.output_file = log_file.with_name(log_file.name + ".out")
         # pathlib has no ownership by id; the player must be able to write both files.
@@ -81,7 +125,8 @@ class Player:
             path.write_bytes(b"")
             if run_as is not None:
                 os.chown(path, run_as.uid, run_as.gid)
-        self._supervised = _Supervised(command, self.output_file, run_as, variables)
+        bounds = f"{self.limits.processes}:{self.limits.disk_bytes}:{self.limits.log_bytes}:{log_file.absolute()}"
+        self._supervised = _Supervised(command, self.output_file, run_as, variables, bounds)
         # A client that is dropped without close() must not leave its build behind.
         self._finalizer = weakref.finalize(self, self._supervised.end)
 
@@ -126,14 +171,19 @@ class Player:
 def player_environment(environment: Mapping[str, str], home: str) -> dict[str, str]:
     """The variables that a player is started with."""
     passed = {name: value for name, value in environment.items() if name in _PASSED_VARIABLES or name.startswith("LC_")}
-    return {**passed, "HOME": home}
+    return {**passed, "HOME": home, "TMPDIR": home}
 
 
 class _Supervised:
     """The supervisor's process, as the trainer holds it."""
 
     def __init__(
-        self, command: Sequence[str], output_file: Path, run_as: PlayerUser | None, variables: Mapping[str, str]
+        self,
+        command: Sequence[str],
+        output_file: Path,
+        run_as: PlayerUser | None,
+        variables: Mapping[str, str],
+        bounds: str,
     ) -> None:
         identity = (str(run_as.uid), str(run_as.gid)) if run_as else ("-", "-")
         self._temporary = None if run_as else tempfile.mkdtemp(prefix="player-home-")
@@ -141,7 +191,7 @@ class _Supervised:
         arguments = (str(os.getpid()), self._temporary or "-", *identity, *command)
         with output_file.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-I", "-S", supervisor.__file__, *arguments],
+                [sys.executable, "-I", "-S", supervisor.__file__, "--limits", bounds, *arguments],
                 stdin=subprocess.PIPE,  # held open by us, and by us only: its end tells the supervisor that we are gone
                 stdout=subprocess.PIPE,
                 stderr=output,
@@ -176,6 +226,8 @@ class _Supervised:
                 return PlayerExit(signal_number=int(number))
             case [_, ["refused", number]]:
                 return PlayerExit(refused_errno=int(number))
+            case [_, ["exceeded", what]]:
+                return PlayerExit(exceeded=what)
             case [["player", pid]]:
                 self._clean_up(int(pid))
         return PlayerExit(signal_number=signal.SIGKILL.value)

@@ -1,6 +1,6 @@
 """Parent of one player process. Run by path with `python -I -S`: standard library only, quick to start.
 
-    supervisor.py <parent pid> <temporary folder or -> <uid or -> <gid or -> <program> [argument …]
+    supervisor.py [--limits N:N:N:FILE] <parent pid> <temporary folder or -> <uid or -> <gid or -> <program> [word …]
 
 It stands between trainer and player so that whatever happens to the trainer, SIGKILL included, nothing of the player
 is left: its standard input is a pipe that the trainer holds; when that ends, or the trainer is no longer the parent,
@@ -8,8 +8,12 @@ the player's whole process group is killed and its temporary folder removed. It 
 wants (that signal comes when the parent's *thread* ends, prctl(2)), and it stays privileged while the player may be
 dropped to another user.
 
+`--limits`: processes, bytes on disk, bytes of a log, and the player's log. Once a second the supervisor looks what the
+player takes of the machine, and ends it when that is too much. A log that becomes too long is emptied.
+
 Standard output has two lines: `player <pid>` at once, and how it ended: `exited <code>`, `signalled <number>`,
-`refused <errno>` or `abandoned`. The first lets the trainer clean up after a supervisor that was killed itself.
+`refused <errno>`, `exceeded processes`, `exceeded disk`, `exceeded output` or `abandoned`. The first lets the trainer
+clean up after a supervisor that was killed itself.
 """
 
 import contextlib
@@ -19,12 +23,23 @@ import resource
 import select
 import signal
 import sys
+import time
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 _CHECK_MILLISECONDS = 1000
+_LOOK_SECONDS = 0.9
 _FAILED_TO_EXEC = 127
+_OOM_SCORE = "500"  # proc(5): of a machine's memory that runs out, the player is asked first, and not its trainer
+_PROCESSES_OF_A_USER = 16  # times those of a build: its threads count, and those of all builds of this user
+_SIZE_OF_A_FILE = 4  # times what may lie on the disk: holes count, as a log has them that was emptied
+_FLOODS = 5  # looks on end
+_LOOKS_A_SEARCH = 20
+_BLOCK_BYTES = 512  # st_blocks
+_SHARED_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
+_MOST_ENTRIES = 200_000
+_FREEZE_PASSES = 50
 STATUS_FD = 1
 
 
@@ -34,11 +49,97 @@ def _prctl(option: int, value: int) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 
 
-def _become_player(supervisor: int, uid: str, gid: str, errors: int, command: list[str]) -> None:
+class _Limits:
+    """What a player may take. `text`: processes, bytes on disk, bytes of a log, and the log's path."""
+
+    def __init__(self, text: str) -> None:
+        processes, disk_bytes, log_bytes, self.log_file = text.split(":", 3)
+        self.processes, self.disk_bytes, self.log_bytes = int(processes), int(disk_bytes), int(log_bytes)
+
+    def apply(self, dropped: bool) -> None:
+        """In the player's process: what the kernel itself holds it to. Root may have as many processes as it likes."""
+        largest = _SIZE_OF_A_FILE * self.disk_bytes
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
+        if dropped:
+            most = _PROCESSES_OF_A_USER * self.processes
+            resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
+        with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:  # noqa: PTH123
+            file.write(_OOM_SCORE)
+
+
+class _Watch:
+    """Looks what the player takes of the machine. `uid`: that it was dropped to, or "-"; `home`: where it may write."""
+
+    def __init__(self, limits: _Limits, uid: str, home: str) -> None:
+        self._limits = limits
+        self._uid = None if uid == "-" else int(uid)
+        self._home = home
+        self._floods = self._looks = 0
+        self._logs = [2]
+        # Open from now on: the player may put another file, or a link to one, where its log was.
+        with contextlib.suppress(OSError):
+            self._logs.append(os.open(limits.log_file, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC))
+        self._free_bytes = self._free()
+
+    def look(self) -> str | None:
+        """What there is too much of; None if all is well."""
+        if self._empty_logs() >= _FLOODS:
+            return "output"
+        if len(_descendants(self._limits.processes)) > self._limits.processes:
+            return "processes"
+        # To look through folders takes long: at once if the volume has lost so much, else now and then.
+        self._looks += 1
+        lost_bytes = self._free_bytes - self._free()
+        if lost_bytes > self._limits.disk_bytes or self._looks % _LOOKS_A_SEARCH == 0:
+            return "disk" if self._written() > self._limits.disk_bytes else None
+        return None
+
+    def _empty_logs(self) -> int:
+        """In how many looks on end a log was too long."""
+        emptied = False
+        for log in self._logs:
+            with contextlib.suppress(OSError):
+                if os.fstat(log).st_blocks * _BLOCK_BYTES > self._limits.log_bytes:
+                    os.ftruncate(log, 0)
+                    emptied = True
+        self._floods = self._floods + 1 if emptied else 0
+        return self._floods
+
+    def _free(self) -> int:
+        try:
+            volume = os.statvfs(self._home)
+        except OSError:
+            return 0
+        return volume.f_bavail * volume.f_frsize
+
+    def _written(self) -> int:
+        """Bytes on disk in the player's home; of a user of its own, also where everybody may write."""
+        folders = [self._home] if self._uid is None else [self._home, *_SHARED_FOLDERS]
+        written, seen, entries = 0, set(), 0
+        while folders:
+            with contextlib.suppress(OSError), os.scandir(folders.pop()) as found:
+                for entry in found:
+                    entries += 1
+                    if entries > _MOST_ENTRIES or written > self._limits.disk_bytes:
+                        return written
+                    status = entry.stat(follow_symlinks=False)
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    elif self._uid in (None, status.st_uid) and (status.st_dev, status.st_ino) not in seen:
+                        seen.add((status.st_dev, status.st_ino))
+                        written += status.st_blocks * _BLOCK_BYTES
+        return written
+
+
+def _become_player(
+    supervisor: int, uid: str, gid: str, errors: int, command: list[str], limits: _Limits | None
+) -> None:
     """In the child: never returns."""
     try:
         os.setsid()
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if limits is not None:
+            limits.apply(dropped=uid != "-")
         if uid != "-":
             os.setgroups([])
             os.setgid(int(gid))
@@ -58,8 +159,11 @@ def _become_player(supervisor: int, uid: str, gid: str, errors: int, command: li
     os._exit(_FAILED_TO_EXEC)
 
 
-def _wait(player: int, parent: int) -> int | None:
-    """Wait for the player's end or the trainer's; the wait status, or None when the trainer is gone."""
+def _wait(player: int, parent: int, watch: _Watch | None) -> int | str | None:
+    """Wait for the player's end or the trainer's.
+
+    The wait status, or what the player takes too much of, or None when the trainer is gone.
+    """
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write)
@@ -68,6 +172,7 @@ def _wait(player: int, parent: int) -> int | None:
     poll.register(0, select.POLLIN | select.POLLHUP)
     poll.register(wake_read, select.POLLIN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD, signal.SIGTERM])
+    looked = time.monotonic()
     while True:
         for fd, _ in poll.poll(_CHECK_MILLISECONDS):
             if not os.read(fd, 512) and fd == 0:
@@ -78,6 +183,10 @@ def _wait(player: int, parent: int) -> int | None:
                     return ended[1]
         if os.getppid() != parent:
             return None
+        if watch is not None and time.monotonic() - looked >= _LOOK_SECONDS:
+            looked = time.monotonic()
+            if exceeded := watch.look():
+                return exceeded
 
 
 def _kill_everything(player: int) -> None:
@@ -94,10 +203,35 @@ def _kill_everything(player: int) -> None:
                 os.waitpid(child, 0)
 
 
-def _children() -> list[int]:
+def _freeze_everything() -> None:
+    """Stop all that runs below us. What forks without end cannot be killed one by one while it goes on."""
+    frozen: set[int] = set()
+    for _ in range(_FREEZE_PASSES):
+        running = set(_descendants()) - frozen
+        if not running:
+            return
+        for pid in running:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGSTOP)
+        frozen |= running
+
+
+def _descendants(most: int = sys.maxsize) -> list[int]:
+    """Processes below this one; a few more than `most` at most."""
+    found = _children()
+    for pid in found:
+        if len(found) > most:
+            break
+        with contextlib.suppress(OSError):
+            for task in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - no pathlib: start-up
+                found += _children(pid, task)
+    return found
+
+
+def _children(pid: int | str = "self", task: int | str | None = None) -> list[int]:
     try:
-        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:  # noqa: PTH123 - no pathlib: start-up
-            return [int(pid) for pid in file.read().split()]
+        with open(f"/proc/{pid}/task/{task or os.getpid()}/children", encoding="ascii") as file:  # noqa: PTH123
+            return [int(child) for child in file.read().split()]
     except OSError:
         return []
 
@@ -109,6 +243,9 @@ def _tell(line: str) -> None:
 
 def main(arguments: list[str]) -> int:
     """Start the player, wait, clean up."""
+    limits = None
+    if arguments[0] == "--limits":
+        limits, arguments = _Limits(arguments[1]), arguments[2:]
     parent, folder, uid, gid, *command = arguments
     supervisor = os.getpid()
     # A terminal's Ctrl-C and a supervisor's SIGTERM are the trainer's to handle; it then closes the pipe.
@@ -121,11 +258,14 @@ def main(arguments: list[str]) -> int:
     if player == 0:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        _become_player(supervisor, uid, gid, error_write, command)
+        _become_player(supervisor, uid, gid, error_write, command, limits)
     os.close(error_write)
     _tell(f"player {player}")
     refused = os.read(error_read, 16).decode()
-    status = _wait(player, int(parent))
+    watch = _Watch(limits, uid, os.environ.get("HOME", "/nowhere")) if limits is not None else None
+    status = _wait(player, int(parent), watch)
+    if isinstance(status, str):
+        _freeze_everything()
     _kill_everything(player)
     if folder != "-":
         import shutil  # only now: the player's start does not wait for it
@@ -135,6 +275,8 @@ def main(arguments: list[str]) -> int:
         line = f"refused {refused}"
     elif status is None:
         line = "abandoned"
+    elif isinstance(status, str):
+        line = f"exceeded {status}"
     elif os.WIFSIGNALED(status):
         line = f"signalled {os.WTERMSIG(status)}"
     else:

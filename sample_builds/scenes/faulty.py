@@ -19,7 +19,7 @@ from typing import Any
 from sample_builds.player.command_line import option
 from sample_builds.player.scene import Behavior, Scene, World, float_observation, observation_field
 from sample_builds.player.side_channels import STATISTICS_ID, frame
-from sample_builds.scenes import misdeeds
+from sample_builds.scenes import attacks, misdeeds
 from sample_builds.scenes.basic import BEHAVIOR, FIELDS, MOVES, BasicScene
 from sample_builds.scenes.oddities import ODDITIES, PICTURE_FAULTS, CamerasScene, OddScene
 
@@ -51,7 +51,10 @@ WRONG_CONTENT = (
 NUISANCES = ("slow-step", "huge-message", "stderr-flood", "grandchild")
 """Nothing wrong with what is played."""
 
-FAULTS = (*AT_START, *ENDS, *WRONG_CONTENT, *NUISANCES, *ODDITIES)
+ATTACKS = tuple(attacks.ATTACKS)
+"""What a hostile build tries against the machine that it runs on."""
+
+FAULTS = (*AT_START, *ENDS, *WRONG_CONTENT, *NUISANCES, *ODDITIES, *ATTACKS)
 
 UNKNOWN_CHANNEL_ID = bytes(range(16))
 UNKNOWN_BEHAVIOR = "Stranger?team=0"
@@ -152,6 +155,8 @@ class FaultyScene(Scene):
         self._steps_left -= 1
         fault = self._chosen.fault
         if fault and self._steps_left < 0 and _claim(self._once):
+            if fault in ATTACKS:
+                attacks.ATTACKS[fault](self.world.log)
             self._game.broken = fault
             self._end(fault)
             self._be_a_nuisance(fault, first=self._steps_left == -1)

@@ -12,7 +12,7 @@ from rl_src.envs import errors
 from rl_src.envs.batches import Actions, BehaviorStep
 from rl_src.envs.client import UnityClient
 from rl_src.envs.transport import ExchangeServer
-from sample_builds.scenes.faulty import AT_START, FAULTS, NUISANCES
+from sample_builds.scenes.faulty import AT_START, ATTACKS, FAULTS, NUISANCES
 from sample_builds.scenes.misdeeds import FLOOD_BYTES
 from sample_builds.scenes.oddities import ODDITIES
 
@@ -104,7 +104,7 @@ def require(error: errors.UnityEnvironmentError, kind: type[errors.UnityEnvironm
 
 def test_every_fault_has_its_test() -> None:
     harmless = {*NUISANCES, *ODDITIES, "duplicate-ids"} - {"slow-step"}
-    tested = {fault for fault, _, _ in FAULTS_AT_START + FAULTS_IN_THE_MIDDLE}
+    tested = {fault for fault, _, _ in FAULTS_AT_START + FAULTS_IN_THE_MIDDLE} | set(ATTACKS)  # those: tests/security
     assert {fault for fault, _, _ in FAULTS_AT_START} == set(AT_START)
     assert tested | harmless == set(FAULTS)
 

@@ -1,5 +1,6 @@
 """The player's process: its end after any end of ours, its user, its surroundings."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from rl_src.envs.player import Player, PlayerExit, PlayerUser, player_environment
+from rl_src.envs.player import Player, PlayerExit, PlayerLimits, PlayerUser, player_environment
 from tests.fakes.running_processes import is_there
 
 NOBODY = 65534
@@ -120,6 +121,7 @@ def test_credentials_stay_with_the_trainer(tmp_path: Path, monkeypatch: pytest.M
     assert set(seen) <= {
         "PATH",
         "HOME",
+        "TMPDIR",
         "PWD",
         "LANG",
         "LANGUAGE",
@@ -146,7 +148,74 @@ def test_the_environment_of_a_player() -> None:
         "LC_ALL": "C",
         "DISPLAY": ":1",
         "HOME": "/home/player",
+        "TMPDIR": "/home/player",
     }
+
+
+SMALL = PlayerLimits(processes=20, disk_bytes=8 * 1024**2, log_bytes=1024**2)
+FOREVER = "while true; do sleep 60; done\n"
+OVERDOING = {
+    "processes": f"i=0; while [ $i -lt 60 ]; do sleep 600 & i=$((i+1)); done; {FOREVER}",
+    "processes that leave the session": f"i=0; while [ $i -lt 60 ]; do setsid sleep 600 & i=$((i+1)); done; {FOREVER}",
+    "disk": f'head -c 30000000 /dev/zero > "$HOME/large"; {FOREVER}',
+    "disk by its temporary folder": f'head -c 30000000 /dev/zero > "$TMPDIR/large"; {FOREVER}',
+    "output": "while true; do head -c 4000000 /dev/zero; sleep 0.1; done\n",
+}
+
+
+@pytest.mark.parametrize("what", OVERDOING)
+def test_a_player_that_takes_too_much_is_ended_with_all_that_it_started(tmp_path: Path, what: str) -> None:
+    player = Player([str(script(tmp_path, OVERDOING[what]))], tmp_path / "player.log", limits=SMALL)
+    supervisor = psutil.Process(player.supervisor_pid)
+    eventually(lambda: "HOME" in supervisor.environ())  # not yet, between fork and exec
+    home = Path(supervisor.environ()["HOME"])
+    processes: list[psutil.Process] = []
+
+    def ended() -> bool:
+        if player.is_alive():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                processes.extend(supervisor.children(recursive=True))
+        return not player.is_alive()
+
+    eventually(ended)
+    assert player.poll() == PlayerExit(exceeded=what.split()[0])
+    assert all_gone(processes)
+    assert not home.exists()
+
+
+def test_a_long_log_is_emptied_and_the_player_goes_on(tmp_path: Path) -> None:
+    """Twice more than there may be, with time in between, and then what it has to say."""
+    once = "head -c 3000000 /dev/zero | tee -a player.log; sleep 2.5; "
+    program = script(tmp_path, f"{once}{once}echo last words; exit 3\n")
+    player = Player([str(program)], tmp_path / "player.log", limits=SMALL)
+    eventually(lambda: not player.is_alive())
+    assert player.poll() == PlayerExit(code=3)
+    assert player.output_lines() == ["last words"]
+    assert sum(path.stat().st_blocks * 512 for path in (player.log_file, player.output_file)) < 1024**2
+
+
+def test_a_log_that_became_a_link_is_not_followed(tmp_path: Path) -> None:
+    """The supervisor may be root, and what a link leads to is none of the player's."""
+    precious = tmp_path / "precious"
+    precious.write_bytes(bytes(3_000_000))
+    player = Player(
+        [str(script(tmp_path, "rm player.log; ln -s precious player.log; sleep 3\n"))],
+        tmp_path / "player.log",
+        limits=SMALL,
+    )
+    eventually(lambda: not player.is_alive())
+    assert precious.stat().st_size == 3_000_000
+
+
+@pytest.mark.parametrize("value", ["", "0", "-1", "x", "1.5", "²"])
+def test_limits_are_positive_numbers(value: str) -> None:
+    environment = {"GAMEDOJO_PLAYER_DISK_MB": value}
+    if value:
+        with pytest.raises(ValueError, match="GAMEDOJO_PLAYER_DISK_MB"):
+            PlayerLimits.from_environment(environment)
+    else:
+        assert PlayerLimits.from_environment(environment) == PlayerLimits()
+    assert PlayerLimits.from_environment({"GAMEDOJO_PLAYER_DISK_MB": "3"}).disk_bytes == 3 * 1024**2
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can drop a process to another user")
