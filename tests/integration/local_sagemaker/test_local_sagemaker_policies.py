@@ -1,0 +1,161 @@
+"""The pipeline's own steps over the double and the emulator: an alarm takes an update that answers badly back."""
+
+import contextlib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from pipeline.aws.clients import HostingClients
+from pipeline.aws.objects import ObjectStore
+from pipeline.aws.policies_table import PoliciesTable
+from pipeline.aws.runs_table import RunsTable
+from pipeline.contracts.request import EndpointRequest, RunOptions
+from pipeline.contracts.run import RunRecord, RunStatus
+from pipeline.contracts.states import EndpointHandle, ExtractedCheckpoint, RunReference
+from pipeline.errors import DeploymentFailedError, NotYetConsistentError
+from pipeline.rules import names
+from pipeline.settings import DeployEndpointSettings
+from pipeline.steps import deployment
+from tests.fakes.expanded_template import resources
+from tests.fakes.sagemaker_cloud import BUCKET, IMAGE, ROLE, Cloud, client, model_archive, wait_for
+
+PREFIX = "gamedojo-test"
+ENDPOINT = "gamedojo-test-alarmed-rt"
+_TABLE_PROPERTIES = {"AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode"}
+
+
+@pytest.fixture(scope="module")
+def deployer(cloud: Cloud) -> Any:
+    """Deploys a version of the policy "alarmed", and looks at its endpoint."""
+    dynamodb = client(cloud.emulator_url, "dynamodb")
+    for name in ("RunsTable", "PoliciesTable"):
+        table = resources("AWS::DynamoDB::Table")[name]
+        dynamodb.create_table(TableName=name, **{key: table[key] for key in _TABLE_PROPERTIES & set(table)})
+    hosting = HostingClients(cloud.sagemaker, cloud.cloudwatch, client(cloud.url, "application-autoscaling"))
+    runs, policies = RunsTable(dynamodb, "RunsTable"), PoliciesTable(dynamodb, "PoliciesTable")
+    objects = ObjectStore(cloud.s3, BUCKET)
+    settings = DeployEndpointSettings(
+        bucket_name=BUCKET,
+        runs_table="RunsTable",
+        policies_table="PoliciesTable",
+        poll_min_seconds=1,
+        resource_prefix=PREFIX,
+        inference_image_uri=IMAGE,
+        endpoint_role_arn=ROLE,
+        bake_seconds=300,
+    )
+
+    def deploy(version: str) -> tuple[RunReference, EndpointHandle]:
+        run = RunReference(run_id=version, policy="alarmed", bucket=BUCKET, build_key="k")
+        runs.admit(_record(version))
+        checkpoint = ExtractedCheckpoint(
+            checkpoint_prefix="c",
+            serving_artifact_key=names.run_key(version, "serving/model.tar.gz"),
+            spec_key=names.run_key(version, "policy_spec.json"),
+        )
+        objects.write(checkpoint.serving_artifact_key, model_archive(version, {}))
+        objects.write(checkpoint.spec_key, b"{}")
+        handle = deployment.deploy_endpoint(
+            run, checkpoint, "DeployEndpoint", settings, hosting, objects, runs, policies
+        )
+        policies.release_lease("alarmed", version)
+        return run, handle
+
+    def check(run: RunReference, handle: EndpointHandle) -> Any:
+        return deployment.check_endpoint(run, handle, "CheckEndpoint", 1, cloud.sagemaker, runs)
+
+    return SimpleNamespace(deploy=deploy, check=check)
+
+
+def _record(version: str) -> RunRecord:
+    moment = datetime.now(UTC)
+    return RunRecord(
+        run_id=version,
+        policy="alarmed",
+        status=RunStatus.RUNNING,
+        state="DecidePromotion",
+        created_at=moment,
+        updated_at=moment,
+        execution_arn=f"arn:aws:states:us-east-1:000000000000:execution:m:{version}",
+        source_key="builds/alarmed.zip",
+        build_key="k",
+        options=RunOptions(endpoint=EndpointRequest(mode="realtime")),
+    )
+
+
+def in_service(cloud: Cloud, deployer: Any, run: RunReference, handle: EndpointHandle) -> None:
+    def a_minute_later() -> bool:
+        a_minute_passes(cloud)
+        return bool(deployer.check(run, handle).in_service)
+
+    wait_for(a_minute_later, f"{run.run_id} is in service")
+
+
+def model(cloud: Cloud) -> str:
+    return str(cloud.invoke(ENDPOINT)["document"]["model"])
+
+
+def a_minute_passes(cloud: Cloud) -> None:
+    cloud.admin("POST", "clock", {"advance_seconds": 60})
+
+
+def ended(deployer: Any, run: RunReference, handle: EndpointHandle) -> Callable[[], DeploymentFailedError | None]:
+    def look() -> DeploymentFailedError | None:
+        try:
+            deployer.check(run, handle)
+        except DeploymentFailedError as error:
+            return error
+        return None
+
+    return look
+
+
+def test_a_version_that_answers_with_errors_is_taken_back_and_the_next_one_stays(cloud: Cloud, deployer: Any) -> None:
+    first = deployer.deploy("alarmed-1")
+    in_service(cloud, deployer, *first)
+    second = deployer.deploy("alarmed-2")
+    wait_for(lambda: model(cloud) == "alarmed-2", "the new version has the traffic")
+    assert not deployer.check(*second).in_service, "it is watched for a while"
+    with contextlib.suppress(ClientError):
+        cloud.invoke(ENDPOINT, {"status": 500, "text": "broken"})
+    alarm = names.error_alarm(ENDPOINT)
+    rings = lambda: cloud.cloudwatch.describe_alarms(AlarmNames=[alarm])["MetricAlarms"][0]["StateValue"] == "ALARM"  # noqa: E731
+    wait_for(rings, "its errors are measured, and ring")
+    a_minute_passes(cloud)
+    failure = wait_for(ended(deployer, *second), "the update is taken back")
+    assert alarm in failure.cause
+    assert "the former version stays in service" in failure.cause
+    assert model(cloud) == "alarmed-1"
+    third = deployer.deploy("alarmed-3")  # the alarm that rings already is left out
+    wait_for(lambda: model(cloud) == "alarmed-3", "the next version has the traffic")
+    in_service(cloud, deployer, *third)
+    described = cloud.sagemaker.describe_endpoint(EndpointName=ENDPOINT)
+    assert described["LastDeploymentConfig"]["AutoRollbackConfiguration"]["Alarms"] == [
+        {"AlarmName": names.latency_alarm(ENDPOINT)}
+    ]
+
+
+def test_a_deployment_that_is_tried_again_while_it_bakes_is_the_same_one(cloud: Cloud, deployer: Any) -> None:
+    run, handle = deployer.deploy("alarmed-4")
+    again = deployer.deploy("alarmed-4")[1]
+    assert (again.endpoint_name, again.config_name) == (handle.endpoint_name, handle.config_name)
+    assert again.previous_config_name == handle.previous_config_name
+    assert again.previous_config_name != again.config_name
+    in_service(cloud, deployer, run, again)
+
+
+def test_an_endpoint_that_is_going_is_waited_for(cloud: Cloud, deployer: Any) -> None:
+    cloud.sagemaker.delete_endpoint(EndpointName=ENDPOINT)
+
+    def deployed() -> Any:
+        with contextlib.suppress(NotYetConsistentError):
+            return deployer.deploy("alarmed-5")
+        return None
+
+    run, handle = wait_for(deployed, "the endpoint is made anew")
+    in_service(cloud, deployer, run, handle)
+    assert handle.created
