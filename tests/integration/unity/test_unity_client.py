@@ -137,7 +137,7 @@ def test_nobody_there(client: UnityClient) -> None:
 
 
 def test_a_slow_answer_is_the_fallback_and_the_next_request_works(client: UnityClient, api: FakeApi) -> None:
-    api.script("POST", ROUTE, Answer(document=OK.document, delay_seconds=3), OK)
+    api.script("POST", ROUTE, Answer(document=OK.document, delay_seconds=8), OK)
     client.scenario("TimeoutFallsBack", api.url)
 
 
@@ -151,7 +151,7 @@ def test_a_huge_batch(client: UnityClient, api: FakeApi) -> None:
 
 @pytest.mark.parametrize(("when_full", "answered"), [("NewestWins", "aa-----a"), ("Refuse", "aa------")])
 def test_back_pressure_is_bounded(client: UnityClient, api: FakeApi, when_full: str, answered: str) -> None:
-    api.script("POST", ROUTE, Answer(document=OK.document, delay_seconds=0.5))
+    api.script("POST", ROUTE, Answer(document=OK.document, delay_seconds=2))
     client.scenario("Burst", api.url, when_full, answered)
     assert len(api.received) == answered.count("a")
     assert api.most_at_once == 2
@@ -170,7 +170,7 @@ def test_requests_are_given_up(client: UnityClient, api: FakeApi) -> None:
 
 
 def test_an_older_answer_that_comes_late_is_not_acted_on(client: UnityClient, api: FakeApi) -> None:
-    api.script("POST", ROUTE, Answer(document=OK.document, delay_seconds=2), moves(2))
+    api.script("POST", ROUTE, OK, Answer(document=OK.document, delay_seconds=4), moves(2))
     client.scenario("LateAnswer", api.url)
 
 
@@ -187,12 +187,22 @@ def test_the_sample_scene_walks_to_the_goal(client: UnityClient, api: FakeApi, t
 
 
 @pytest.mark.parametrize("transport", ["HttpClient", "UnityWebRequest"])
-def test_the_sample_scene_stays_while_no_answer_comes(client: UnityClient, api: FakeApi, transport: str) -> None:
-    asleep = problem(409, "PolicyAsleep", "Taken down.", "Wake it.")
-    api.script("POST", ROUTE, asleep)
-    told = client.scenario("WalkersStayWithoutAnswers", api.url, KEY, transport)
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (problem(409, "PolicyAsleep", "Taken down.", "Wake it."), "PolicyAsleepException: Taken down."),
+        (Answer(429, {"message": "Too Many Requests"}), "ThrottledException: Too Many Requests"),
+        (Answer(document=OK.document, delay_seconds=2), "PredictTimeoutException: No answer within 0.5 s"),
+    ],
+)
+def test_the_sample_scene_stays_while_no_answer_comes(
+    client: UnityClient, api: FakeApi, transport: str, answer: Answer, message: str
+) -> None:
+    api.script("POST", ROUTE, answer)
+    timeout_seconds = "0.5" if answer.delay_seconds else "20"
+    told = client.scenario("WalkersStayWithoutAnswers", api.url, KEY, transport, timeout_seconds)
     assert told.count("told    ") == 1, "once, not at every step"
-    assert "warning: Gamedojo: PolicyAsleepException: Taken down." in told
+    assert f"warning: Gamedojo: {message}" in told
     assert KEY not in told
 
 

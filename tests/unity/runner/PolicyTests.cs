@@ -52,6 +52,37 @@ namespace Gamedojo.Tests
             Check.Same(new[] { 2 }, (await later).Discrete);
         }
 
+        public static async Task ALongerPauseIsNotCutShort()
+        {
+            var made = new Made(settings => settings.MaxRetries = 0);
+            Task<PolicyAction> first = made.Policy.PredictAsync(Seen);
+            Task<PolicyAction> second = made.Policy.PredictAsync(Seen);
+            made.Transport.Answer(503, "{}", "20");
+            made.Transport.Answer(429, "{}");
+            await Check.ThrowsAsync<ServiceUnavailableException>(() => first);
+            await Check.ThrowsAsync<ThrottledException>(() => second);
+            made.Clock.Advance(18.5);
+            var paused = await Check.ThrowsAsync<PausedException>(() => made.Policy.PredictAsync(Seen));
+            Check.Contains("another 1.5 s", paused.Message);
+        }
+
+        public static async Task NobodyIsAskedAtOnceAgainAfterNobodyWasThere()
+        {
+            var made = new Made(settings =>
+            {
+                settings.MaxRetries = 0;
+                settings.Timeout = TimeSpan.FromSeconds(0.5);
+            });
+            Task<PolicyAction> asked = made.Policy.PredictAsync(Seen);
+            made.Transport.Break();
+            await Check.ThrowsAsync<UnreachableException>(() => asked);
+            await Check.ThrowsAsync<PausedException>(() => made.Policy.PredictAsync(Seen));
+            made.Clock.Advance(1.1);
+            Task<PolicyAction> later = made.Policy.PredictAsync(Seen);
+            made.Transport.Act(0, 1);
+            await later;
+        }
+
         public static async Task RetriesAreBounded()
         {
             var made = new Made(settings => settings.MaxRetries = 2);

@@ -76,7 +76,7 @@ namespace Gamedojo.Tests
         {
             using (RemotePolicy policy = Policy(url, settings =>
             {
-                settings.Timeout = TimeSpan.FromSeconds(0.3);
+                settings.Timeout = TimeSpan.FromSeconds(2);
                 settings.Fallback = _ => new PolicyAction(null, new[] { 7 });
             }))
             {
@@ -89,7 +89,7 @@ namespace Gamedojo.Tests
 
         public static async Task PauseIsKept(string url)
         {
-            using (RemotePolicy policy = Policy(url, settings => settings.Timeout = TimeSpan.FromSeconds(2)))
+            using (RemotePolicy policy = Policy(url))
             {
                 var error = await Check.ThrowsAsync<ServiceUnavailableException>(() => policy.PredictAsync(Seen));
                 Check.Equal(TimeSpan.FromSeconds(300), error.Problem.RetryAfter.Value);
@@ -150,11 +150,12 @@ namespace Gamedojo.Tests
         {
             using (RemotePolicy policy = Policy(url))
             {
+                await policy.PredictAsync(Seen);
                 var batcher = new DecisionBatcher(policy, new SystemClock(), TimeSpan.FromSeconds(60));
                 var decision = new AgentDecision();
                 batcher.Ask(decision, Seen);
                 Task slow = batcher.FlushAsync();
-                await Task.Delay(300);  // so that the server gives its slow answer to the older request
+                await Task.Delay(1000);  // so that the server gives its slow answer to the older request
                 batcher.Ask(decision, Seen);
                 await batcher.FlushAsync();
                 Check.Same(new[] { 2 }, batcher.ActionOf(decision).Discrete);
@@ -190,10 +191,10 @@ namespace Gamedojo.Tests
         }
 
         public static void WalkersReachTheGoal(string url, string key, string transport) =>
-            new Walk(url, key, transport).ToTheGoal();
+            new Walk(url, key, transport, 20f).ToTheGoal();
 
-        public static void WalkersStayWithoutAnswers(string url, string key, string transport) =>
-            new Walk(url, key, transport).WithoutAnswers();
+        public static void WalkersStayWithoutAnswers(string url, string key, string transport, string timeoutSeconds) =>
+            new Walk(url, key, transport, float.Parse(timeoutSeconds, CultureInfo.InvariantCulture)).WithoutAnswers();
 
         public static void SensorsAreRead(string url) => AgentScene.SensorsAreRead(url, Key);
 

@@ -1,5 +1,7 @@
 using System;
+using System.Collections.Generic;
 using System.Linq;
+using System.Threading;
 using Gamedojo.Unity;
 using UnityEngine;
 
@@ -11,8 +13,9 @@ namespace Gamedojo.Tests
         readonly RemotePolicyBehaviour _policy;
         readonly LineWorld _world;
         readonly Frames _frames;
+        readonly HashSet<Thread> _threads = new HashSet<Thread>();
 
-        public Walk(string url, string key, string transport)
+        public Walk(string url, string key, string transport, float timeoutSeconds)
         {
             var scene = new GameObject("scene");
             scene.SetActive(false);
@@ -20,13 +23,15 @@ namespace Gamedojo.Tests
             Engine.Set(_policy, "url", url);
             Engine.Set(_policy, "policy", "basic");
             Engine.Set(_policy, "apiKey", key);
-            Engine.Set(_policy, "timeoutSeconds", 20f);
+            Engine.Set(_policy, "timeoutSeconds", timeoutSeconds);
             Engine.Set(_policy, "staleAfterSeconds", 20f);
             Engine.Set(_policy, "transport", Enum.Parse(typeof(Transport), transport));
             _world = scene.AddComponent<LineWorld>();
             _frames = new Frames(_policy);
             scene.SetActive(true);
             Engine.Message(_world, "Start");
+            _policy.Batcher.Answered += _ => _threads.Add(Thread.CurrentThread);
+            _policy.Batcher.Failed += _ => _threads.Add(Thread.CurrentThread);
             foreach (LineWalker walker in _world.Walkers)
             {
                 _frames.Add(walker);
@@ -61,6 +66,7 @@ namespace Gamedojo.Tests
 
         void End()
         {
+            Check.Same(new[] { Thread.CurrentThread }, _threads, "threads that the game's code ran in");
             Engine.Disable(_policy);
             Check.That(_policy.Policy == null && _policy.Batcher == null, "nothing is left");
             _frames.One();

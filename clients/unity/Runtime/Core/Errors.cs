@@ -10,7 +10,7 @@ namespace Gamedojo
     // │   ├── PredictTimeoutException
     // │   ├── UnreachableException     no connection, or it broke
     // │   ├── OverloadedException      too many requests under way; nothing was sent
-    // │   └── PausedException          the service has asked for a pause; nothing was sent
+    // │   └── PausedException          the service has asked for a pause, or was not there; nothing was sent
     // └── ApiException                 the API's own error answer (problem details, RFC 9457)
 
     /// <summary>Base of all errors of this package. Its message is for the game's developer.</summary>
@@ -78,7 +78,7 @@ namespace Gamedojo
         }
     }
 
-    /// <summary>The service has asked for a pause that outlasts this request's time-out; nothing was sent.</summary>
+    /// <summary>A pause after throttling or a broken connection outlasts this request's time-out; nothing was sent.</summary>
     public sealed class PausedException : TransientException
     {
         public PausedException(string message, GamedojoException cause) : base(message, cause)

@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Globalization;
 using System.Threading;
 using System.Threading.Tasks;
 
@@ -14,6 +15,9 @@ namespace Gamedojo
         static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(50);
         static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(30);
 
+        // What is waited for where nobody says how long: API Gateway throttles without a Retry-After, and nobody may be there.
+        static readonly TimeSpan UsualPause = TimeSpan.FromSeconds(1);
+
         readonly RemotePolicySettings _settings;
         readonly Uri _url;
         readonly IHttpTransport _transport;
@@ -22,7 +26,7 @@ namespace Gamedojo
         readonly CancellationTokenSource _disposal = new CancellationTokenSource();
         readonly object _pauseLock = new object();
         TimeSpan _pausedUntil = TimeSpan.MinValue;
-        ApiException _pauseCause;
+        GamedojoException _pauseCause;
 
         /// <summary>Over System.Net.Http.</summary>
         /// <inheritdoc cref="RemotePolicy(RemotePolicySettings, IHttpTransport, IClock)"/>
@@ -113,7 +117,7 @@ namespace Gamedojo
                 if (timedOut)
                 {
                     throw new PredictTimeoutException(
-                        "No answer within " + _settings.Timeout.TotalSeconds + " s from " + _url.Authority + ".");
+                        "No answer within " + Seconds(_settings.Timeout) + " s from " + _url.Authority + ".");
                 }
                 return await answer;
             }
@@ -156,28 +160,36 @@ namespace Gamedojo
         /// </summary>
         async Task PauseAsync(GamedojoException failure, int attempt, TimeSpan deadline, CancellationToken cancellation)
         {
-            var told = failure as ApiException;
-            if (told != null && told.Problem.RetryAfter.HasValue)
+            TimeSpan? asked = (failure as ApiException)?.Problem.RetryAfter;
+            if (asked.HasValue || failure is ThrottledException)
             {
-                PauseAll(told);
+                PauseAll(failure, asked ?? UsualPause);
             }
             TimeSpan pause = TimeSpan.FromTicks(FirstPause.Ticks << Math.Min(attempt - 1, 10));
             bool mayPass = failure is UnreachableException || failure is ThrottledException ||
                 failure is ServiceUnavailableException;
             if (!mayPass || attempt > _settings.MaxRetries || _clock.Now + Max(pause, PauseLeft()) >= deadline)
             {
+                if (failure is UnreachableException)
+                {
+                    PauseAll(failure, UsualPause);
+                }
                 throw failure;
             }
             await _clock.Delay(pause, cancellation);
         }
 
-        /// <summary>The pause that the service asks for holds for every request of this policy.</summary>
-        void PauseAll(ApiException told)
+        /// <summary>A pause holds for every request of this policy; a longer one that holds already stays.</summary>
+        void PauseAll(GamedojoException cause, TimeSpan duration)
         {
             lock (_pauseLock)
             {
-                _pausedUntil = _clock.Now + Min(told.Problem.RetryAfter.Value, LongestPause);
-                _pauseCause = told;
+                TimeSpan until = _clock.Now + Min(duration, LongestPause);
+                if (until > _pausedUntil)
+                {
+                    _pausedUntil = until;
+                    _pauseCause = cause;
+                }
             }
         }
 
@@ -199,8 +211,7 @@ namespace Gamedojo
             if (_clock.Now + left >= deadline)
             {
                 throw new PausedException(
-                    "The service has asked for a pause, which lasts for another " + left.TotalSeconds.ToString("0.0") +
-                    " s: " + _pauseCause.Message, _pauseCause);
+                    "Nothing is sent for another " + Seconds(left) + " s: " + _pauseCause.Message, _pauseCause);
             }
             await _clock.Delay(left, cancellation);
         }
@@ -215,6 +226,8 @@ namespace Gamedojo
 
         static void Forget(Task task) =>
             task.ContinueWith(done => done.Exception, TaskContinuationOptions.ExecuteSynchronously);
+
+        static string Seconds(TimeSpan time) => time.TotalSeconds.ToString("0.0##", CultureInfo.InvariantCulture);
 
         static TimeSpan Min(TimeSpan one, TimeSpan other) => one < other ? one : other;
 
