@@ -248,8 +248,6 @@ namespace Unity.MLAgents.Sensors
         }
 
         public InplaceArray<int> Shape { get; }
-
-        public int Rank => Shape.Length;
     }
 
     public interface ISensor

@@ -62,7 +62,7 @@ namespace Gamedojo.MLAgents
         static int[] Shape(ISensor sensor)
         {
             ObservationSpec spec = sensor.GetObservationSpec();
-            var shape = new int[spec.Rank];
+            var shape = new int[spec.Shape.Length];
             for (int axis = 0; axis < shape.Length; axis++)
             {
                 shape[axis] = spec.Shape[axis];
