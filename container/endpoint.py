@@ -6,7 +6,7 @@ import sys
 
 from container.opt_ml import OptMl
 from rl_src.serving.errors import ServingError
-from rl_src.serving.server import ModelServer, listen
+from rl_src.serving.listener import listen
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +22,8 @@ def main() -> int:
     except OSError as error:
         log.error("%s:%d cannot be listened at: %s", host, port, error)
         return 1
+    from rl_src.serving.server import ModelServer  # asyncio and its loop take ten times as long as all of the above
+
     try:
         ModelServer(OptMl.from_environment().model, listener, cores).run()
     except ServingError:

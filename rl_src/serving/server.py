@@ -17,6 +17,7 @@ import uvloop
 
 from rl_src.serving.cores import usable_cores
 from rl_src.serving.http_connection import Connection, Connections
+from rl_src.serving.listener import BACKLOG
 from rl_src.serving.metrics import Metrics
 from rl_src.serving.service import InferenceService
 
@@ -57,7 +58,7 @@ class ModelServer:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         connections = Connections(self._service, time.monotonic)
-        server = await loop.create_server(lambda: Connection(connections), sock=self._listener, backlog=1024)
+        server = await loop.create_server(lambda: Connection(connections), sock=self._listener, backlog=BACKLOG)
         threading.Thread(target=self._load, args=(loop, stop), name="load-models", daemon=True).start()
         sweeper = asyncio.create_task(self._sweep(connections))
         await stop.wait()
@@ -98,10 +99,3 @@ class ModelServer:
         if line is not None:
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Take the port; clients can connect from here on, and are answered once the server runs."""
-    listener = socket.create_server((host, port), backlog=1024)
-    listener.setblocking(False)
-    return listener
