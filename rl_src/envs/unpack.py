@@ -28,6 +28,7 @@ _EXTRA = struct.Struct("<2H")
 _DIRECTORY_MODE, _FILE_MODE, _PROGRAM_MODE = 0o755, 0o644, 0o755
 _MAX_NAME_BYTES = 255  # of one path component, on every common Linux file system
 _MAX_PATH_BYTES = 1024
+_MAX_DEPTH = 64
 _MAX_FOLDERS = 100_000
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _IGNORED_PARTS = frozenset({"__MACOSX", ".DS_Store", "Thumbs.db"})
@@ -65,6 +66,7 @@ def unpack_zip(zip_path: Path, into: Path, limits: UnpackLimits) -> None:
     if into.exists() and any(into.iterdir()):
         raise FileExistsError(f"{into} is not empty.")
     with _opened(zip_path) as archive:
+        _check_count(len(archive.infolist()), limits)
         entries = _checked_entries(archive)
         _check_size(entries, into, limits)
         try:
@@ -132,7 +134,9 @@ def _require_apart(archive: zipfile.ZipFile) -> None:
     """Entries that share their data unpack to far more than the zip has, and belong to no honest zip."""
     starts = sorted((info.header_offset, info.compress_size, info.filename) for info in archive.infolist())
     for (start, packed_bytes, name), (next_start, _, _) in pairwise([*starts, (archive.start_dir, 0, "")]):
-        if start < 0 or start + _LOCAL_HEADER_BYTES + packed_bytes > next_start:
+        if start < 0:
+            raise zipfile.BadZipFile("its beginning is missing")
+        if start + _LOCAL_HEADER_BYTES + packed_bytes > next_start:
             raise UnsafeZipError(f"The data of {name!r} overlaps with another part of the zip.")
 
 
@@ -167,6 +171,8 @@ def _safe_path(info: zipfile.ZipInfo) -> PurePosixPath | None:
             f"The zip holds a name of more than {_MAX_NAME_BYTES} bytes, or a path of more than {_MAX_PATH_BYTES}: "
             f"{info.filename[:60]!r}…"
         )
+    if len(parts) > _MAX_DEPTH:
+        raise UnsafeZipError(f"{info.filename[:60]!r} in the zip lies more than {_MAX_DEPTH} folders deep.")
     if not parts or _IGNORED_PARTS.intersection(parts):
         return None
     return PurePosixPath(*parts)
@@ -194,10 +200,13 @@ def _has_link_target(extra: bytes) -> bool:
     return False
 
 
+def _check_count(files: int, limits: UnpackLimits) -> None:
+    if files > limits.files:
+        raise BuildTooLargeError(f"The zip holds {files:,} files; at most {limits.files:,} are allowed.")
+
+
 def _check_size(entries: list[_Entry], into: Path, limits: UnpackLimits) -> None:
     """By what the headers say, so that most bombs cost nothing."""
-    if len(entries) > limits.files:
-        raise BuildTooLargeError(f"The zip holds {len(entries):,} files; at most {limits.files:,} are allowed.")
     total = sum(entry.info.file_size for entry in entries)
     if total > limits.unpacked_bytes:
         raise BuildTooLargeError(_too_large(f"{_megabytes(total)} MB", limits))

@@ -28,6 +28,7 @@ _SMALL_BYTES: Final = 256 * 1024**2
 
 _MAX_NAME_BYTES: Final = 255  # of one path component, on every common Linux file system
 _MAX_PATH_BYTES: Final = 1024
+_MAX_DEPTH: Final = 64
 _ENCRYPTED: Final = 0x1
 _REPARSE_POINT: Final = 0x400  # FILE_ATTRIBUTE_REPARSE_POINT: Windows' links
 _PKWARE_UNIX: Final = 0x000D  # APPNOTE.TXT 4.5.7: behind 12 bytes of times and owners comes what a link leads to
@@ -122,7 +123,11 @@ def _require_apart(archive: ZipFile) -> None:
     """Entries that share their data unpack to far more than the zip has, and belong to no honest zip."""
     starts = sorted((member.header_offset, member.compress_size, member.filename) for member in archive.infolist())
     for (start, packed_bytes, name), (next_start, _, _) in pairwise([*starts, (archive.start_dir, 0, "")]):
-        if start < 0 or start + _LOCAL_HEADER_BYTES + packed_bytes > next_start:
+        if start < 0:
+            raise BuildRejectedError(
+                "The zip's beginning is missing.", "Zip the folder that Unity wrote and upload the zip whole."
+            )
+        if start + _LOCAL_HEADER_BYTES + packed_bytes > next_start:
             raise BuildRejectedError(f"The data of {name!r} overlaps with another part of the zip.", _OWN_FOLDER)
 
 
@@ -162,6 +167,8 @@ def _safe_path(member: ZipInfo) -> PurePosixPath | None:
             f"The zip holds a path of more than {_MAX_PATH_BYTES} bytes: {_shown(member)}.",
             "Use shorter names or fewer folders.",
         )
+    if len(parts) > _MAX_DEPTH:
+        raise BuildRejectedError(f"{_shown(member)} in the zip lies more than {_MAX_DEPTH} folders deep.", _OWN_FOLDER)
     return None if not parts or _IGNORED_PARTS.intersection(parts) else PurePosixPath(*parts)
 
 
