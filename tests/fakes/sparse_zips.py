@@ -3,6 +3,7 @@
 import struct
 from pathlib import Path
 from typing import Final
+from zlib import crc32
 
 from tests.fakes.unity_zips import SCRIPT
 
@@ -25,10 +26,7 @@ def write_build(path: Path, size_bytes: int) -> Path:
         file.seek(size_bytes, 1)
         for name, content in _SMALL_FILES.items():
             entries.append(_small(file.tell(), name, content))
-            file.write(
-                _LOCAL.pack(b"PK\x03\x04", 45, 0, 0, 0, 33, _crc(content), len(content), len(content), len(name), 0)
-            )
-            file.write(name.encode() + content)
+            file.write(_file(name, content))
         start = file.tell()
         file.write(b"".join(entries))
         file.write(_end(start, file.tell() - start, len(entries)))
@@ -41,12 +39,9 @@ def write_many_entries(path: Path, count: int) -> Path:
         entries = []
         for name, content in list(_SMALL_FILES.items())[:1]:
             entries.append(_small(0, name, content))
-            file.write(
-                _LOCAL.pack(b"PK\x03\x04", 45, 0, 0, 0, 33, _crc(content), len(content), len(content), len(name), 0)
-            )
-            file.write(name.encode() + content)
+            file.write(_file(name, content))
         begin = file.tell()
-        names = (f"Game_Data/StreamingAssets/level {number:07d} of the game.bundle" for number in range(count - 1))
+        names = (f"Game_Data/StreamingAssets/{number:x}" for number in range(count - 1))
         entries += [_small(begin + 30 * number, name, b"") for number, name in enumerate(names)]
         file.seek(30 * count, 1)
         start = file.tell()
@@ -65,16 +60,16 @@ def write_huge_directory(path: Path, size_bytes: int) -> Path:
     return path
 
 
-def _crc(content: bytes) -> int:
-    import zlib
-
-    return zlib.crc32(content)
+def _file(name: str, content: bytes) -> bytes:
+    size = len(content)
+    header = _LOCAL.pack(b"PK\x03\x04", 45, 0, 0, 0, 33, crc32(content), size, size, len(name), 0)
+    return header + name.encode() + content
 
 
 def _small(offset: int, name: str, content: bytes) -> bytes:
     extra = b"" if offset < _ZIP_64_OFFSET else struct.pack("<2HQ", _ZIP_64_SIZES, 8, offset)
     size, place = len(content), min(offset, _ZIP_64_OFFSET)
-    sizes = (_crc(content), size, size, len(name), len(extra), 0, 0, 0)
+    sizes = (crc32(content), size, size, len(name), len(extra), 0, 0, 0)
     return _ENTRY.pack(b"PK\x01\x02", 45, 45, 0, 0, 0, 33, *sizes, 0, place) + name.encode() + extra
 
 
