@@ -25,12 +25,9 @@ from rl_src.training.imitation.behavioral_cloning import STATISTIC as CLONING_LO
 from rl_src.training.imitation.behavioral_cloning import BehavioralCloning
 from rl_src.training.networks.action_distribution import log_probabilities_and_entropy
 from rl_src.training.networks.network import PolicyNetwork
-from rl_src.training.networks.rl_module import ACTION_MASK, MEMORY, network_of
+from rl_src.training.networks.rl_module import ACTION_MASK, DECIDED, MEMORY, network_of
 
 Batch = dict[str, Any]
-
-DECIDED = "decided"
-"""Column of a minibatch of sequences, [S, T]: where there is a decision."""
 
 PROXIMAL_LOGP, IMPORTANCE = "proximal_logp", "importance"
 """Columns of the batch, [N] each."""

@@ -212,10 +212,17 @@ class PolicyNetwork(nn.Module):
         """`step` for agents that remember nothing."""
         return self.step(observations)[0]
 
-    def values(self, observations: Sequence[torch.Tensor], memory: torch.Tensor | None = None) -> torch.Tensor:
-        """State values in the reward's units: [N]."""
+    def values(
+        self,
+        observations: Sequence[torch.Tensor],
+        memory: torch.Tensor | None = None,
+        decided: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """State values in the reward's units: [N]. With `decided`, they are those of sequences, see `evaluate`."""
         assert self.critic is not None, "an inference-only network has no value function"
-        return self.critic.values(self._seen(observations, memory)[0])
+        if decided is None:
+            return self.critic.values(self._seen(observations, memory)[0])
+        return self.critic.values(self._unrolled(observations, memory, decided))
 
     def evaluate(
         self,
@@ -229,11 +236,7 @@ class PolicyNetwork(nn.Module):
         With memory, they are those of S sequences of up to T (`LstmTrunk.unroll`): memory [S, M], decided [S, T].
         """
         assert self.critic is not None, "an inference-only network has no value function"
-        seen = self.normalized(observations)
-        if self.trunk is not None:
-            assert memory is not None
-            assert decided is not None
-            seen = [self.trunk.unroll(seen, memory, decided)]
+        seen = self._unrolled(observations, memory, decided)
         return mask_logits(self.actor(seen), masks, self.action_spec), self.critic(seen)
 
     def normalized(self, observations: Sequence[torch.Tensor]) -> list[torch.Tensor]:
@@ -244,6 +247,17 @@ class PolicyNetwork(nn.Module):
     def update_moments(self, observations: Sequence[torch.Tensor]) -> None:
         """Learn the observations' scale from a batch."""
         self.moments.update_from(observations)
+
+    def _unrolled(
+        self, observations: Sequence[torch.Tensor], memory: torch.Tensor | None, decided: torch.Tensor | None
+    ) -> list[torch.Tensor]:
+        """What actor and critic see of sequences; without memory there are none."""
+        seen = self.normalized(observations)
+        if self.trunk is None:
+            return seen
+        assert memory is not None
+        assert decided is not None
+        return [self.trunk.unroll(seen, memory, decided)]
 
     def _seen(
         self, observations: Sequence[torch.Tensor], memory: torch.Tensor | None

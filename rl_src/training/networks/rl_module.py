@@ -15,7 +15,10 @@ ACTION_MASK = "action_mask"
 """Batch column: float32 [N, sum(branches)], 1 = allowed."""
 
 MEMORY = "memory"
-"""Batch column: float32 [N, M], before each decision."""
+"""Batch column: float32 [N, M], before each decision; with `DECIDED` [S, M], before each sequence's first."""
+
+DECIDED = "decided"
+"""Column of a batch of sequences: bool [S, T], where there is a decision."""
 
 
 class ActorCriticModule(TorchRLModule, InferenceOnlyAPI, ValueFunctionAPI):
@@ -39,7 +42,7 @@ class ActorCriticModule(TorchRLModule, InferenceOnlyAPI, ValueFunctionAPI):
 
     def compute_values(self, batch: dict[str, Any], embeddings: Any = None) -> torch.Tensor:
         """State values in the reward's units: [N]."""
-        return self.network.values(batch[Columns.OBS], batch.get(MEMORY))
+        return self.network.values(batch[Columns.OBS], batch.get(MEMORY), batch.get(DECIDED))
 
     def get_non_inference_attributes(self) -> list[str]:
         """What env runners do without."""
