@@ -54,6 +54,10 @@ bench-learning: setup .venv-peers/.done ## decisions and seconds until environme
 	$(call say,Learning)
 	$(VENV)/python -m benchmarks.learning $(LEARNING_ARGS)
 
+bench-gpu: setup ## a visual policy's learner: the GPU against the CPU, and against a bare torch loop; needs a GPU
+	$(call say,Learning on a GPU)
+	$(VENV)/python -m benchmarks.gpu $(GPU_ARGS)
+
 bench-predict: setup .venv-predict-peers/.done ## our inference server against others; the Predict Lambda against boto3 alone
 	$(call say,Predict)
 	$(VENV)/python -m benchmarks.predict
@@ -211,4 +215,4 @@ help: ## this list
 
 , := ,
 
-.PHONY: demo local local-down sample-builds test lint test-fast test-rl test-e2e test-functions-312 test-unity test-peers test-clients test-faults bench-envs bench-predict format setup schema openapi lock clean help
+.PHONY: demo local local-down sample-builds test lint test-fast test-rl test-e2e test-functions-312 test-unity test-peers test-clients test-faults bench-envs bench-gpu bench-predict format setup schema openapi lock clean help

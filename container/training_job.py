@@ -110,7 +110,7 @@ class LostHosts:
 def _train(own: _Job, head: Head | None = None, lost: LostHosts | None = None) -> None:
     # ray and torch take seconds to import: a build that is refused is refused before.
     from rl_src.training.settings.config import TrainingConfig
-    from rl_src.training.settings.presets import learner_place
+    from rl_src.training.settings.machine import learner_place
     from rl_src.training.trainer import train
 
     opt_ml = own.opt_ml
@@ -137,7 +137,7 @@ def _train(own: _Job, head: Head | None = None, lost: LostHosts | None = None) -
 
 def _train_on_all_hosts(own: _Job, config: "TrainingConfig", head: Head, lost: LostHosts) -> "TrainingResult":
     from rl_src.training.sampling.remote_builds import RemoteBuilds
-    from rl_src.training.settings.presets import number_of_builds
+    from rl_src.training.settings.machine import number_of_builds
     from rl_src.training.trainer import train_on
 
     started = time.monotonic()

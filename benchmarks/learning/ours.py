@@ -13,7 +13,7 @@ from benchmarks.learning.results import Curve, Result
 from benchmarks.learning.tasks import Task
 from rl_src.training.settings.config import EnvironmentSettings, StopRule, TrainingConfig
 from rl_src.training.settings.curriculum_form import read_parameters
-from rl_src.training.settings.presets import learner_place
+from rl_src.training.settings.machine import learner_place
 from rl_src.training.trainer import train
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.training.sides import EPOCHS, HIDDEN, LAYERS, Cell
 from rl_src.training.settings.config import EnvironmentSettings, Hyperparameters, Network, StopRule, TrainingConfig
-from rl_src.training.settings.presets import learner_place
+from rl_src.training.settings.machine import learner_place
 from rl_src.training.trainer import train
 
 

@@ -18,7 +18,7 @@ from benchmarks.training.sides import EPOCHS, HIDDEN, LAYERS
 from rl_src.envs.client import UnityClient
 from rl_src.training.sampling.scenes import Scenes
 from rl_src.training.settings.config import Hyperparameters, Network, StopRule, TrainingConfig
-from rl_src.training.settings.presets import learner_place
+from rl_src.training.settings.machine import learner_place
 from rl_src.training.trainer import train_on
 
 BATCH, MINIBATCH, SECONDS = 2048, 256, 12.0

@@ -30,6 +30,7 @@ class TrainingResult:
     wall_time_seconds: float
     warnings: tuple[dict[str, str], ...]  # behavior, code, cause and remedy
     limited_by: str | None  # of most batches: learning, builds or inference
+    advice: str | None  # what would make it faster
     config: ResolvedConfig
 
     @property
@@ -57,4 +58,5 @@ class TrainingResult:
             "behaviors": {name: asdict(item) for name, item in self.results.items()},
             "warnings": list(self.warnings),
             "limited_by": self.limited_by,
+            "advice": self.advice,
         }

@@ -26,15 +26,17 @@ from rl_src.training.artifacts.checkpoint import (
     write_checkpoint,
 )
 from rl_src.training.errors import InvalidCheckpointError, InvalidTrainingConfigError
-from rl_src.training.progress.budget import PRICE_FIELD, Budget
+from rl_src.training.progress.budget import budget_of
 from rl_src.training.progress.health import HealthMonitor
-from rl_src.training.progress.report import ProgressLog, draw_learning_curves, limited_by
+from rl_src.training.progress.pace import Setup, advice, limited_by
+from rl_src.training.progress.report import ProgressLog, draw_learning_curves
 from rl_src.training.progress.tensorboard import TensorBoardLog
 from rl_src.training.result import BehaviorResult, TrainingResult
 from rl_src.training.sampling.scenes import Scenes
 from rl_src.training.settings.config import ResolvedBehavior, ResolvedConfig, TrainingConfig
 from rl_src.training.settings.curriculum import Curriculum
-from rl_src.training.settings.presets import number_of_builds, resolve, self_play_of
+from rl_src.training.settings.machine import cores, learning_device, most_builds, number_of_builds
+from rl_src.training.settings.presets import resolve, self_play_of
 
 if TYPE_CHECKING:
     from rl_src.training.behavior_training import BehaviorTraining
@@ -165,6 +167,7 @@ class _Run:
         self._tensorboard = TensorBoardLog(model_dir / "tensorboard", self._progress.lines)
         self._monitors: dict[str, HealthMonitor] = {}
         self._build_seconds: dict[str, float] = {}  # that have been told of, by behavior
+        self._is_advised = False
         self._budget = budget_of(config)
         self._saved_at = time.monotonic()
         if earlier:
@@ -205,6 +208,7 @@ class _Run:
             recording = find_recording(resolved.behavioral_cloning.demo, self._config.executable.parent)
             demonstrations = demonstrations_for(behavior, recording, resolved.behavioral_cloning.pairing)
             log.info("%s imitates %d recorded decisions at first", name, len(demonstrations))
+        log.info("%s is learned on %s", name, resolved.hyperparameters.device)
         training = BehaviorTraining(resolved, behavior, self._learning.executor, demonstrations, self._learning.process)
         self._behaviors[name] = training
         lines = [line for line in self._progress.lines if line["behavior"] == name]
@@ -278,6 +282,18 @@ class _Run:
             self._progress.add(rounded)
             self._tensorboard.add(rounded)
             self._report(rounded)
+        if not self._is_advised and (found := self._advice()) is not None:
+            self._is_advised = True
+            log.info("%s", found)
+
+    def _advice(self) -> str | None:
+        """What would make this training faster."""
+        devices = {item.config.hyperparameters.device for item in self._behaviors.values()}
+        device = "cpu" if "cpu" in devices else "cuda"
+        return advice(
+            self._progress.lines,
+            Setup(number_of_builds(self._config), cores(), most_builds(cores()), device),
+        )
 
     def _remarks(self, behavior: str) -> dict[str, Any]:
         """For a progress line."""
@@ -345,6 +361,7 @@ class _Run:
                 for warning in line.get("warnings", ())
             ),
             limited_by=_most_common([line["limited_by"] for line in self._progress.lines]),
+            advice=self._advice(),
             config=self._resolved(),
         )
 
@@ -372,23 +389,10 @@ class _Run:
         return self._earlier_seconds + time.monotonic() - self._started
 
 
-def budget_of(config: TrainingConfig) -> Budget | None:
-    """What may be spent; None: as much as it takes.
-
-    Raises:
-        InvalidTrainingConfigError: nobody knows what the instances cost.
-    """
-    stop = config.stop
-    if stop is None or stop.budget_usd is None:
-        return None
-    if stop.usd_per_hour is None:
-        raise InvalidTrainingConfigError(
-            "stop.budget_usd is given, but not what this machine costs.", f"Give {PRICE_FIELD}."
-        )
-    return Budget(stop.budget_usd, stop.usd_per_hour, config.instance_count)
-
-
 def _start_learning(config: TrainingConfig) -> AbstractContextManager[LearnerProcess | None]:
+    asked = [config.hyperparameters, *(own.hyperparameters for own in config.behaviors.values())]
+    if any(own.device == "cuda" for own in asked):
+        learning_device("cuda")  # what cannot be is refused before builds start
     return LearnerProcess() if config.learns_in == "process" else nullcontext()
 
 

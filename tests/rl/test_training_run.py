@@ -103,6 +103,7 @@ def test_it_leaves_the_artifacts_files_and_says_how_it_went(tmp_path):
         },
         "warnings": [],
         "limited_by": result.limited_by,
+        "advice": None,  # after so few iterations
     }
     hyperparameters = json.loads((model / "config.json").read_text())["behaviors"]["Basic"]["hyperparameters"]
     assert hyperparameters["train_batch_size"] == 128

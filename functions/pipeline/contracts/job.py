@@ -39,10 +39,16 @@ class Hyperparameters(Contract):
     """By RLlib's names where it has one. A field left out is chosen by preset or from the build's specs.
 
     The last five are SAC's, the three before them APPO's; schedules of entropy and clipping, lambda_, clip_param,
-    entropy_coeff, vf_loss_coeff and num_epochs are PPO's, APPO's and poca's. One that is not the chosen algorithm's is
-    refused.
+    entropy_coeff, vf_loss_coeff and num_epochs are PPO's, APPO's and poca's; precision is PPO's and APPO's. One that is
+    not the chosen algorithm's is refused.
     """
 
+    device: Literal["auto", "cpu", "cuda"] | None = Field(
+        default=None, description="where it is learned; auto, or left out: on a GPU where the instance has one"
+    )
+    precision: Literal["float32", "bfloat16"] | None = Field(
+        default=None, description="of the networks' products while learning; bfloat16 is for large networks on a GPU"
+    )
     lr: float | None = Field(default=None, gt=0, le=1)
     lr_schedule: Schedule | None = None
     entropy_schedule: Schedule | None = None

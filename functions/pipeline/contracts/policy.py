@@ -114,6 +114,7 @@ class TrainingSummary(Contract):
     limited_by: Literal["learning", "builds", "inference"] | None = Field(
         default=None, description="what most updates took longest for"
     )
+    advice: str | None = Field(default=None, description="what would make such a training faster")
 
 
 class CurrentPolicy(Contract):

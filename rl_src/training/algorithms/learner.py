@@ -15,17 +15,19 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.training_data import TrainingData
 from ray.rllib.evaluation.postprocessing import Postprocessing
 
+from rl_src.training.algorithms.divergence import FiniteSteps
 from rl_src.training.algorithms.objective import MAX_IMPORTANCE, clipped_loss, explained_variance, importance
 from rl_src.training.algorithms.optimizer import FlatAdam
+from rl_src.training.algorithms.placement import portions, sent
 from rl_src.training.algorithms.schedules import Coefficients
 from rl_src.training.algorithms.sequences import PADDING
 from rl_src.training.algorithms.train_batch import SEQUENCES
-from rl_src.training.errors import TrainingDivergedError
 from rl_src.training.imitation.behavioral_cloning import STATISTIC as CLONING_LOSS
 from rl_src.training.imitation.behavioral_cloning import BehavioralCloning
 from rl_src.training.networks.action_distribution import log_probabilities_and_entropy
 from rl_src.training.networks.network import PolicyNetwork
 from rl_src.training.networks.rl_module import ACTION_MASK, DECIDED, MEMORY, network_of
+from rl_src.training.settings.config import Precision
 
 Batch = dict[str, Any]
 
@@ -48,6 +50,17 @@ class UnityPPOLearner(PPOTorchLearner):
         self.cloning: BehavioralCloning | None = None
         self.env_steps = 0
         self.max_importance = MAX_IMPORTANCE
+        optimizers: list[Any] = [self.get_optimizer(module_id) for module_id in self.module.keys()]  # noqa: SIM118
+        self._nothing = torch.full((), math.nan, device=self._place)
+        self._finite = FiniteSteps(optimizers, looks_at_once=self._place.type == "cpu")
+
+    def _make_module(self) -> Any:
+        """On the device that the settings name: RLlib would ask Ray, which need not run."""
+        settings = self.config.learner_config_dict["settings"]
+        self._place = torch.device(settings.device)
+        self._device: Any = self._place  # RLlib's
+        self._precision: Precision = settings.precision
+        return super()._make_module()
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
         """One Adam for policy and value function."""
@@ -78,10 +91,14 @@ class UnityPPOLearner(PPOTorchLearner):
         """Learn from episodes, `num_epochs` times over; returns each module's mean statistics.
 
         Raises:
-            TrainingDivergedError: loss or gradients are not finite; the weights are those before.
+            TrainingDivergedError: loss or gradients are not finite; the weights are those before (`FiniteSteps`).
         """
         self._check_is_built()
         self.before_gradient_based_update(timesteps=timesteps or {})
+        for module_id in self.module.keys():  # noqa: SIM118
+            # RLlib leaves it on the device, which every step would wait for.
+            group = self.get_optimizer(module_id).param_groups[0]
+            group["lr"] = float(group["lr"])
         data = training_data or TrainingData(episodes=episodes, episodes_refs=episodes_refs)
         data.solve_refs()  # type: ignore[no-untyped-call]
         self._weights_seq_no += 1
@@ -107,11 +124,15 @@ class UnityPPOLearner(PPOTorchLearner):
         # Equal parts rather than a small rest, whose gradient would be the noisiest and count the same.
         parts = max(1, rows // (minibatch_size or rows))
         items = len(batch[SEQUENCES]) if SEQUENCES in batch else rows
-        totals = torch.zeros(6)
-        for _ in range(num_epochs):
-            order = torch.randperm(items, generator=self.shuffling)
-            for indices in torch.tensor_split(order, parts):
-                totals += self._step(module_id, network, _take(batch, indices))
+        device = batch[Columns.ACTIONS].device
+        totals = torch.zeros(6, device=device)
+        with self._finite.of_update():
+            for _ in range(num_epochs):
+                order = torch.randperm(items, generator=self.shuffling)
+                if SEQUENCES not in batch:
+                    order = sent(order, device)
+                for indices in torch.tensor_split(order, parts):
+                    totals += self._step(module_id, network, _take(batch, indices))
         network.update_moments(batch[Columns.OBS])
         policy_loss, vf_loss, entropy, kl, grad_norm, cloning_loss = (totals / (num_epochs * parts)).tolist()
         return {
@@ -128,7 +149,7 @@ class UnityPPOLearner(PPOTorchLearner):
         """One gradient step; returns [policy loss, value loss, entropy, KL, gradient norm, cloning loss or NaN]."""
         loss, statistics = self._loss(network, batch)
         cloned = self.cloning.loss(network, self.env_steps) if self.cloning else None
-        cloning_loss = loss.new_tensor(math.nan)
+        cloning_loss = self._nothing
         if self.cloning and cloned is not None:
             loss = loss + cloned
             cloning_loss = cloned.detach() / self.cloning.weight(self.env_steps)
@@ -137,8 +158,7 @@ class UnityPPOLearner(PPOTorchLearner):
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         norm = optimizer.clip_gradients(self.config.grad_clip or float("inf"))
-        if not (torch.isfinite(norm) and torch.isfinite(loss)):
-            raise TrainingDivergedError(f"the loss ({loss.item():g}) or its gradient ({norm.item():g}) is not finite.")
+        self._finite.look(loss, norm)
         optimizer.step()
         return torch.stack([*statistics, norm, cloning_loss])
 
@@ -146,9 +166,15 @@ class UnityPPOLearner(PPOTorchLearner):
     def _proximal(self, network: PolicyNetwork, batch: Batch) -> Batch:
         """Log probabilities under the policy that the update begins with, and `objective.importance`."""
         if SEQUENCES in batch:
-            batch = _take(batch, torch.arange(len(batch[SEQUENCES])))
-        inputs, _ = _evaluate(network, batch)
-        logp, _ = log_probabilities_and_entropy(inputs, batch[Columns.ACTIONS], network.action_spec)
+            parts = [_take(batch, torch.arange(len(batch[SEQUENCES])))]
+        else:
+            actions = batch[Columns.ACTIONS]
+            parts = [_rows(batch, rows) for rows in portions(len(actions), actions.device)]
+        found = []
+        for part in parts:
+            inputs, _ = self._evaluate(network, part)
+            found.append(log_probabilities_and_entropy(inputs, part[Columns.ACTIONS], network.action_spec)[0])
+        logp = torch.cat(found)
         return {PROXIMAL_LOGP: logp, IMPORTANCE: importance(logp, batch[Columns.ACTION_LOGP], self.max_importance)}
 
     def _credited(self, batch: Batch) -> Batch:
@@ -158,7 +184,7 @@ class UnityPPOLearner(PPOTorchLearner):
     def _loss(self, network: PolicyNetwork, batch: Batch) -> tuple[torch.Tensor, list[torch.Tensor]]:
         config = self.config
         assert isinstance(config, PPOConfig)
-        inputs, values = _evaluate(network, batch)
+        inputs, values = self._evaluate(network, batch)
         logp, entropies = log_probabilities_and_entropy(inputs, batch[Columns.ACTIONS], network.action_spec)
         advantages = batch[Postprocessing.ADVANTAGES] * batch[IMPORTANCE]
         policy_loss, kl = clipped_loss(logp, batch[PROXIMAL_LOGP], advantages, self.coefficients.clip)
@@ -169,23 +195,28 @@ class UnityPPOLearner(PPOTorchLearner):
         loss = policy_loss + config.vf_loss_coeff * vf_loss - self.coefficients.entropy * entropy
         return loss, [policy_loss.detach(), vf_loss.detach(), entropy.detach(), kl]
 
+    def _evaluate(self, network: PolicyNetwork, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        given = (batch[Columns.OBS], batch.get(ACTION_MASK), batch.get(MEMORY), batch.get(DECIDED))
+        if self._precision == "float32":
+            return network.evaluate(*given)
+        with torch.autocast(self._place.type, torch.bfloat16):
+            inputs, values = network.evaluate(*given)
+        return inputs.float(), values.float()  # probabilities and losses are not for so few digits
+
 
 def _take(batch: Batch, chosen: torch.Tensor) -> Batch:
     """Some decisions, or some sequences: then with DECIDED [S, T], and in MEMORY what was known before each's first."""
     if SEQUENCES not in batch:
         return _rows(batch, chosen)
-    sequences = batch[SEQUENCES][chosen]
+    sequences = batch[SEQUENCES][chosen]  # on the CPU, as what comes of it: how many there are must be known
     decided = sequences != PADDING
     decisions = {name: value for name, value in batch.items() if name not in (SEQUENCES, MEMORY)}
-    taken = _rows(decisions, sequences[decided])
-    return {**taken, DECIDED: decided, MEMORY: batch[MEMORY][sequences[:, 0]]}
+    device = batch[MEMORY].device
+    taken = _rows(decisions, sent(sequences[decided], device))
+    return {**taken, DECIDED: decided, MEMORY: batch[MEMORY][sent(sequences[:, 0], device)]}
 
 
-def _evaluate(network: PolicyNetwork, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    return network.evaluate(batch[Columns.OBS], batch.get(ACTION_MASK), batch.get(MEMORY), batch.get(DECIDED))
-
-
-def _rows(batch: Batch, rows: torch.Tensor) -> Batch:
+def _rows(batch: Batch, rows: torch.Tensor | slice) -> Batch:
     return {
         name: tuple(item[rows] for item in value) if isinstance(value, tuple) else value[rows]
         for name, value in batch.items()

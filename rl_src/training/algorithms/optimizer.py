@@ -7,6 +7,7 @@ so a step over one tensor instead of twelve should be no slower (not measured on
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,6 +15,16 @@ import torch
 BETAS = (0.9, 0.999)
 EPSILON = 1e-5
 """Larger than torch's default, as in the reference implementation of PPO (openai/baselines, `ppo2/model.py`)."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Of an optimizer and its parameters: `values`, `mean` and `square` are flat."""
+
+    values: torch.Tensor
+    mean: torch.Tensor
+    square: torch.Tensor
+    step_count: int
 
 
 class FlatAdam(torch.optim.Optimizer):
@@ -64,6 +75,18 @@ class FlatAdam(torch.optim.Optimizer):
         denominator = self._square.sqrt().div_(correction).add_(EPSILON)
         rate = float(self.param_groups[0]["lr"]) / (1 - first**self.step_count)
         self._values.addcdiv_(self._mean, denominator, value=-rate)
+
+    def snapshot(self) -> Snapshot:
+        """Parameters, moments and step, copied on their device."""
+        return Snapshot(self._values.clone(), self._mean.clone(), self._square.clone(), self.step_count)
+
+    @torch.no_grad()
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to a snapshot."""
+        self._values.copy_(snapshot.values)
+        self._mean.copy_(snapshot.mean)
+        self._square.copy_(snapshot.square)
+        self.step_count = snapshot.step_count
 
     def state_dict(self) -> dict[str, Any]:
         """Moments, step and learning rate."""

@@ -11,22 +11,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from ray.rllib.core.columns import Columns
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 
 from rl_src.envs.specs import BehaviorSpec
+from rl_src.training.algorithms.divergence import FiniteSteps
 from rl_src.training.algorithms.group_returns import gather, group_returns, stretch_of, team_rewards
 from rl_src.training.algorithms.objective import clipped_loss, explained_variance, importance, standardized
 from rl_src.training.algorithms.optimizer import FlatAdam
+from rl_src.training.algorithms.placement import joined, sent, with_bytes
 from rl_src.training.algorithms.policy_weights import load_weights, weights_of
 from rl_src.training.algorithms.ppo import behavior_seed, torch_threads
 from rl_src.training.algorithms.schedules import Coefficients, coefficients, learning_rate_at
 from rl_src.training.algorithms.train_batch import concatenated_masks
 from rl_src.training.artifacts.best import Weights
 from rl_src.training.artifacts.checkpoint import Arrays
-from rl_src.training.errors import InvalidCheckpointError, TrainingDivergedError, UnsupportedBehaviorError
+from rl_src.training.errors import InvalidCheckpointError, UnsupportedBehaviorError
 from rl_src.training.networks.action_distribution import action_size, log_probabilities_and_entropy, mask_logits
 from rl_src.training.networks.group_critic import Entities, GroupCritic
 from rl_src.training.networks.network import PolicyNetwork
@@ -48,7 +49,8 @@ _CRITIC = "critic."
 class _Batch:
     """N decisions among S = N + E observations, of which those of G gatherings (`group_returns.Gatherings`).
 
-    `actions` and `acted` are of observations, [S, A] and [S]; `advantages` is times `importance`.
+    `actions` and `acted` are of observations, [S, A] and [S]; `advantages` is times `importance`. Numbers (`members`,
+    `gathering`, `decisions`) are on the CPU, wherever the rest is: what a minibatch needs is found without waiting.
     """
 
     observations: tuple[torch.Tensor, ...]
@@ -95,6 +97,7 @@ class POCA:
         self._config, self._settings, self._spec = config, config.ppo, behavior.actions
         self._threads = torch_threads(config, behavior)
         torch.set_num_threads(self._threads)
+        self._device = torch.device(self._settings.device)
         seed = behavior_seed(config)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
@@ -103,8 +106,11 @@ class POCA:
                 behavior.observations, behavior.actions, config.network, with_critic=False
             ).eval()
             self.critic = GroupCritic(behavior.observations, behavior.actions, config.network)
+        self.network.to(self._device)
+        self.critic.to(self._device)
         # One Adam, as PPO has it.
         self._optimizer = FlatAdam([*self.network.parameters(), *self.critic.parameters()], self._settings.lr)
+        self._finite = FiniteSteps([self._optimizer], looks_at_once=self._device.type == "cpu")
         self._shuffling = torch.Generator().manual_seed(seed)
         self.synchronize()
 
@@ -112,19 +118,22 @@ class POCA:
         """Update once; `env_steps` (so far) sets what falls by a schedule. Returns the update's mean statistics.
 
         Raises:
-            TrainingDivergedError: loss or gradients are not finite; the weights are those before.
+            TrainingDivergedError: loss or gradients are not finite; the weights are those before (`FiniteSteps`).
         """
         torch.set_num_threads(self._threads)  # of the thread that calls: OpenMP keeps a number for each
         settings, limit = self._settings, self._config.stop.env_steps
         self._optimizer.param_groups[0]["lr"] = learning_rate_at(settings, env_steps, limit)
         weighing = coefficients(settings, env_steps, limit)
+        if self._device.type != "cpu":
+            episodes = with_bytes(episodes, self.network.observation_specs)
         batch, foreseen = self._batch(episodes)
-        told = torch.stack(
-            [self._step(batch, rows, weighing) for _ in range(settings.num_epochs) for rows in self._minibatches(batch)]
-        )
-        self.network.update_moments([value[batch.decisions] for value in batch.observations])
-        names = STATISTICS[:-1]
-        return {**dict(zip(names, told.mean(dim=0).tolist(), strict=True)), "explained_variance": foreseen}
+        with self._finite.of_update():
+            epochs = range(settings.num_epochs)
+            told = [self._step(batch, rows, weighing) for _ in epochs for rows in self._minibatches(batch)]
+        decisions = batch.decisions.to(self._device)
+        self.network.update_moments([value[decisions] for value in batch.observations])
+        means = torch.stack(told).mean(dim=0).tolist()
+        return {**dict(zip(STATISTICS[:-1], means, strict=True)), "explained_variance": foreseen}
 
     def synchronize(self) -> None:
         """Act with what has been learned."""
@@ -146,9 +155,9 @@ class POCA:
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """All but the policy's weights: plain values as JSON takes them, and arrays."""
         optimizer = self._optimizer.state_dict()
-        arrays = {name: optimizer.pop(name).numpy() for name in ("mean", "square")}
+        arrays = {name: optimizer.pop(name).cpu().numpy() for name in ("mean", "square")}
         arrays["shuffling"] = self._shuffling.get_state().numpy()
-        arrays |= {f"{_CRITIC}{name}": value.numpy().copy() for name, value in self.critic.state_dict().items()}
+        arrays |= {f"{_CRITIC}{name}": value.cpu().numpy().copy() for name, value in self.critic.state_dict().items()}
         return {"optimizer": optimizer}, arrays
 
     def set_state(self, state: Mapping[str, Any], arrays: Arrays) -> None:
@@ -172,36 +181,34 @@ class POCA:
     @torch.no_grad()
     def _batch(self, episodes: Sequence[SingleAgentEpisode]) -> tuple[_Batch, float]:
         """What an update learns from, and the share of the returns' variance that the critic foresaw."""
-        stretches = [stretch_of(episode) for episode in episodes]
+        stretches, device = [stretch_of(episode) for episode in episodes], self._device
         found = gather(stretches)
-        observations = tuple(
-            torch.from_numpy(np.concatenate(values))
-            for values in zip(*(episode.observations.data for episode in episodes), strict=True)
-        )
-        decisions, gathering = torch.from_numpy(found.decisions), torch.from_numpy(found.of_decision)
-        actions = torch.zeros(len(observations[0]), action_size(self._spec))
-        actions[decisions] = torch.from_numpy(np.concatenate([episode.actions.data for episode in episodes]))
-        acted = torch.zeros(len(actions), dtype=torch.bool)
+        sensors = zip(*(episode.observations.data for episode in episodes), strict=True)
+        observations = tuple(joined(values, device) for values in sensors)
+        numbers = [torch.from_numpy(item) for item in (found.members, found.of_decision, found.decisions)]
+        members, gathering, decisions = (item.to(device) for item in numbers)
+        actions = torch.zeros(len(observations[0]), action_size(self._spec), device=device)
+        actions[decisions] = joined([episode.actions.data for episode in episodes], device)
+        acted = torch.zeros(len(actions), dtype=torch.bool, device=device)
         acted[decisions] = True
-        members = torch.from_numpy(found.members)
         entities = self.critic.encode(self.network.normalized(observations), actions, acted)
         values = self._values(entities, members)
-        settings = self._settings
+        settings, earned = self._settings, team_rewards(stretches)
         returns = torch.from_numpy(
-            group_returns(found, team_rewards(stretches), values.numpy(), settings.gamma, settings.lambda_)
-        )
+            group_returns(found, earned, values.cpu().numpy(), settings.gamma, settings.lambda_)
+        ).to(device)
         baselines = self._baselines(entities, members[gathering], decisions)
         masks = concatenated_masks(episodes)
-        allowed = None if masks is None else torch.from_numpy(masks)
+        allowed = None if masks is None else torch.from_numpy(masks).to(device)
         inputs = mask_logits(
             self.network.distribution_inputs([value[decisions] for value in observations]), allowed, self._spec
         )
         proximal, _ = log_probabilities_and_entropy(inputs, actions[decisions], self._spec)
-        played = np.concatenate([episode.extra_model_outputs[Columns.ACTION_LOGP].data for episode in episodes])
-        advantages = standardized(returns - baselines) * importance(proximal, torch.from_numpy(played))
+        played = joined([episode.extra_model_outputs[Columns.ACTION_LOGP].data for episode in episodes], device)
+        advantages = standardized(returns - baselines) * importance(proximal, played)
         self.critic.update_scale(returns)
         batch = _Batch(
-            observations, actions, acted, members, gathering, decisions, allowed, advantages, returns, proximal
+            observations, actions, acted, numbers[0], numbers[1], numbers[2], allowed, advantages, returns, proximal
         )
         return batch, explained_variance(returns, values[gathering])
 
@@ -225,13 +232,14 @@ class POCA:
 
     def _step(self, batch: _Batch, rows: torch.Tensor, weighing: Coefficients) -> torch.Tensor:
         """One gradient step; returns [policy loss, value loss, baseline loss, entropy, KL, gradient norm]."""
-        part = self._part(batch, rows)
+        there = sent(rows, self._device)
+        part = self._part(batch, rows, there)
         inputs = self.network.actor([value[part.decisions] for value in part.observations])
         masked = mask_logits(inputs, part.masks, self._spec)
         logp, entropies = log_probabilities_and_entropy(masked, part.actions[part.decisions], self._spec)
-        policy_loss, kl = clipped_loss(logp, batch.proximal_logp[rows], batch.advantages[rows], weighing.clip)
+        policy_loss, kl = clipped_loss(logp, batch.proximal_logp[there], batch.advantages[there], weighing.clip)
         entities = self.critic.encode(part.observations, part.actions, part.acted)
-        wanted = self.critic.normalize(batch.returns[rows])
+        wanted = self.critic.normalize(batch.returns[there])
         values, baselines = self.critic.values_and_baselines(entities, part.members, part.own)
         vf_loss, baseline_loss = ((found - wanted).square().mean() for found in (values, baselines))
         entropy = entropies.mean()
@@ -239,18 +247,20 @@ class POCA:
         norm = self._descend(policy_loss + critic_loss - weighing.entropy * entropy)
         return torch.stack([policy_loss, vf_loss, baseline_loss, entropy, kl, norm]).detach()
 
-    def _part(self, batch: _Batch, rows: torch.Tensor) -> _Part:
+    def _part(self, batch: _Batch, rows: torch.Tensor, rows_there: torch.Tensor) -> _Part:
+        """Of the same rows twice: on the CPU, and on the device."""
         members = batch.members[batch.gathering[rows]]
         there, own = members >= 0, members == batch.decisions[rows].unsqueeze(1)
         needed, places = torch.unique(torch.where(there, members, batch.decisions[rows, None]), return_inverse=True)
+        taken, device = sent(needed, self._device), self._device
         return _Part(
-            observations=self.network.normalized([value[needed] for value in batch.observations]),
-            actions=batch.actions[needed],
-            acted=batch.acted[needed],
-            members=torch.where(there, places, -1),
-            own=own,
-            decisions=places[own],
-            masks=None if batch.masks is None else batch.masks[rows],
+            observations=self.network.normalized([value[taken] for value in batch.observations]),
+            actions=batch.actions[taken],
+            acted=batch.acted[taken],
+            members=sent(torch.where(there, places, -1), device),
+            own=sent(own, device),
+            decisions=sent(places[own], device),
+            masks=None if batch.masks is None else batch.masks[rows_there],
         )
 
     def _descend(self, loss: torch.Tensor) -> torch.Tensor:
@@ -258,8 +268,7 @@ class POCA:
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         norm = self._optimizer.clip_gradients(self._settings.grad_clip)
-        if not (torch.isfinite(norm) and torch.isfinite(loss)):
-            raise TrainingDivergedError(f"the loss ({loss.item():g}) or its gradient ({norm.item():g}) is not finite.")
+        self._finite.look(loss, norm)
         self._optimizer.step()
         return norm
 

@@ -12,7 +12,7 @@ _PREFIX = "network."
 
 def weights_of(network: PolicyNetwork) -> Weights:
     """By name, copied."""
-    return {f"{_PREFIX}{name}": value.numpy().copy() for name, value in network.state_dict().items()}
+    return {f"{_PREFIX}{name}": value.cpu().numpy().copy() for name, value in network.state_dict().items()}
 
 
 def load_policy(network: PolicyNetwork, weights: Weights) -> None:

@@ -27,6 +27,7 @@ from rl_src.envs.specs import BehaviorSpec
 from rl_src.training.algorithms.appo import EpisodesToFragments, UnityAPPOLearner
 from rl_src.training.algorithms.learner import UnityPPOLearner
 from rl_src.training.algorithms.optimizer import FlatAdam
+from rl_src.training.algorithms.placement import with_bytes
 from rl_src.training.algorithms.schedules import coefficients, learning_rate
 from rl_src.training.algorithms.train_batch import EpisodesToTrainBatch
 from rl_src.training.artifacts.best import Weights
@@ -64,7 +65,7 @@ class PPO:
     ) -> None:
         # It warns of its own deprecations, whatever it is given.
         logging.getLogger("ray._common.deprecation").setLevel(logging.ERROR)
-        self._config = config
+        self._config, self._observations = config, behavior.observations
         self._curiosity = _curiosity(config, behavior)
         self._threads = torch_threads(config, behavior)
         torch.set_num_threads(self._threads)
@@ -99,6 +100,8 @@ class PPO:
         """
         torch.set_num_threads(self._threads)  # of the thread that calls: OpenMP keeps a number for each
         explored: dict[str, float] = {}
+        if self._config.ppo.device != "cpu":
+            episodes = with_bytes(episodes, self._observations)
         if self._curiosity is not None:
             episodes, explored = self._curiosity.learn(episodes)
         settings = self._config.ppo
@@ -141,7 +144,7 @@ class PPO:
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """Optimizer, random state, curiosity and cloning: plain values as JSON takes them, and arrays."""
         optimizer = self._optimizer.state_dict()
-        arrays = {name: optimizer.pop(name).numpy() for name in ("mean", "square")}
+        arrays = {name: optimizer.pop(name).cpu().numpy() for name in ("mean", "square")}
         arrays["shuffling"] = self.learner.shuffling.get_state().numpy()
         if self._curiosity is not None:
             arrays |= {f"{_CURIOSITY}{name}": value for name, value in self._curiosity.state().items()}
@@ -261,13 +264,18 @@ def _curiosity(config: ResolvedBehavior, behavior: BehaviorSpec) -> Curiosity | 
         gamma=settings.gamma,
         num_epochs=settings.num_epochs,
         minibatch_size=settings.minibatch_size,
+        device=torch.device(settings.device),
     )
 
 
 def _cloning(config: ResolvedBehavior, demonstrations: Demonstrations) -> BehavioralCloning:
     assert config.behavioral_cloning is not None, "nothing says how demonstrations are to be imitated"
     return BehavioralCloning(
-        demonstrations, config.behavioral_cloning, config.ppo.minibatch_size, behavior_seed(config)
+        demonstrations,
+        config.behavioral_cloning,
+        config.ppo.minibatch_size,
+        behavior_seed(config),
+        device=torch.device(config.ppo.device),
     )
 
 

@@ -9,6 +9,7 @@ from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from rl_src.envs.specs import BehaviorSpec
 from rl_src.training.algorithms.learner_process import LearnerProcess
 from rl_src.training.algorithms.learners import Learner, make_learner
+from rl_src.training.algorithms.placement import with_bytes
 from rl_src.training.algorithms.policy_weights import load_policy
 from rl_src.training.algorithms.ppo import behavior_seed, seed_everything, torch_threads
 from rl_src.training.artifacts.best import Weights
@@ -32,6 +33,9 @@ class RemoteLearner:
     ) -> None:
         self._process = process
         self._name = behavior.behavior_name
+        # Where it keeps pictures as bytes, that is what goes there. A replay buffer holds floats.
+        sends_bytes = config.hyperparameters.device != "cpu" and config.algorithm != "SAC"
+        self._sent_as_bytes = behavior.observations if sends_bytes else ()
         seed_everything(behavior_seed(config))
         torch.set_num_threads(torch_threads(config, behavior))
         self.acting = PolicyNetwork(behavior.observations, behavior.actions, config.network, with_critic=False).eval()
@@ -41,7 +45,8 @@ class RemoteLearner:
     def learn(self, episodes: list[SingleAgentEpisode], env_steps: int) -> dict[str, float]:
         """Have it learn; its weights come along."""
         statistics: dict[str, float]
-        statistics, self._weights = self._call("learn", episodes, env_steps)
+        sent = with_bytes(episodes, self._sent_as_bytes)
+        statistics, self._weights = self._call("learn", sent, env_steps)
         return statistics
 
     def synchronize(self) -> None:

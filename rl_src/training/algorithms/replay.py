@@ -6,13 +6,15 @@ stretch, and rows are overwritten from the oldest on, so a transition never lose
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 
+from rl_src.training.algorithms.placement import sent
 from rl_src.training.artifacts.checkpoint import Arrays
 from rl_src.training.errors import InvalidCheckpointError
 from rl_src.training.networks.rl_module import ACTION_MASK
@@ -43,6 +45,16 @@ class Transitions:
     terminated: torch.Tensor
     masks: torch.Tensor
     next_masks: torch.Tensor
+
+    def to(self, device: torch.device) -> "Transitions":
+        """The same on a device."""
+        if device.type == "cpu":
+            return self
+        values: dict[str, Any] = {item.name: getattr(self, item.name) for item in fields(self)}
+        for name, value in values.items():
+            is_many = isinstance(value, tuple)
+            values[name] = tuple(sent(part, device) for part in value) if is_many else sent(value, device)
+        return Transitions(**values)
 
 
 class ReplayBuffer:

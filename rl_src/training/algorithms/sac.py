@@ -14,7 +14,9 @@ import torch
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 
 from rl_src.envs.specs import BehaviorSpec
+from rl_src.training.algorithms.divergence import FiniteSteps
 from rl_src.training.algorithms.optimizer import FlatAdam
+from rl_src.training.algorithms.placement import sent
 from rl_src.training.algorithms.policy_weights import load_weights, weights_of
 from rl_src.training.algorithms.ppo import behavior_seed, torch_threads
 from rl_src.training.algorithms.replay import ReplayBuffer, Transitions
@@ -22,7 +24,7 @@ from rl_src.training.algorithms.schedules import learning_rate_at
 from rl_src.training.algorithms.soft_critic import Choices, TwinCritics, choices, largest_entropy
 from rl_src.training.artifacts.best import Weights
 from rl_src.training.artifacts.checkpoint import REPLAY, Arrays
-from rl_src.training.errors import InvalidCheckpointError, TrainingDivergedError, UnsupportedBehaviorError
+from rl_src.training.errors import InvalidCheckpointError, UnsupportedBehaviorError
 from rl_src.training.networks.action_distribution import action_size
 from rl_src.training.networks.network import UNITY_LIMIT, PolicyNetwork
 from rl_src.training.settings.config import ResolvedBehavior
@@ -70,18 +72,24 @@ class SAC:
         self._learns_temperature = learns_temperature
         self._threads = torch_threads(config, behavior)
         torch.set_num_threads(self._threads)
+        self._device = torch.device(config.hyperparameters.device)
         seed = behavior_seed(config)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             self.network = PolicyNetwork(behavior.observations, behavior.actions, config.network, with_critic=False)
             self._critics = TwinCritics(behavior.observations, behavior.actions, config.network)
+        self.network.to(self._device)
+        self._critics.to(self._device)
         self._targets = copy.deepcopy(self._critics).requires_grad_(False)
-        self._log_alphas = torch.nn.Parameter(torch.full((2,), math.log(self._settings.initial_alpha)))
+        self._log_alphas = torch.nn.Parameter(
+            torch.full((2,), math.log(self._settings.initial_alpha), device=self._device)
+        )
         self._optimizers = {
             "actor": FlatAdam(self.network.actor.parameters(), self._settings.lr),
             "critics": FlatAdam(self._critics.parameters(), self._settings.lr),
             "temperatures": FlatAdam([self._log_alphas], TEMPERATURE_LR),
         }
+        self._finite = FiniteSteps([*self._optimizers.values()], looks_at_once=self._device.type == "cpu")
         self._pairs = list(zip(self._targets.parameters(), self._critics.parameters(), strict=True))
         self._noise = torch.Generator().manual_seed(seed)
         self._replay = ReplayBuffer(
@@ -116,7 +124,8 @@ class SAC:
         rate = learning_rate_at(self._settings, env_steps, self._config.stop.env_steps)
         for name in ("actor", "critics"):
             self._optimizers[name].param_groups[0]["lr"] = rate
-        told = [self._update(self._replay.sample(self._settings.minibatch_size)) for _ in range(updates)]
+        with self._finite.of_update():
+            told = [self._update(self._sample()) for _ in range(updates)]
         return self._statistics(torch.stack(told).mean(dim=0)) if told else {}
 
     @property
@@ -149,13 +158,16 @@ class SAC:
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """All but the policy's weights: plain values as JSON takes them, and arrays."""
-        arrays = {"noise": self._noise.get_state().numpy(), "log_alphas": self._log_alphas.detach().numpy().copy()}
+        arrays = {
+            "noise": self._noise.get_state().numpy(),
+            "log_alphas": self._log_alphas.detach().cpu().numpy().copy(),
+        }
         plain: dict[str, Any] = {}
         for part, optimizer in self._optimizers.items():
             plain[part] = optimizer.state_dict()
-            arrays |= {f"{part}.{name}": plain[part].pop(name).numpy() for name in ("mean", "square")}
+            arrays |= {f"{part}.{name}": plain[part].pop(name).cpu().numpy() for name in ("mean", "square")}
         for part, critics in (("critics", self._critics), ("targets", self._targets)):
-            arrays |= {f"{part}.{name}": value.numpy().copy() for name, value in critics.state_dict().items()}
+            arrays |= {f"{part}.{name}": value.cpu().numpy().copy() for name, value in critics.state_dict().items()}
         arrays |= {f"{REPLAY}{name}": value for name, value in self._replay.state().items()}
         counts = {
             "decisions": self._decisions,
@@ -198,7 +210,11 @@ class SAC:
         if episodes:
             sensors = zip(*(episode.observations.data for episode in episodes), strict=True)
             seen = [np.concatenate([value[:-1] for value in values]) for values in sensors]
-            self.network.update_moments([torch.from_numpy(value) for value in seen])
+            self.network.update_moments([torch.from_numpy(value).to(self._device) for value in seen])
+
+    def _sample(self) -> Transitions:
+        """What a gradient step learns from, where it learns."""
+        return self._replay.sample(self._settings.minibatch_size).to(self._device)
 
     def _update(self, batch: Transitions) -> torch.Tensor:
         """One gradient step of critics, policy and temperatures; statistics as `_statistics` reads them."""
@@ -247,7 +263,7 @@ class SAC:
 
     def _choices(self, observations: list[torch.Tensor], masks: torch.Tensor) -> Choices:
         noise = torch.randn((len(masks), self._spec.continuous_size), generator=self._noise)
-        return choices(self.network.actor(observations), masks, self._spec, noise)
+        return choices(self.network.actor(observations), masks, self._spec, sent(noise, self._device))
 
     def _bonus(self, chosen: Choices) -> torch.Tensor:
         """What the entropy is worth: [N]."""
@@ -259,8 +275,7 @@ class SAC:
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         norm = optimizer.clip_gradients(self._settings.grad_clip)
-        if not (torch.isfinite(norm) and torch.isfinite(loss)):
-            raise TrainingDivergedError(f"the loss ({loss.item():g}) or its gradient ({norm.item():g}) is not finite.")
+        self._finite.look(loss, norm)
         optimizer.step()
         return norm
 

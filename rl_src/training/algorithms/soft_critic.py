@@ -85,6 +85,9 @@ class SoftCritic(nn.Module):
             seen.append(ObservationSpec("action", (actions.continuous_size,)))
         self.body = Body(seen, network)
         self.head = linear(self.body.size, max(1, sum(actions.discrete_branches)), 0.01)
+        self.first_of_branch: torch.Tensor
+        firsts = torch.tensor((0, *actions.discrete_branches[:-1])).cumsum(0)
+        self.register_buffer("first_of_branch", firsts, persistent=False)
 
     def forward(self, observations: Sequence[torch.Tensor], values: torch.Tensor) -> torch.Tensor:
         """[N, *shape] tensors, [N, C] -> [N, sum(branches)], or [N, 1] without branches."""
@@ -98,8 +101,7 @@ class SoftCritic(nn.Module):
         out: torch.Tensor = self(observations, as_unity(actions[:, :size]))
         if not self.actions.discrete_branches:
             return out.squeeze(1)
-        widths = torch.tensor((0, *self.actions.discrete_branches[:-1])).cumsum(0)
-        return out.gather(1, actions[:, size:].long() + widths).sum(dim=1)
+        return out.gather(1, actions[:, size:].long() + self.first_of_branch).sum(dim=1)
 
     def of_choices(self, observations: Sequence[torch.Tensor], chosen: Choices) -> torch.Tensor:
         """The expected value of what a policy would do: [N]."""

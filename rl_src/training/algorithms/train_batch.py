@@ -5,7 +5,7 @@ that then counts in the advantages' mean and deviation. Here episodes are concat
 are computed in the same forward pass as all others.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from ray.rllib.evaluation.postprocessing import Postprocessing
 
+from rl_src.training.algorithms.placement import joined, portions
 from rl_src.training.algorithms.sequences import PADDING, sequence_rows
 from rl_src.training.networks.rl_module import ACTION_MASK, DECIDED, MEMORY
 
@@ -23,7 +24,7 @@ FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 
 SEQUENCES = "sequences"
-"""Batch column of policies with memory: which rows follow each other."""
+"""Batch column of policies with memory: which rows follow each other. On the CPU, wherever the rest is."""
 
 
 def generalized_advantages(
@@ -69,18 +70,16 @@ class EpisodesToTrainBatch(ConnectorV2):
         device = next(module.parameters()).device
         lengths = [len(episode) for episode in episodes]
         observations = [
-            torch.from_numpy(np.concatenate(values)).to(device)
-            for values in zip(*(episode.observations.data for episode in episodes), strict=True)
+            joined(values, device) for values in zip(*(episode.observations.data for episode in episodes), strict=True)
         ]
         seen: dict[str, Any] = {Columns.OBS: observations}
         memories: torch.Tensor | None = None
         if MEMORY in episodes[0].custom_data:
             memories = torch.from_numpy(np.concatenate([item.custom_data[MEMORY] for item in episodes])).to(device)
             seen |= self._in_sequences(memories, [length + 1 for length in lengths])
-        with torch.no_grad():
-            values = module.compute_values(seen).cpu().numpy()
+        values = _values(module, seen, device)
         decided = _decided_rows(lengths)
-        rows = torch.from_numpy(decided)
+        rows = torch.from_numpy(decided).to(device)
         columns = {
             Columns.ACTIONS: np.concatenate([episode.actions.data for episode in episodes]),
             Columns.ACTION_LOGP: np.concatenate([_output(episode, Columns.ACTION_LOGP) for episode in episodes]),
@@ -129,6 +128,19 @@ class EpisodesToTrainBatch(ConnectorV2):
             )
             start += length + 1
         return np.concatenate(pieces)
+
+
+@torch.no_grad()
+def _values(module: Any, seen: Mapping[str, Any], device: torch.device) -> FloatArray:
+    """Of all observations, in the reward's units: [M]."""
+    observations = seen[Columns.OBS]
+    if MEMORY in seen:
+        found = [module.compute_values(seen)]
+    else:
+        parts = ([value[rows] for value in observations] for rows in portions(len(observations[0]), device))
+        found = [module.compute_values({Columns.OBS: part}) for part in parts]
+    values: FloatArray = torch.cat(found).cpu().numpy()
+    return values
 
 
 def _decided_rows(lengths: Sequence[int]) -> IntArray:

@@ -15,15 +15,18 @@ from ray.rllib.env.utils.infinite_lookback_buffer import InfiniteLookbackBuffer
 from torch import nn
 
 from rl_src.envs.specs import BehaviorSpec
+from rl_src.training.algorithms.divergence import FiniteSteps
 from rl_src.training.algorithms.optimizer import FlatAdam
+from rl_src.training.algorithms.placement import joined, sent
 from rl_src.training.artifacts.checkpoint import Arrays
 from rl_src.training.curiosity.icm import ICM
 from rl_src.training.curiosity.rnd import RND
-from rl_src.training.errors import InvalidCheckpointError, TrainingDivergedError
+from rl_src.training.errors import InvalidCheckpointError
 from rl_src.training.networks.normalization import ObservationMoments, RunningMoments
 from rl_src.training.settings.config import CuriositySettings, ResolvedNetwork
 
 FloatArray = NDArray[np.float32]
+CPU = torch.device("cpu")
 
 REWARD_LIMIT = 5.0
 """In units of the running deviation: one odd observation must not outweigh a whole batch."""
@@ -55,22 +58,23 @@ class Transitions:
         return len(self.actions)
 
     @classmethod
-    def of(cls, episodes: Sequence[SingleAgentEpisode]) -> "Transitions":
-        """All transitions of stretches of L actions and L + 1 observations, in order."""
+    def of(cls, episodes: Sequence[SingleAgentEpisode], device: torch.device = CPU) -> "Transitions":
+        """All transitions of stretches of L actions and L + 1 observations, in order, on a device."""
         lengths = [len(episode) for episode in episodes]
         # Each stretch before this one has one observation more than actions.
-        before = np.arange(sum(lengths)) + np.repeat(np.arange(len(lengths)), lengths)
+        numbers = np.arange(sum(lengths)) + np.repeat(np.arange(len(lengths)), lengths)
+        before = torch.from_numpy(numbers).to(device)
         sensors = zip(*(episode.observations.data for episode in episodes), strict=True)
         return cls(
-            observations=tuple(torch.from_numpy(np.concatenate(values)) for values in sensors),
-            before=torch.from_numpy(before),
-            after=torch.from_numpy(before + 1),
-            actions=torch.from_numpy(np.concatenate([episode.actions.data for episode in episodes])),
+            observations=tuple(joined(values, device) for values in sensors),
+            before=before,
+            after=before + 1,
+            actions=joined([episode.actions.data for episode in episodes], device),
         )
 
 
 class Curiosity:
-    """One behavior's intrinsic rewards, in plain torch on the CPU.
+    """One behavior's intrinsic rewards, in plain torch.
 
     Deterministic by its seed, and torch's global generator is left as it was: a run without it gets the same numbers.
 
@@ -81,6 +85,7 @@ class Curiosity:
         gamma: the policy's discount.
         num_epochs: how often a batch is learned from.
         minibatch_size: transitions of a gradient step.
+        device: where it learns.
     """
 
     def __init__(
@@ -92,9 +97,10 @@ class Curiosity:
         gamma: float = 0.99,
         num_epochs: int = 3,
         minibatch_size: int = 64,
+        device: torch.device = CPU,
     ) -> None:
         self._strength = settings.strength
-        self._gamma = gamma
+        self._gamma, self._device = gamma, device
         self._num_epochs, self._minibatch_size = num_epochs, minibatch_size
         network = ResolvedNetwork(settings.hidden_sizes, "relu", normalize_observations=True)
         with torch.random.fork_rng(devices=[]):
@@ -104,9 +110,13 @@ class Curiosity:
                 if settings.kind == "icm"
                 else RND(behavior.observations, network)
             )
-        self._moments = ObservationMoments(behavior.observations, vectors=True)
-        self._scale = RunningMoments(1)
+        self.model.to(device)
+        self._moments = ObservationMoments(behavior.observations, vectors=True).to(device)
+        self._scale = RunningMoments(1).to(device)
         self._optimizer = FlatAdam([item for item in self.model.parameters() if item.requires_grad], settings.lr)
+        self._finite = FiniteSteps(
+            [self._optimizer], looks_at_once=device.type == "cpu", cause="curiosity's loss ({:g}) is not finite."
+        )
         self._shuffling = torch.Generator().manual_seed(seed)
 
     def learn(self, episodes: Sequence[SingleAgentEpisode]) -> tuple[list[SingleAgentEpisode], dict[str, float]]:
@@ -118,7 +128,7 @@ class Curiosity:
         Raises:
             TrainingDivergedError: a loss is not finite.
         """
-        transitions = Transitions.of(episodes)
+        transitions = Transitions.of(episodes, self._device)
         rewards = self.intrinsic_rewards(transitions)
         statistics = {INTRINSIC_REWARD: float(rewards.mean()), **self.update(transitions)}
         return with_rewards(episodes, beyond_the_end(episodes, rewards, self._gamma)), statistics
@@ -135,7 +145,7 @@ class Curiosity:
         self._scale.update(surprise.square().unsqueeze(1))
         deviation = self._scale.mean.clamp(min=1e-12).sqrt()
         rewards = (surprise / deviation).clamp(max=REWARD_LIMIT) * self._strength
-        return np.asarray(rewards.numpy(), dtype=np.float32)
+        return np.asarray(rewards.cpu().numpy(), dtype=np.float32)
 
     def update(self, transitions: Transitions) -> dict[str, float]:
         """Learn from the batch, `num_epochs` times over; returns the mean losses.
@@ -145,15 +155,16 @@ class Curiosity:
         """
         observations = self.normalized(transitions.observations)
         parts = self._parts_of(len(transitions))
-        totals: dict[str, float] = {}
-        for _ in range(self._num_epochs):
-            order = torch.randperm(len(transitions), generator=self._shuffling)
-            for rows in torch.tensor_split(order, parts):
-                losses = self.model.losses(*_take(observations, transitions, rows))
-                self._step(losses)
-                for name, value in losses.items():
-                    totals[name] = totals.get(name, 0.0) + value.item() / (parts * self._num_epochs)
-        return totals
+        told: dict[str, list[torch.Tensor]] = {}
+        with self._finite.of_update():
+            for _ in range(self._num_epochs):
+                order = sent(torch.randperm(len(transitions), generator=self._shuffling), self._device)
+                for rows in torch.tensor_split(order, parts):
+                    losses = self.model.losses(*_take(observations, transitions, rows))
+                    self._step(losses)
+                    for name, value in losses.items():
+                        told.setdefault(name, []).append(value.detach())
+        return {name: float(torch.stack(values).double().mean()) for name, values in told.items()}
 
     def normalized(self, observations: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """Observations as the model sees them; pictures pass as they are."""
@@ -164,9 +175,9 @@ class Curiosity:
         """Weights, running statistics, optimizer and random state, by name."""
         optimizer = self._optimizer.state_dict()
         return {
-            **{name: value.numpy().copy() for name, value in self._parts().state_dict().items()},
-            "optimizer.mean": optimizer["mean"].numpy(),
-            "optimizer.square": optimizer["square"].numpy(),
+            **{name: value.cpu().numpy().copy() for name, value in self._parts().state_dict().items()},
+            "optimizer.mean": optimizer["mean"].cpu().numpy(),
+            "optimizer.square": optimizer["square"].cpu().numpy(),
             "optimizer.step": np.array([optimizer["step"]]),
             "shuffling": self._shuffling.get_state().numpy(),
         }
@@ -197,8 +208,7 @@ class Curiosity:
 
     def _step(self, losses: dict[str, torch.Tensor]) -> None:
         loss = torch.stack(list(losses.values())).sum()
-        if not torch.isfinite(loss):
-            raise TrainingDivergedError(f"curiosity's loss ({loss.item():g}) is not finite.")
+        self._finite.look(loss)
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
@@ -206,7 +216,7 @@ class Curiosity:
     def _surprise(self, transitions: Transitions) -> torch.Tensor:
         """[N], in parts: pictures through convolutions take memory."""
         observations = self.normalized(transitions.observations)
-        rows = torch.arange(len(transitions))
+        rows = torch.arange(len(transitions), device=self._device)
         parts = [
             self.model.surprise(*_take(observations, transitions, own))
             for own in torch.tensor_split(rows, self._parts_of(len(rows)))

@@ -13,11 +13,14 @@ import torch
 from numpy.typing import NDArray
 
 from rl_src.envs.specs import ActionSpec
+from rl_src.training.algorithms.placement import sent
 from rl_src.training.errors import InvalidCheckpointError, InvalidDemonstrationError, UnsupportedBehaviorError
 from rl_src.training.imitation.demonstrations import Demonstrations
 from rl_src.training.networks.action_distribution import log_probabilities, mask_logits
 from rl_src.training.networks.network import UNITY_LIMIT, PolicyNetwork
 from rl_src.training.settings.config import CloningSettings
+
+CPU = torch.device("cpu")
 
 STATISTIC = "cloning_loss"
 """In progress lines: the loss before it is weighed."""
@@ -31,21 +34,29 @@ class BehavioralCloning:
         settings: how much they count, and how long.
         minibatch_size: where the settings have none.
         seed: of the order.
+        device: of the policy that learns.
 
     Raises:
         InvalidDemonstrationError: nothing but forbidden choices was recorded.
     """
 
     def __init__(
-        self, demonstrations: Demonstrations, settings: CloningSettings, minibatch_size: int, seed: int
+        self,
+        demonstrations: Demonstrations,
+        settings: CloningSettings,
+        minibatch_size: int,
+        seed: int,
+        *,
+        device: torch.device = CPU,
     ) -> None:
         self._spec, self._settings = demonstrations.spec.actions, settings
         kept = _allowed(demonstrations)
         if not kept.any():
             raise InvalidDemonstrationError("the recordings hold nothing but choices that the build had forbidden.")
-        self._observations = tuple(torch.from_numpy(values[kept]) for values in demonstrations.observations)
-        self._actions = torch.from_numpy(demonstrations.actions[kept])
-        self._masks = None if demonstrations.masks is None else torch.from_numpy(demonstrations.masks[kept])
+        self._observations = tuple(torch.from_numpy(item[kept]).to(device) for item in demonstrations.observations)
+        self._actions = torch.from_numpy(demonstrations.actions[kept]).to(device)
+        masks = demonstrations.masks
+        self._masks = None if masks is None else torch.from_numpy(masks[kept]).to(device)
         self._size = min(settings.batch_size or minibatch_size, len(self._actions))
         self._shuffling = torch.Generator().manual_seed(seed)
         self._order = torch.randperm(len(self._actions), generator=self._shuffling)
@@ -110,7 +121,8 @@ class BehavioralCloning:
         begin, self._position = self._position, self._position + self._size
         return self._order[begin : self._position]
 
-    def _distance(self, network: PolicyNetwork, rows: torch.Tensor) -> torch.Tensor:
+    def _distance(self, network: PolicyNetwork, chosen: torch.Tensor) -> torch.Tensor:
+        rows = sent(chosen, self._actions.device)
         inputs = network.distribution_inputs([values[rows] for values in self._observations])
         inputs = mask_logits(inputs, None if self._masks is None else self._masks[rows], self._spec)
         actions, size = self._actions[rows], self._spec.continuous_size

@@ -41,16 +41,18 @@ class LstmTrunk(nn.Module):
         Args:
             observations: [N, *shape] for each sensor, the sequences' decisions one after the other.
             memory: [S, 2H].
-            decided: bool [S, T], N of them true: where a sequence has a decision. What is false lies at its end.
+            decided: bool [S, T], N of them true: where a sequence has a decision. What is false lies at its end. On the
+                CPU, wherever the rest is: a GPU would have to be waited for.
 
         Returns:
             Features [N, H].
         """
         encoded = self.body(observations)
-        padded = encoded.new_zeros(*decided.shape, encoded.shape[1])
-        padded[decided] = encoded
-        features, _ = self.lstm(padded, self._states(memory))
-        chosen: torch.Tensor = features[decided]
+        places = decided.flatten().nonzero().squeeze(1).to(encoded.device, non_blocking=True)
+        padded = encoded.new_zeros(decided.numel(), encoded.shape[1])
+        padded[places] = encoded
+        features, _ = self.lstm(padded.view(*decided.shape, -1), self._states(memory))
+        chosen: torch.Tensor = features.flatten(0, 1)[places]
         return chosen
 
     def _states(self, memory: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

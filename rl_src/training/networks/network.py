@@ -267,7 +267,7 @@ class PolicyNetwork(nn.Module):
         if self.trunk is None:
             return normalized, None
         if memory is None:
-            memory = observations[0].new_zeros(len(observations[0]), self.memory_size)
+            memory = normalized[0].new_zeros(len(normalized[0]), self.memory_size)
         features, memory = self.trunk.step(normalized, memory)
         return [features], memory
 

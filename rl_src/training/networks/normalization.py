@@ -15,6 +15,9 @@ NORMALIZED_LIMIT = 5.0
 VARIANCE_FLOOR = 1e-8
 """Added to a variance before its root is divided by."""
 
+BRIGHTEST = 255
+"""Of a picture whose values are bytes, as a learner on a GPU keeps them: the networks see them divided by it."""
+
 LEAST_DEVIATION = 0.01
 """Of a picture's channel, whose values are within [0, 1]: what is smaller is noise."""
 
@@ -87,10 +90,11 @@ class ObservationMoments(nn.ModuleDict):
     @torch.no_grad()
     def update_from(self, observations: Sequence[torch.Tensor]) -> None:
         """Add a batch: [N, *shape] for each sensor. Each entity of a set counts as one value."""
-        for i, value in enumerate(observations):
+        for i, sent in enumerate(observations):
             if str(i) in self:
                 moments = self[str(i)]
                 assert isinstance(moments, RunningMoments)
+                value = _as_floats(sent)
                 moments.update_some(value[entities_present(value) > 0.5] if i in self._sets else value.flatten(1))
 
     def forward(self, observations: Sequence[torch.Tensor]) -> list[torch.Tensor]:
@@ -111,8 +115,13 @@ class ObservationMoments(nn.ModuleDict):
             # Rows of zeros are no entities, and must stay zeros.
             standard: torch.Tensor = moments(value) * entities_present(value).unsqueeze(2)
         else:
-            standard = moments(value if sensor in self._pictures else value.flatten(1))
+            standard = moments(_as_floats(value) if sensor in self._pictures else value.flatten(1))
         return standard
+
+
+def _as_floats(values: torch.Tensor) -> torch.Tensor:
+    """Bytes as the build's client makes floats of them: the same numbers, on a GPU but for the last bit."""
+    return values.float().div_(BRIGHTEST) if values.dtype == torch.uint8 else values
 
 
 def _moments_of(observation: ObservationSpec) -> RunningMoments:

@@ -9,6 +9,7 @@ are kept.
 from dataclasses import dataclass
 
 from rl_src.training.errors import InvalidTrainingConfigError
+from rl_src.training.settings.config import TrainingConfig
 
 PRICE_FIELD = "stop.usd_per_hour"
 """The field of the configuration that says what an instance costs."""
@@ -55,3 +56,19 @@ class Budget:
         """The wall time that it is enough for; 0 where it does not even pay for the start."""
         an_hour = self.usd_per_hour * self.instance_count
         return max(0.0, self.limit_usd / an_hour * 3600.0 - OVERHEAD_SECONDS)
+
+
+def budget_of(config: TrainingConfig) -> Budget | None:
+    """What may be spent; None: as much as it takes.
+
+    Raises:
+        InvalidTrainingConfigError: nobody knows what the instances cost.
+    """
+    stop = config.stop
+    if stop is None or stop.budget_usd is None:
+        return None
+    if stop.usd_per_hour is None:
+        raise InvalidTrainingConfigError(
+            "stop.budget_usd is given, but not what this machine costs.", f"Give {PRICE_FIELD}."
+        )
+    return Budget(stop.budget_usd, stop.usd_per_hour, config.instance_count)

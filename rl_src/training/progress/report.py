@@ -5,7 +5,7 @@ import statistics
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from rl_src.training.sampling.trajectories import FinishedEpisode
 
@@ -59,22 +59,6 @@ class RecentEpisodes:
         episodes = document["episodes"]
         dated = ((int(batch), FinishedEpisode(float(value), int(length))) for batch, value, length in episodes)
         return cls(dated, int(document["batches"]))
-
-
-Limit = Literal["learning", "builds", "inference"]
-
-
-def limited_by(sampling_seconds: float, build_seconds: float, learning_seconds: float) -> Limit:
-    """What a batch took longest for: sampling and learning go on side by side, so the longer of them counts.
-
-    Args:
-        sampling_seconds: until the batch was full.
-        build_seconds: of these, waited for the builds.
-        learning_seconds: the update on it.
-    """
-    if learning_seconds > sampling_seconds:
-        return "learning"
-    return "builds" if build_seconds > sampling_seconds / 2 else "inference"
 
 
 class ProgressLog:

@@ -16,6 +16,9 @@ Activation = Literal["tanh", "relu", "silu"]
 GoalConditioning = Literal["hyper", "none"]
 ImageEncoderName = Literal["simple", "nature_cnn", "resnet", "match3"]
 Schedule = Literal["linear", "constant"]
+DeviceChoice = Literal["auto", "cpu", "cuda"]
+Device = Literal["cpu", "cuda"]
+Precision = Literal["float32", "bfloat16"]
 Nothing = Literal["none"]
 """Of what a preset may have: without it."""
 
@@ -24,11 +27,14 @@ Nothing = Literal["none"]
 class Hyperparameters:
     """By RLlib's names where it has one; counts are agent decisions.
 
-    `ON_POLICY_ONLY` are PPO's, APPO's and poca's, `APPO_ONLY` APPO's, `SAC_ONLY` SAC's.
+    `ON_POLICY_ONLY` are PPO's, APPO's and poca's, `PPO_ONLY` PPO's and APPO's, `APPO_ONLY` APPO's, `SAC_ONLY` SAC's.
 
-    Schedules: "linear" falls until the limit on env_steps, where there is one (`schedules`).
+    Schedules: "linear" falls until the limit on env_steps, where there is one (`schedules`). `device`: where it is
+    learned, "auto" on a GPU where there is one. `precision`: of the networks' products while learning.
     """
 
+    device: DeviceChoice | None = None
+    precision: Precision | None = None
     lr: float | None = None
     lr_schedule: Schedule | None = None
     entropy_schedule: Schedule | None = None
@@ -61,6 +67,7 @@ ON_POLICY_ONLY = (
     "vf_loss_coeff",
     "num_epochs",
 )
+PPO_ONLY = ("precision",)
 APPO_ONLY = ("vtrace_clip_rho_threshold", "vtrace_clip_pg_rho_threshold", "learner_queue_size")
 SAC_ONLY = ("replay_capacity", "tau", "initial_alpha", "updates_per_step", "learning_starts")
 
@@ -217,6 +224,8 @@ class TrainingConfig:
 class ResolvedHyperparameters:
     """`Hyperparameters` of PPO and poca with nothing left open."""
 
+    device: Device = field(default="cpu", kw_only=True)
+    precision: Precision = field(default="float32", kw_only=True)
     lr: float
     lr_schedule: Schedule
     entropy_schedule: Schedule
@@ -245,6 +254,7 @@ class ResolvedAppo(ResolvedHyperparameters):
 class ResolvedSac:
     """`Hyperparameters` of SAC with nothing left open."""
 
+    device: Device = field(default="cpu", kw_only=True)
     lr: float
     lr_schedule: Schedule
     gamma: float

@@ -6,10 +6,9 @@ tried here, and differ; their comments say how.
 """
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from typing import Any
 
 from rl_src.envs.specs import BehaviorSpec
 from rl_src.training.errors import InvalidTrainingConfigError
@@ -17,6 +16,7 @@ from rl_src.training.self_play.past_selves import SelfPlaySettings
 from rl_src.training.settings.config import (
     APPO_ONLY,
     ON_POLICY_ONLY,
+    PPO_ONLY,
     SAC_ONLY,
     Algorithm,
     BehaviorSettings,
@@ -32,6 +32,7 @@ from rl_src.training.settings.config import (
     StopRule,
     TrainingConfig,
 )
+from rl_src.training.settings.machine import learning_device
 
 
 @dataclass(frozen=True)
@@ -123,8 +124,8 @@ UNSUPPORTED: Mapping[Algorithm, Sequence[str]] = {
 SETTINGS_OF_OTHERS: Mapping[Algorithm, Mapping[Algorithm, Sequence[str]]] = {
     "PPO": {"APPO": APPO_ONLY, "SAC": SAC_ONLY},
     "APPO": {"SAC": SAC_ONLY},
-    "SAC": {"PPO": ON_POLICY_ONLY, "APPO": APPO_ONLY},
-    "poca": {"APPO": APPO_ONLY, "SAC": SAC_ONLY},
+    "SAC": {"PPO": (*ON_POLICY_ONLY, *PPO_ONLY), "APPO": APPO_ONLY},
+    "poca": {"PPO": PPO_ONLY, "APPO": APPO_ONLY, "SAC": SAC_ONLY},
 }
 """Hyperparameters that an algorithm does not have, by one that does."""
 
@@ -178,6 +179,7 @@ def _hyperparameters(
     algorithm: Algorithm, behavior: BehaviorSpec, agents: int, preset: Preset | None, asked: Hyperparameters
 ) -> ResolvedHyperparameters | ResolvedSac:
     known = preset.hyperparameters if preset else Hyperparameters()
+    asked = replace(asked, device=learning_device(asked.device))
     if algorithm == "SAC":
         # Of a preset, which is PPO's, only what describes the game.
         chosen = _overlay(_overlay(_derived_sac(behavior, agents), Hyperparameters(gamma=known.gamma)), asked)
@@ -232,24 +234,12 @@ def self_play_of(config: TrainingConfig, behavior: str) -> SelfPlaySettings | No
     return None if chosen == "none" else chosen
 
 
-def number_of_builds(config: TrainingConfig) -> int:
-    """Builds played side by side.
-
-    One, unless asked for: a second build would contend with the learner for the cores of a small machine.
-    """
-    return config.environment.num_builds or max(1, min(4, len(os.sched_getaffinity(0)) // 4))
-
-
-def learner_place() -> Literal["thread", "process"]:
-    """Where learning is quicker on this machine: a process of its own needs a core of its own."""
-    return "process" if len(os.sched_getaffinity(0)) > 1 else "thread"
-
-
 def _derived_hyperparameters(behavior: BehaviorSpec, agents: int) -> Hyperparameters:
     continuous = behavior.actions.continuous_size > 0
     # Each agent should contribute a stretch long enough for the advantage estimate to mean something.
     batch = _power_of_two(max(2048 if continuous else 1024, 64 * agents), limit=16_384)
     return Hyperparameters(
+        precision="float32",
         lr=3e-4,
         lr_schedule="linear",
         entropy_schedule="constant",

@@ -14,7 +14,6 @@ from rl_src.training.progress.report import (
     ProgressLog,
     RecentEpisodes,
     draw_learning_curves,
-    limited_by,
     read_progress,
 )
 from rl_src.training.sampling.trajectories import FinishedEpisode
@@ -227,16 +226,3 @@ def test_recent_episodes_are_the_last_hundred():
     again = RecentEpisodes.from_document(json.loads(json.dumps(recent.to_document())))
     assert again.summary() == recent.summary()
     assert recent.summary()["mean_episode_length"] == 5
-
-
-@pytest.mark.parametrize(
-    ("sampling", "builds", "learning", "limit"),
-    [
-        (1.0, 0.9, 2.0, "learning"),
-        (2.0, 1.5, 1.0, "builds"),
-        (2.0, 0.5, 1.0, "inference"),
-        (0.0, 0.0, 0.0, "inference"),
-    ],
-)
-def test_what_limits_is_what_takes_longest(sampling, builds, learning, limit):
-    assert limited_by(sampling, builds, learning) == limit
