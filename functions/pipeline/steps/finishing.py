@@ -16,9 +16,11 @@ from pipeline.aws.policies_table import PoliciesTable
 from pipeline.aws.runs_table import RunsTable
 from pipeline.aws.turns_table import TurnsTable
 from pipeline.contracts.base import Contract
+from pipeline.contracts.policy import CurrentPolicy
 from pipeline.contracts.request import EndpointRequest
 from pipeline.contracts.run import EndpointRecord, Failure, HistoryEntry, RunRecord, RunStatus
-from pipeline.errors import NotYetConsistentError, PipelineError, RunNotFoundError
+from pipeline.errors import BuildNotFoundError, NotYetConsistentError, PipelineError, RunNotFoundError
+from pipeline.rules import names
 from pipeline.rules.failures import classify
 from pipeline.rules.statuses import Outlook, endpoint_outlook, job_outlook
 from pipeline.rules.turns import released
@@ -80,7 +82,7 @@ def finish_run(
         failure = failure.model_copy(update={"state": record.state})
     cleanup = _Cleanup()
     if failure is not None or record.status is RunStatus.CANCELLED:
-        _take_back(record, clients, runs, policies, cleanup)
+        _take_back(record, clients, objects, runs, policies, cleanup)
     if not cleanup.errors:  # an endpoint that is still to be taken back must not change hands
         with cleanup.part():
             policies.release_lease(record.policy, record.run_id)
@@ -169,7 +171,12 @@ def _ended(known: RunRecord, status: RunStatus, failure: Failure | None, moment:
 
 
 def _take_back(
-    record: RunRecord, clients: HostingClients, runs: RunsTable, policies: PoliciesTable, cleanup: _Cleanup
+    record: RunRecord,
+    clients: HostingClients,
+    objects: ObjectStore,
+    runs: RunsTable,
+    policies: PoliciesTable,
+    cleanup: _Cleanup,
 ) -> None:
     for job in (record.training_job, record.evaluation_job):
         if job is not None and job_outlook(job.status) is Outlook.WAIT:
@@ -180,9 +187,34 @@ def _take_back(
             # A run that failed after its policy was verified has nothing to take back: it is what games ask.
             in_service = policies.version_awake(record.policy)
             if in_service != record.version:
+                _restore_current(record, objects, policies)
                 former = _former_hosting(record.endpoint, in_service, runs)
                 if _restore_endpoint(record.endpoint, former, clients) and former is not None:
                     _restore_scaling(record.endpoint.name, former, clients)
+
+
+def _restore_current(record: RunRecord, objects: ObjectStore, policies: PoliciesTable) -> None:
+    """VerifyEndpoint may have told games of the version, and then failed to record that it is in service."""
+    key = names.policy_key(record.policy, "current.json")
+    try:
+        told = CurrentPolicy.model_validate_json(objects.read(key))
+    except BuildNotFoundError:
+        return
+    if told.version != record.version or told.asleep:
+        return
+    if policies.version_in_service(record.policy) is None:
+        objects.delete(key)
+        return
+    former = policies.history(record.policy)[-1]
+    spec_key = names.policy_key(record.policy, f"{former.version}/policy_spec.json")
+    current = CurrentPolicy(
+        policy=record.policy,
+        version=former.version,
+        endpoint_name=former.endpoint_name,
+        spec_key=spec_key,
+        asleep=former.asleep_since is not None,
+    )
+    objects.write_document(key, current)
 
 
 def _former_hosting(ours: EndpointRecord, in_service: str | None, runs: RunsTable) -> EndpointRequest | None:

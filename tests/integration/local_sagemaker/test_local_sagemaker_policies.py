@@ -2,13 +2,14 @@
 
 import contextlib
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from pipeline.aws import alarms
 from pipeline.aws.clients import HostingClients
 from pipeline.aws.objects import ObjectStore
 from pipeline.aws.policies_table import PoliciesTable
@@ -137,6 +138,17 @@ def test_a_version_that_answers_with_errors_is_taken_back_and_the_next_one_stays
     assert described["LastDeploymentConfig"]["AutoRollbackConfiguration"]["Alarms"] == [
         {"AlarmName": names.latency_alarm(ENDPOINT)}
     ]
+
+
+def test_what_an_endpoint_was_asked_is_what_idleness_goes_by(cloud: Cloud, deployer: Any) -> None:
+    moment = datetime.now(UTC)
+    window = (moment - timedelta(hours=2), moment + timedelta(minutes=5))
+    before = alarms.invocations(cloud.cloudwatch, ENDPOINT, *window)
+    for _ in range(3):
+        model(cloud)
+    asked = lambda: alarms.invocations(cloud.cloudwatch, ENDPOINT, *window) == before + 3  # noqa: E731
+    wait_for(asked, "three more invocations are counted")
+    assert alarms.invocations(cloud.cloudwatch, "gamedojo-test-nobody-rt", *window) == 0
 
 
 def test_a_deployment_that_is_tried_again_while_it_bakes_is_the_same_one(cloud: Cloud, deployer: Any) -> None:

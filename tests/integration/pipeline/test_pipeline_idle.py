@@ -219,6 +219,18 @@ def test_a_wake_that_fails_leaves_no_endpoint_and_may_be_tried_again(
     assert wake(stack).status is RunStatus.SUCCEEDED
 
 
+def test_a_wake_that_cannot_be_recorded_leaves_the_policy_asleep(
+    stack: PipelineStack, basic: bytes, later: Later
+) -> None:
+    deploy(stack, basic)
+    later(25)
+    stack.sweep_endpoints()
+    stack.faults.planned[Call("VerifyEndpoint", "dynamodb", "update_item", 1)] = "access denied"
+    assert wake(stack).status is RunStatus.FAILED
+    assert_asleep(stack)
+    assert wake(stack).status is RunStatus.SUCCEEDED
+
+
 def test_the_next_version_wakes_the_policy_too(stack: PipelineStack, basic: bytes, later: Later) -> None:
     stack.returns = [0.5]
     deploy(stack, basic)

@@ -11,6 +11,7 @@ from pipeline.contracts.run import RunPage, RunRecord, RunStatus
 from tests.fakes.artifact_archives import invocation_answer
 from tests.fakes.control_calls import call, document, problem
 from tests.fakes.fault_invariants import sweep_up
+from tests.fakes.faulty_clients import Call
 from tests.fakes.pipeline_stack import PipelineStack
 from tests.fakes.sagemaker_double import refused
 from tests.integration.pipeline.test_pipeline_cancelling import once_before
@@ -112,6 +113,20 @@ def test_a_version_that_answers_otherwise_does_not_stay(stack: PipelineStack, ve
     assert record.failure.code == "VerificationFailed"
     assert served(stack) == current(stack).version == versions[2]
     assert history(stack) == versions[::-1]
+
+
+def test_games_are_told_of_no_version_that_was_taken_back(
+    stack: PipelineStack, versions: list[str], basic: bytes
+) -> None:
+    """VerifyEndpoint has written what is current, and then cannot record it."""
+    recording = Call("VerifyEndpoint", "dynamodb", "update_item", 1)  # after the lease
+    stack.faults.planned[recording] = "access denied"
+    assert rollback(stack).status is RunStatus.FAILED
+    assert served(stack) == current(stack).version == stack.policies.version_in_service("basic") == versions[2]
+    stack.faults.planned[recording] = "access denied"
+    _, first = stack.run(stack.put("builds/another.zip", basic))
+    assert (first.policy, first.status) == ("another", RunStatus.FAILED)
+    assert stack.keys("policies/another/current.json") == []
 
 
 def test_after_one_that_failed_the_same_call_is_another_try(stack: PipelineStack, versions: list[str]) -> None:
