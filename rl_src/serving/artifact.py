@@ -25,8 +25,9 @@ class ServedBehavior:
 
 @dataclass(frozen=True)
 class ServedPolicy:
-    """What an endpoint serves: its version, and its behaviors by name."""
+    """What an endpoint serves: policy and version, and its behaviors by name."""
 
+    policy: str
     version: str
     behaviors: Mapping[str, ServedBehavior]
 
@@ -48,7 +49,7 @@ def load_artifact(folder: Path, threads: int = 1) -> ServedPolicy:
         raise InvalidArtifactError(f"policy_spec.json has format {spec.get('format_version')}, not {FORMAT_VERSION}")
     version = spec["version"]
     behaviors = {behavior["name"]: _load_behavior(folder, version, behavior, threads) for behavior in spec["behaviors"]}
-    return ServedPolicy(version, behaviors)
+    return ServedPolicy(spec["policy"], version, behaviors)
 
 
 def _load_behavior(folder: Path, version: str, behavior: Mapping[str, Any], threads: int) -> ServedBehavior:

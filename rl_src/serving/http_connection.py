@@ -18,6 +18,9 @@ MAX_HEAD_BYTES = 65_536
 MAX_BODY_BYTES = 6_291_456
 """SageMaker's limit of a real-time invocation (API reference, InvokeEndpoint)."""
 
+MAX_HELD_BYTES = 268_435_456
+"""Of all bodies that are coming in or waiting: many slow senders of large ones must not fill the memory."""
+
 REQUEST_SECONDS = 60.0
 """A request must be whole, and an answer taken, within this: SageMaker gives an invocation no more."""
 IDLE_SECONDS = 120.0
@@ -70,6 +73,7 @@ class Connections:
     clock: Callable[[], float]
     open: "set[Connection]" = field(default_factory=set)
     draining: bool = False
+    held_bytes: int = 0
 
     def sweep(self) -> None:
         """End those that are beyond their time."""
@@ -99,6 +103,7 @@ class Connection(asyncio.Protocol):
         self._at_eof = False  # the client sends no more
         self._refused = False  # what else comes is thrown away
         self._advancing = False
+        self._held_bytes = 0
 
     @property
     def is_idle(self) -> bool:
@@ -115,6 +120,7 @@ class Connection(asyncio.Protocol):
         self._transport = None
         self._connections.open.discard(self)
         self._waiting.clear()
+        self._release()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; whole requests are answered in their order."""
@@ -182,9 +188,15 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
+        if self._refused:
+            return
         self._size += len(body)
+        self._held_bytes += len(body)
+        self._connections.held_bytes += len(body)
         if self._size > MAX_BODY_BYTES:
             self._refuse_body()
+        elif self._connections.held_bytes > MAX_HELD_BYTES:
+            self._refuse(503, f"{MAX_HELD_BYTES} bytes of other requests are waiting; try again")
         else:
             self._parts.append(body)
 
@@ -219,6 +231,7 @@ class Connection(asyncio.Protocol):
         self._advancing = False
         if self._busy or self._stuck or self._transport is None:
             return
+        self._release()
         if self._at_eof:
             self.close()
         elif self._paused:
@@ -237,6 +250,11 @@ class Connection(asyncio.Protocol):
             self._refused = True
             self.close()
         self._advance()
+
+    def _release(self) -> None:
+        """What was held of bodies is answered, or thrown away."""
+        self._connections.held_bytes -= self._held_bytes
+        self._held_bytes = 0
 
     def _write(self, response: Response, keep_alive: bool) -> None:
         assert self._transport is not None
@@ -264,6 +282,7 @@ class Connection(asyncio.Protocol):
             return
         self._refused, self._parts, self._begun = True, [], False
         self._waiting.clear()
+        self._release()
         if self._busy or self._transport is None:  # the answer before it is still to come, and will be the last
             return
         self._write(self._connections.service.refuse(status, detail), keep_alive=False)

@@ -62,8 +62,11 @@ class Metrics:
         self._batches.add(requests)
         self._agents.add(agents)
 
-    def line(self, version: str) -> str | None:
-        """What happened since the line before; None when nothing did."""
+    def line(self, policy: str, version: str) -> str | None:
+        """What happened since the line before; None when nothing did.
+
+        The policy is the metrics' dimension. The version is only told: each value of a dimension is a metric to pay for.
+        """
         if not self._requests:
             return None
         values = {
@@ -78,8 +81,8 @@ class Metrics:
         self._begin()
         directive = {
             "Namespace": NAMESPACE,
-            "Dimensions": [["Version"]],
+            "Dimensions": [["Policy"]],
             "Metrics": [{"Name": name, "Unit": _UNITS[name]} for name in told],
         }
         aws = {"Timestamp": int(self._clock() * 1000), "CloudWatchMetrics": [directive]}
-        return json.dumps({"_aws": aws, "Version": version, **told}, separators=(",", ":"))
+        return json.dumps({"_aws": aws, "Policy": policy, "Version": version, **told}, separators=(",", ":"))

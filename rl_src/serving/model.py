@@ -41,7 +41,7 @@ class Model:
     """What is served, ready to answer. `answer` is called from the event loop's thread."""
 
     def __init__(self, served: ServedPolicy, is_heavy: bool, cores: int, metrics: Metrics) -> None:
-        self.version = served.version
+        self.policy, self.version = served.policy, served.version
         self.last_answer = time.monotonic()
         self._served = served
         self._metrics = metrics

@@ -40,7 +40,7 @@ class ModelServer:
         self._cores = cores or usable_cores()
         self._service = InferenceService()
         self._metrics = Metrics(time.time)
-        self._version = ""
+        self._policy, self._version = "", ""
         self._error: Exception | None = None
 
     def run(self) -> None:
@@ -81,7 +81,7 @@ class ModelServer:
             self._error = error
             loop.call_soon_threadsafe(stop.set)
             return
-        self._version = model.version
+        self._policy, self._version = model.policy, model.version
         self._service.model = model
         log.info("serving version %s", model.version)
 
@@ -95,7 +95,7 @@ class ModelServer:
                 told = time.monotonic()
 
     def _tell_metrics(self) -> None:
-        line = self._metrics.line(self._version)
+        line = self._metrics.line(self._policy, self._version)
         if line is not None:
             sys.stdout.write(line + "\n")
             sys.stdout.flush()

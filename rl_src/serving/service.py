@@ -10,7 +10,13 @@ from rl_src.serving.problems import problem
 QUIET_SECONDS = 5.0
 """Without an answer for so long, `/ping` asks the models itself."""
 
-_CODES = {400: "InvalidRequest", 408: "RequestTimeout", 413: "RequestTooLarge", 431: "HeadersTooLarge"}
+_CODES = {
+    400: "InvalidRequest",
+    408: "RequestTimeout",
+    413: "RequestTooLarge",
+    431: "HeadersTooLarge",
+    503: "Overloaded",
+}
 _RETRY = b"retry-after: 1\r\n"
 
 log = logging.getLogger(__name__)
@@ -47,7 +53,7 @@ class InferenceService:
 
     def refuse(self, status: int, detail: str) -> Response:
         """The answer to what is no whole request."""
-        return problem(status, _CODES[status], detail)
+        return problem(status, _CODES[status], detail, _RETRY if status == 503 else b"")
 
     def _invocation(self, request: Request, reply: Reply) -> None:
         if request.method != b"POST":

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rl_src.serving import http_connection
 from rl_src.serving.artifact import load_artifact
 from rl_src.serving.http_connection import (
     IDLE_SECONDS,
@@ -162,6 +163,34 @@ async def test_what_follows_a_refused_body_is_thrown_away_for_a_while(bench: Ben
     bench.pass_time(LINGER_SECONDS + 1)
     while bench.connections.open:
         await asyncio.sleep(0.001)
+
+
+async def test_bodies_that_come_slowly_are_bounded_together(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_connection, "MAX_HELD_BYTES", 1000)
+    head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 900\r\n\r\n"
+    bench.writer.write(head + b" " * 800)
+    while bench.connections.held_bytes < 800:
+        await asyncio.sleep(0.001)
+    other_reader, other = await asyncio.open_connection(*bench.writer.get_extra_info("peername"))
+    other.write(head + b" " * 300)
+    assert (await other_reader.readline()).split()[1] == b"503"
+    bench.writer.write(b" " * 100)  # the first is not concerned
+    await bench.service.wait_for(1)
+    assert bench.connections.held_bytes == 900
+    bench.service.reply(b"one")
+    assert await bench.answer() == (200, b"one")
+    assert bench.connections.held_bytes == 0
+    other.close()
+
+
+async def test_what_a_lost_connection_held_is_given_back(bench: Bench) -> None:
+    bench.writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 900\r\n\r\n" + b" " * 800)
+    while bench.connections.held_bytes < 800:
+        await asyncio.sleep(0.001)
+    bench.writer.transport.abort()
+    while bench.connections.open:
+        await asyncio.sleep(0.001)
+    assert bench.connections.held_bytes == 0
 
 
 async def test_who_takes_no_answer_is_cut_off(bench: Bench) -> None:

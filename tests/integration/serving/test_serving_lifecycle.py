@@ -130,11 +130,12 @@ def test_metrics_are_told_in_cloudwatchs_format(artifact: Path, tmp_path: Path) 
     (line,) = stdout.splitlines()
     document = json.loads(line)
     (directive,) = document["_aws"]["CloudWatchMetrics"]
-    assert (directive["Namespace"], directive["Dimensions"]) == (NAMESPACE, [["Version"]])
-    assert (document["Version"], document["Requests"], document["Refused"], document["Failed"]) == ("game-1", 151, 1, 0)
+    assert (directive["Namespace"], directive["Dimensions"]) == (NAMESPACE, [["Policy"]])
+    assert (document["Policy"], document["Version"]) == ("game", "game-1")
+    assert (document["Requests"], document["Refused"], document["Failed"]) == (151, 1, 0)
     assert set(document["Agents"]) == {4}
     assert len(document["Latency"]) == 100
-    assert {metric["Name"] for metric in directive["Metrics"]} == document.keys() - {"_aws", "Version"}
+    assert {metric["Name"] for metric in directive["Metrics"]} == document.keys() - {"_aws", "Policy", "Version"}
 
 
 @pytest.mark.parametrize("signals", [1, 5])

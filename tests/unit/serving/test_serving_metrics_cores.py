@@ -15,7 +15,7 @@ def test_counts_are_exact_and_samples_bounded(answers: list[tuple[int, float]]) 
     metrics = Metrics(lambda: 1_700_000_000.5)
     for status, seconds in answers:
         metrics.answered(status, seconds)
-    line = metrics.line("v")
+    line = metrics.line("p", "v")
     if not answers:
         assert line is None
         return
@@ -27,14 +27,14 @@ def test_counts_are_exact_and_samples_bounded(answers: list[tuple[int, float]]) 
     assert len(document["Latency"]) == min(len(answers), MAX_SAMPLES)
     assert set(document["Latency"]) <= {round(seconds * 1e3, 3) for _, seconds in answers}
     assert "Agents" not in document  # nothing was inferred
-    assert metrics.line("v") is None  # told once
+    assert metrics.line("p", "v") is None  # told once
 
 
 def test_every_metric_has_its_unit() -> None:
     metrics = Metrics(lambda: 0.0)
     metrics.inferred(2, 3)
     metrics.answered(200, 0.001)
-    (directive,) = json.loads(metrics.line("v") or "")["_aws"]["CloudWatchMetrics"]
+    (directive,) = json.loads(metrics.line("p", "v") or "")["_aws"]["CloudWatchMetrics"]
     assert {metric["Name"]: metric["Unit"] for metric in directive["Metrics"]} == {
         "Requests": "Count",
         "Refused": "Count",
