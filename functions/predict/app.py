@@ -6,7 +6,7 @@ from typing import Any
 
 from aws_lambda_powertools.logging import Logger
 
-from pipeline.api import passing, problems
+from pipeline.api import cors, passing, problems
 from pipeline.api.bodies import BodyTooLargeError, body_of
 from pipeline.api.predictor import MAX_REQUEST_BYTES, Predictor
 from pipeline.aws import clients, inference
@@ -37,7 +37,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         request_id = str(event["requestContext"].get("requestId", ""))
         logger.exception("unforeseen error", extra={"api_request_id": request_id})
         answer = problems.to_proxy_response(problems.internal(request_id))
-    answer["headers"] |= _cors()
+    answer["headers"] |= _browser_headers()
     return answer
 
 
@@ -56,7 +56,7 @@ def _predict(event: dict[str, Any]) -> dict[str, Any]:
 def _other(event: dict[str, Any]) -> dict[str, Any]:
     from pipeline.api import description  # asked for once in a while: no prediction waits for its import
 
-    return description.answer_predict(event, _settings().stage)
+    return description.answer_predict(event, _settings())
 
 
 def _answer(body: str, media: str = JSON) -> dict[str, Any]:
@@ -69,8 +69,8 @@ def _header(event: dict[str, Any], name: str) -> str:
 
 
 @cache
-def _cors() -> dict[str, str]:
-    return problems.cors_headers(_settings().allowed_origin)
+def _browser_headers() -> dict[str, str]:
+    return cors.answer_headers(_settings().allowed_origin)
 
 
 @cache

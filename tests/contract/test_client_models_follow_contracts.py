@@ -165,7 +165,9 @@ def test_answers_about_policies_and_uploads_are_read() -> None:
     mine = client._policy(description.model_dump(mode="json"))
     assert (mine.policy, mine.version, mine.endpoint_name) == ("p", "v", "e")
     assert_same(mine.behaviors[0], BEHAVIOR)
-    ticket = api.UploadTicket(key="uploads/1/x.zip", upload_url="https://b.example/", expires_in_seconds=900)
+    ticket = api.UploadTicket(
+        build_id="0" * 32, key="uploads/1/x.zip", upload_url="https://b.example/", expires_in_seconds=900
+    )
     assert_same(read(models.CreatedRun, ACCEPTED.model_dump(mode="json")), ACCEPTED)
     upload = read(models.BuildUpload, ticket.model_dump(mode="json"))
     assert (upload.key, upload.upload_url, upload.method) == (ticket.key, ticket.upload_url, "PUT")

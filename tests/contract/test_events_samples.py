@@ -123,7 +123,7 @@ def test_there_is_an_event_for_every_route(folder):
     api = {"control": "ControlApi", "predict": "PredictApi"}[folder]
     paths = resources("AWS::ApiGateway::RestApi")[api]["Body"]["paths"]
     routes = {(method.upper(), path) for path, methods in paths.items() if "proxy" not in path for method in methods}
-    routes = {(method, path) for method, path in routes if method != "OPTIONS"}  # API Gateway answers those itself
+    routes = {(method, path) for method, path in routes if method != "OPTIONS"}
     events = [sample_event(name) for name in sample_events(folder)]
     assert {(event["httpMethod"], event["resource"]) for event in events} == routes
 

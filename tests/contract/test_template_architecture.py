@@ -170,17 +170,14 @@ def test_every_route_wants_an_api_key_but_what_the_api_says_of_itself(api, table
     assert {path for path, _ in open_to_all} == {"/health", "/openapi.json"}
     for path, methods in resources("AWS::ApiGateway::RestApi")[api]["Body"]["paths"].items():
         for method, operation in methods.items():
-            if method == "options":
-                assert "security" not in operation, "a browser sends no key with its preflight"
-            else:
-                keys = [] if (path, method) in open_to_all else [{"api_key": []}]
-                assert operation["security"] == keys, (path, method)
+            keyless = (path, method) in open_to_all | {("/{proxy+}", "options")}
+            assert operation["security"] == ([] if keyless else [{"api_key": []}]), (path, method)
 
 
 def test_what_needs_no_key_is_throttled_for_all_callers_together():
     for name in ("ControlApiStage", "PredictApiStage"):
         settings = {one["ResourcePath"]: one for one in resources("AWS::ApiGateway::Stage")[name]["MethodSettings"]}
-        for path in ("/~1health", "/~1openapi.json"):
+        for path in ("/~1health", "/~1openapi.json", "/~1{proxy+}"):
             assert 0 < settings[path]["ThrottlingRateLimit"] <= settings[path]["ThrottlingBurstLimit"]
 
 
@@ -198,19 +195,20 @@ def test_the_operators_api_goes_by_iam_and_its_calls_reach_the_same_functions():
     assert "${OperatorApi}/${Stage}/*" in json.dumps(statement["Resource"])
 
 
-def test_preflights_are_answered_for_one_origin_and_none_by_default():
+def test_preflights_reach_the_functions_without_a_key_and_answers_name_the_one_origin():
     assert source()["Parameters"]["AllowedOrigin"]["Default"] == "none"
-    for name in ("ControlApi", "PredictApi"):
+    for name, function in (("ControlApi", "ControlReadFunction"), ("PredictApi", "PredictFunction")):
         body = resources("AWS::ApiGateway::RestApi")[name]["Body"]
-        for path, methods in body["paths"].items():
-            answer = methods["options"]["x-amazon-apigateway-integration"]["responses"]["default"]["responseParameters"]
-            origin = answer["method.response.header.Access-Control-Allow-Origin"]
-            assert origin == {"Fn::Sub": "'${AllowedOrigin}'"}, path
-            allowed = answer["method.response.header.Access-Control-Allow-Methods"]
-            assert {method.upper() for method in methods} == set(allowed.strip("'").split(","))
-            assert "x-api-key" in answer["method.response.header.Access-Control-Allow-Headers"]
+        assert [path for path, methods in body["paths"].items() if "options" in methods] == ["/{proxy+}"]
+        operation = body["paths"]["/{proxy+}"]["options"]
+        assert operation["security"] == []
+        assert function in json.dumps(operation["x-amazon-apigateway-integration"]["uri"])
         for one in body["x-amazon-apigateway-gateway-responses"].values():
-            assert one["responseParameters"]["gatewayresponse.header.Access-Control-Allow-Origin"] == origin
+            origin = one["responseParameters"]["gatewayresponse.header.Access-Control-Allow-Origin"]
+            assert origin == {"Fn::Sub": "'${AllowedOrigin}'"}
+    for one in ("ControlReadFunction", "ControlWriteFunction", "PredictFunction"):
+        variables = FUNCTIONS[one]["Properties"]["Environment"]["Variables"]
+        assert variables["ALLOWED_ORIGIN"] == {"Ref": "AllowedOrigin"}
 
 
 def test_the_limits_of_keys_are_parameters():

@@ -28,6 +28,12 @@ _STATUS: dict[type[errors.PipelineError], HTTPStatus] = {
     errors.DeadlineExceededError: HTTPStatus.GATEWAY_TIMEOUT,
     errors.PipelineError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
+_MEANINGS: dict[type[errors.PipelineError], str] = {
+    errors.InvalidRequestError: "The request breaks its contract; `errors` names each field that is wrong.",
+    errors.ThrottledError: "More requests a second than the key's usage plan allows, or AWS itself.",
+}
+"""Where an error class, which a run may end with too, says it otherwise."""
+
 RETRY_AFTER_SECONDS = {HTTPStatus.TOO_MANY_REQUESTS: 1, HTTPStatus.SERVICE_UNAVAILABLE: 5}
 """Where another try may help: after so long."""
 
@@ -92,11 +98,22 @@ TIMEOUT = ErrorCode(
     "Timeout", HTTPStatus.GATEWAY_TIMEOUT, "No answer within 29 seconds.", "Try again.", by_gateway=True
 )
 
+_OTHERS = (
+    REQUEST_TOO_LARGE,
+    ROUTE_NOT_FOUND,
+    METHOD_NOT_ALLOWED,
+    INTERNAL,
+    API_KEY_INVALID,
+    QUOTA_EXCEEDED,
+    FILTERED,
+    TIMEOUT,
+)
+
 
 def of_class(kind: type[errors.PipelineError]) -> ErrorCode:
     """An error of ours: its own code, and the status of the nearest class that has one."""
     status = next(_STATUS[base] for base in kind.__mro__ if base in _STATUS)
-    meaning = (kind.__doc__ or "").strip().partition("\n")[0]
+    meaning = _MEANINGS.get(kind) or (kind.__doc__ or "").strip().partition("\n")[0]
     return ErrorCode(kind.code(), status, meaning, to_caller(kind.default_remedy))
 
 
@@ -108,8 +125,7 @@ def to_caller(remedy: str) -> str:
 def all_codes() -> tuple[ErrorCode, ...]:
     """Every one, by status, then by name."""
     ours = [of_class(kind) for kind in _subclasses(errors.InputError, errors.TransientError, errors.StepFailedError)]
-    others = [one for one in globals().values() if isinstance(one, ErrorCode)]
-    return tuple(sorted((*ours, *others), key=lambda one: (one.status, one.code)))
+    return tuple(sorted((*ours, *_OTHERS), key=lambda one: (one.status, one.code)))
 
 
 def _subclasses(*bases: type[errors.PipelineError]) -> Iterator[type[errors.PipelineError]]:

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from pipeline import __version__
-from pipeline.api import openapi, problems
+from pipeline.api import cors, openapi, problems
 from pipeline.api.routes import PREDICT, allowed_methods
 from pipeline.contracts.api import Health
+from pipeline.settings import ApiSettings
 
 
 def health(api: Literal["control", "predict"], stage: str) -> Health:
@@ -21,14 +22,17 @@ def document(api: Literal["control", "predict"]) -> str:
     return json.dumps(described, separators=(",", ":"))
 
 
-def answer_predict(event: Mapping[str, Any], stage: str) -> dict[str, Any]:
+def answer_predict(event: Mapping[str, Any], settings: ApiSettings) -> dict[str, Any]:
     """Every route of the predict API but the one that predicts, and what is none."""
     method, path = event["httpMethod"], event["path"]
     if (method, path) == ("GET", "/health"):
-        return _answer(health("predict", stage).model_dump_json())
+        return _answer(health("predict", settings.stage).model_dump_json())
     if (method, path) == ("GET", "/openapi.json"):
         return _answer(document("predict"))
-    if methods := allowed_methods(PREDICT, path):
+    methods = allowed_methods(PREDICT, path)
+    if methods and method == "OPTIONS":
+        return cors.preflight(settings.allowed_origin, methods)
+    if methods and method not in methods:
         allow = {"Allow": ", ".join(methods)}
         return problems.to_proxy_response(problems.wrong_method(method, path, methods), allow)
     return problems.to_proxy_response(problems.no_such_route(method, path))

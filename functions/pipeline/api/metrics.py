@@ -26,8 +26,8 @@ LOG_PAGES = 5
 """Of 1 MB: some 10,000 lines."""
 
 _CHECKPOINT = re.compile(r"checkpoints/(\d{8})/progress\.jsonl")
-_OVERLAP_MILLISECONDS = 60_000
-"""Clocks differ, and a checkpoint is copied a while after it was written; lines that come twice count once."""
+_OVERLAP_MILLISECONDS = 300_000
+"""A checkpoint is copied a while after it was written, and clocks differ; lines that come twice count once."""
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,6 @@ from pipeline.contracts.problem import FieldProblem, Problem
 from pipeline.contracts.validation import InvalidDocumentError
 
 PROBLEM_CONTENT_TYPE = "application/problem+json"
-NO_ORIGIN = "none"
-"""The template's word for: no page of a browser may ask."""
 
 
 def of_error(error: errors.PipelineError) -> Problem:
@@ -54,16 +52,6 @@ def headers(problem: Problem) -> dict[str, str]:
     retry_after = codes.RETRY_AFTER_SECONDS.get(HTTPStatus(problem.status))
     named = {"Content-Type": PROBLEM_CONTENT_TYPE, "Cache-Control": "no-store"}
     return named if retry_after is None else named | {"Retry-After": str(retry_after)}
-
-
-def cors_headers(allowed_origin: str) -> dict[str, str]:
-    """What an answer says to a browser; nothing, if no page may ask. Preflights are answered by API Gateway."""
-    if allowed_origin == NO_ORIGIN:
-        return {}
-    return {
-        "Access-Control-Allow-Origin": allowed_origin,
-        "Access-Control-Expose-Headers": "Allow,Location,Retry-After",
-    }
 
 
 def to_proxy_response(problem: Problem, more: dict[str, str] | None = None) -> dict[str, Any]:

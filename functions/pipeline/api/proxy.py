@@ -14,7 +14,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel
 
-from pipeline.api import problems
+from pipeline.api import cors, problems
 from pipeline.api.bodies import BodyTooLargeError, body_of
 from pipeline.api.routes import CONTROL, allowed_methods
 from pipeline.contracts.problem import FieldProblem, Problem
@@ -68,8 +68,11 @@ def make_handler(
     """
 
     def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        methods = allowed_methods(CONTROL, event["path"]) if event["httpMethod"] == "OPTIONS" else ()
+        if methods:
+            return cors.preflight(allowed_origin(), methods)
         response: dict[str, Any] = app.resolve(event, context)
-        for name, text in problems.cors_headers(allowed_origin()).items():
+        for name, text in cors.answer_headers(allowed_origin()).items():
             response["multiValueHeaders"][name] = [text]
         metrics.add_metric(f"Http{response['statusCode'] // 100}xx", MetricUnit.Count, 1)
         return response
@@ -143,6 +146,7 @@ def _answer_problem(problem: Problem, headers: dict[str, str] | None = None) -> 
 
 
 def _answer_no_route(method: str, path: str) -> Response[str]:
-    if methods := allowed_methods(CONTROL, path):
+    methods = allowed_methods(CONTROL, path)
+    if methods and method not in methods:
         return _answer_problem(problems.wrong_method(method, path, methods), {"Allow": ", ".join(methods)})
     return _answer_problem(problems.no_such_route(method, path))

@@ -81,6 +81,8 @@ class Route:
         shared: list[Failure] = [codes.INTERNAL, codes.TIMEOUT, codes.FILTERED, errors.ThrottledError]
         if self.needs_key:
             shared += [codes.API_KEY_INVALID, codes.QUOTA_EXCEEDED, errors.ServiceUnavailableError]
+        if "{" in self.path:  # an id that has a slash in it leads to another path, or to none
+            shared += [codes.ROUTE_NOT_FOUND, codes.METHOD_NOT_ALLOWED]
         if self.body is not None:
             shared += [errors.InvalidRequestError, codes.REQUEST_TOO_LARGE]
         found = [one if isinstance(one, ErrorCode) else codes.of_class(one) for one in (*self.failures, *shared)]

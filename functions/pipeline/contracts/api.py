@@ -137,7 +137,7 @@ class CompleteRequest(Contract):
 class Build(Contract):
     """A zip below `uploads/`. One that is UPLOADING is in parts: `size_bytes` is what has come of it so far."""
 
-    build_id: BuildId | None = Field(description="none: it was not uploaded by way of this API")
+    build_id: BuildId | None = Field(default=None, description="none: it was not uploaded by way of this API")
     key: str
     size_bytes: int
     status: Literal["READY", "UPLOADING"] = "READY"

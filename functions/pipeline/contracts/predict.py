@@ -45,7 +45,9 @@ class Tensor(Contract):
     dtype: Literal["float32", "float16", "uint8", "int32"]
     shape: list[Annotated[int, Field(ge=0)]] = Field(max_length=MAX_DIMENSIONS)
     data: TensorData
-    divisor: float = Field(default=1.0, gt=0, description="what each value is divided by: 255 for bytes of a picture")
+    divisor: float = Field(
+        default=1.0, ge=1e-30, description="what each value is divided by: 255 for bytes of a picture"
+    )
 
 
 def _form(value: object) -> str:

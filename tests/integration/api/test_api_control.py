@@ -25,7 +25,15 @@ from pipeline.contracts.request import RunOptions, TrainingRequest
 from pipeline.contracts.run import RunPage, RunRecord, RunStatus
 from pipeline.contracts.states import ApiEvent
 from tests.fakes.control_calls import call, document, problem
-from tests.fakes.control_stack import BUCKET, REGION, LambdaContext, control_stack, sample_event, sample_events
+from tests.fakes.control_stack import (
+    BUCKET,
+    REGION,
+    LambdaContext,
+    control_stack,
+    forget_handlers,
+    sample_event,
+    sample_events,
+)
 
 BUILD_KEY = "uploads/4f1c/Basic.zip"
 REQUEST = {"build": {"key": BUILD_KEY}}
@@ -222,6 +230,23 @@ def test_artifacts_are_presigned_one_by_one(stack):
     assert url.hostname is not None
     assert url.hostname.startswith(BUCKET)
     assert parse_qs(url.query)["X-Amz-Expires"] == [str(links.expires_in_seconds)]
+
+
+def test_only_a_page_of_the_allowed_origin_reads_an_answer(stack, monkeypatch):
+    record(stack)
+    for method in ("GET", "OPTIONS"):
+        headers = call(method, "/training-runs/basic-0000")
+        assert "Access-Control" not in str(headers)
+    forget_handlers()
+    monkeypatch.setenv("ALLOWED_ORIGIN", "https://tools.example.com")
+    preflight = call("OPTIONS", "/training-runs/basic-0000")
+    assert preflight["statusCode"] == 204
+    assert preflight["headers"]["Access-Control-Allow-Methods"] == "GET,DELETE,OPTIONS"
+    assert preflight["headers"]["Access-Control-Allow-Origin"] == "https://tools.example.com"
+    for path in ("/training-runs/basic-0000", "/training-runs/basic-0001", "/nope"):
+        answer = call("GET", path)
+        assert answer["multiValueHeaders"]["Access-Control-Allow-Origin"] == ["https://tools.example.com"]
+    assert problem(call("OPTIONS", "/nope"), 404).code == "RouteNotFound"
 
 
 # ── builds and policies ──

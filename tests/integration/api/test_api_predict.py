@@ -29,6 +29,7 @@ USED = {
     "pipeline.api",
     "pipeline.api.bodies",
     "pipeline.api.codes",
+    "pipeline.api.cors",
     "pipeline.api.passing",
     "pipeline.api.predictor",
     "pipeline.api.problems",
@@ -252,10 +253,15 @@ def test_health_and_description_ask_neither_bucket_nor_endpoint(endpoint):
 
 
 def test_only_a_page_of_the_allowed_origin_reads_an_answer(stack, monkeypatch):
-    assert "Access-Control-Allow-Origin" not in call({"observations": [ONE_HOT]})["headers"]
+    for answer in (call({"observations": [ONE_HOT]}), other("OPTIONS", "/policies/basic/predict")):
+        assert not [name for name in answer["headers"] if name.startswith("Access-Control")]
     forget_handlers()
     monkeypatch.setenv("ALLOWED_ORIGIN", "https://play.example.com")
-    for answer in (call({"observations": [ONE_HOT]}), call("{"), other("POST", "/nope")):
+    preflight = other("OPTIONS", "/policies/basic/predict")
+    assert preflight["statusCode"] == 204
+    assert preflight["headers"]["Access-Control-Allow-Methods"] == "POST,OPTIONS"
+    assert "x-api-key" in preflight["headers"]["Access-Control-Allow-Headers"]
+    for answer in (preflight, call({"observations": [ONE_HOT]}), call("{"), other("POST", "/nope")):
         assert answer["headers"]["Access-Control-Allow-Origin"] == "https://play.example.com"
 
 
