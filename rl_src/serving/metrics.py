@@ -65,7 +65,7 @@ class Metrics:
     def line(self, policy: str, version: str) -> str | None:
         """What happened since the line before; None when nothing did.
 
-        The policy is the metrics' dimension. The version is only told: each value of a dimension is a metric to pay for.
+        The policy is the metrics' dimension. The version is only told: each value of a dimension costs a metric more.
         """
         if not self._requests:
             return None
