@@ -49,6 +49,7 @@ class Wire(IntEnum):
 _SHAPE, _FLOAT_DATA, _PROPERTIES, _TYPE, _NAME = 1, 4, 6, 7, 8
 _FLOAT_DATA_VALUES = 1
 
+_BESIDE_VALUES = 2048  # bytes: of an agent's own fields, and of a sensor's name, shape and kind
 _MOST_LAYOUTS = 64  # a game has a handful
 _LONGEST_ID = 4  # bytes of a varint below 2**28; what is longer may be negative, and is left to the slow way
 _WEIGHTS = np.int64(1) << (7 * np.arange(_LONGEST_ID, dtype=np.int64))
@@ -123,7 +124,9 @@ class RecordLayout:
         self._group_id: slice | None = None
         self._mask: slice | None = None
         self._observations: list[slice] = []
-        self._significant = bytearray([_ALL_BITS] * len(record))
+        if len(record) > 4 * sum(sizes) + mask_size + _BESIDE_VALUES * (1 + len(sizes)):
+            raise UnusualRecordError("far longer than its values")
+        self._significant = bytearray([_ALL_BITS]) * len(record)
         seen: set[int] = set()
         for field in _fields(record, 0, len(record)):
             if field.number in seen and field.number != Field.OBSERVATION:

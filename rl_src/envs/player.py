@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -120,13 +121,13 @@ class Player:
         self.limits = limits or PlayerLimits.from_environment()
         self.log_file = log_file
         self.output_file = log_file.with_name(log_file.name + ".out")
-        # pathlib has no ownership by id; the player must be able to write both files.
-        for path in (self.log_file, self.output_file):
-            path.write_bytes(b"")
-            if run_as is not None:
-                os.chown(path, run_as.uid, run_as.gid)
         bounds = f"{self.limits.processes}:{self.limits.disk_bytes}:{self.limits.log_bytes}:{log_file.absolute()}"
-        self._supervised = _Supervised(command, self.output_file, run_as, variables, bounds)
+        os.close(_new_file(self.log_file, run_as))
+        output = _new_file(self.output_file, run_as)
+        try:
+            self._supervised = _Supervised(command, output, run_as, variables, bounds)
+        finally:
+            os.close(output)
         # A client that is dropped without close() must not leave its build behind.
         self._finalizer = weakref.finalize(self, self._supervised.end)
 
@@ -180,7 +181,7 @@ class _Supervised:
     def __init__(
         self,
         command: Sequence[str],
-        output_file: Path,
+        output: int,
         run_as: PlayerUser | None,
         variables: Mapping[str, str],
         bounds: str,
@@ -189,16 +190,15 @@ class _Supervised:
         self._temporary = None if run_as else tempfile.mkdtemp(prefix="player-home-")
         home = str(run_as.home) if run_as else str(self._temporary)
         arguments = (str(os.getpid()), self._temporary or "-", *identity, *command)
-        with output_file.open("ab") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-I", "-S", supervisor.__file__, "--limits", bounds, *arguments],
-                stdin=subprocess.PIPE,  # held open by us, and by us only: its end tells the supervisor that we are gone
-                stdout=subprocess.PIPE,
-                stderr=output,
-                cwd=Path(command[0]).parent,
-                env={**player_environment(os.environ, home), **variables},
-                start_new_session=True,
-            )
+        self.process = subprocess.Popen(
+            [sys.executable, "-I", "-S", supervisor.__file__, "--limits", bounds, *arguments],
+            stdin=subprocess.PIPE,  # held open by us, and by us only: its end tells the supervisor that we are gone
+            stdout=subprocess.PIPE,
+            stderr=output,
+            cwd=Path(command[0]).parent,
+            env={**player_environment(os.environ, home), **variables},
+            start_new_session=True,
+        )
         self._lock = threading.Lock()
         self._exit: PlayerExit | None = None
 
@@ -240,16 +240,35 @@ class _Supervised:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
 
+def _new_file(path: Path, run_as: PlayerUser | None) -> int:
+    """An empty file that the player may write, open for appending.
+
+    A player before this one may have put a link there, and we may be root: what is there is neither written to nor
+    given away.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if stat.S_IFMT(path.lstat().st_mode) in (stat.S_IFREG, stat.S_IFLNK):
+            path.unlink()
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    if run_as is not None:
+        os.fchown(file, run_as.uid, run_as.gid)
+    return file
+
+
 def fitted(lines: Sequence[str], characters: int) -> str:
     """The end of what `lines` say, in at most so many characters."""
     return "\n".join(line[:_LOG_LINE_CHARACTERS] for line in lines)[-characters:]
 
 
 def _last_lines(path: Path) -> list[str]:
+    """Of a plain file, and of nothing that the player may have linked to it: what it may not read, it is not told."""
     try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - _LOG_TAIL_BYTES))
-            text = file.read().decode("utf-8", "replace")
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+                return []
+            file.seek(max(0, status.st_size - _LOG_TAIL_BYTES))
+            text = file.read(_LOG_TAIL_BYTES).decode("utf-8", "replace")
     except OSError:
         return []
     return [line.strip() for line in text.splitlines() if line.strip()]

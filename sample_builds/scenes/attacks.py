@@ -48,9 +48,10 @@ def write_outside(log: Log) -> NoReturn:
     """Write beside the program, into the trainer's folders, and where a system keeps what it starts."""
     own = Path(sys.argv[0]).resolve()
     trainers = Path(f"/proc/{os.getppid()}/cwd")
-    for folder in (own.parent, own.parent.parent, own.parent.parent / "..", trainers, *map(Path, _PLACES)):
+    for folder in (own.parent, trainers, *map(Path, _PLACES)):
         _attempt(log, str(folder), lambda folder=folder: _write_into(folder))  # type: ignore[misc]
     _attempt(log, str(own), lambda: own.open("r+b").close())
+    _attempt(log, "the build's place", lambda: own.parent.rename(own.parent.with_name("moved")))
     _attempt(log, "root", lambda: os.setuid(0))
     _end(log, "write-outside")
 

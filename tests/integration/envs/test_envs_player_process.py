@@ -207,6 +207,23 @@ def test_a_log_that_became_a_link_is_not_followed(tmp_path: Path) -> None:
     assert precious.stat().st_size == 3_000_000
 
 
+def test_what_a_player_left_where_its_log_was_is_neither_read_nor_written_nor_given_away(tmp_path: Path) -> None:
+    """A link to what only the trainer may read, for the next player's start and for the end of this one's log."""
+    secret = tmp_path / "secret"
+    secret.write_text("a key")
+    secret.chmod(0o600)
+    replace = "rm player.log player.log.out; ln -s secret player.log; ln secret player.log.out\n"
+    first = start(script(tmp_path, replace), tmp_path)
+    eventually(lambda: not first.is_alive())
+    assert (tmp_path / "player.log").is_symlink()
+    assert (tmp_path / "player.log.out").samefile(secret)
+    assert first.log_lines() == first.output_lines() == []
+    second = start(script(tmp_path, "echo hello\n"), tmp_path)
+    eventually(lambda: not second.is_alive())
+    assert (secret.read_text(), secret.stat().st_uid) == ("a key", os.getuid())
+    assert second.output_lines() == ["hello"]
+
+
 @pytest.mark.parametrize("value", ["", "0", "-1", "x", "1.5", "²"])
 def test_limits_are_positive_numbers(value: str) -> None:
     environment = {"GAMEDOJO_PLAYER_DISK_MB": value}

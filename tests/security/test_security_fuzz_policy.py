@@ -1,0 +1,97 @@
+"""The reader of policies: whatever the model file is, it is loaded, or refused in words.
+
+Damaged models are read in a process of their own with bounded memory: a crash of native code would end the tests.
+"""
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rl_src.serving.artifact import check_manifest
+from rl_src.serving.errors import InvalidArtifactError
+from tests.fakes.onnx_policies import write_linear_policy
+
+ROOT = Path(__file__).parents[2]
+ROUNDS = 400
+FUZZ = """
+import json, random, resource, sys
+from pathlib import Path
+from rl_src.serving.errors import InvalidArtifactError
+from rl_src.serving.onnx_policy import OnnxPolicy
+
+whole, folder, seed = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2]), int(sys.argv[3])
+OnnxPolicy.load(Path(sys.argv[1]))
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+limit = int(status["VmSize"].split()[0]) * 1024 + 512 * 1024**2
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+draw, counts = random.Random(seed), {"loaded": 0, "refused": 0}
+for number in range(int(sys.argv[4])):
+    data = bytearray(whole)
+    for _ in range(draw.randint(1, 4)):
+        at = draw.randrange(len(data))
+        match draw.randrange(4):
+            case 0: data[at] = draw.randrange(256)
+            case 1: del data[at : at + draw.randint(1, 40)]
+            case 2: data[at:at] = bytes(draw.randrange(256) for _ in range(draw.randint(1, 12)))
+            case 3: data[at:at] = data[at : at + draw.randint(1, 200)]
+    path = folder / "damaged.onnx"
+    path.write_bytes(data)
+    try:
+        OnnxPolicy.load(path)
+        counts["loaded"] += 1
+    except InvalidArtifactError as error:
+        assert len(str(error)) > 10
+        counts["refused"] += 1
+print(json.dumps(counts))
+"""
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_damaged_models_are_loaded_or_refused(tmp_path: Path, seed: int) -> None:
+    model = tmp_path / "whole.onnx"
+    write_linear_policy(model, np.ones((3, 4), np.float32))
+    done = subprocess.run(
+        [sys.executable, "-c", FUZZ, str(model), str(tmp_path), str(seed), str(ROUNDS)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, (done.returncode, done.stderr[-2000:])
+    counts = json.loads(done.stdout)
+    assert sum(counts.values()) == ROUNDS
+    assert counts["refused"] > ROUNDS // 4
+
+
+FILES = {"policy_spec.json": b"{}", "policies/Basic.onnx": b"model"}
+
+
+def artifact(folder: Path) -> Path:
+    hashes = {name: {"sha256": hashlib.sha256(content).hexdigest()} for name, content in FILES.items()}
+    for name, content in {**FILES, "manifest.json": json.dumps({"files": hashes}).encode()}.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(sorted(FILES)), st.binary(max_size=20))
+def test_a_file_that_was_altered_is_not_believed(
+    tmp_path_factory: pytest.TempPathFactory, name: str, content: bytes
+) -> None:
+    folder = artifact(tmp_path_factory.mktemp("artifact"))
+    check_manifest(folder)
+    (folder / name).write_bytes(content)
+    if content == FILES[name]:
+        check_manifest(folder)
+    else:
+        with pytest.raises(InvalidArtifactError, match=name):
+            check_manifest(folder)
