@@ -1,6 +1,6 @@
-"""The reader of policies: whatever the model file is, it is loaded, or refused in words.
+"""The reader of policies: whatever the model file is, no crash of native code, no hang, no memory without measure.
 
-Damaged models are read in a process of their own with bounded memory: a crash of native code would end the tests.
+Models are read, and asked once, in a process of their own that may take 512 MB more than it has.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ ROUNDS = 400
 FUZZ = """
 import json, random, resource, sys
 from pathlib import Path
-from rl_src.serving.errors import InvalidArtifactError
+import onnx
 from rl_src.serving.onnx_policy import OnnxPolicy
 
 whole, folder, seed = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2]), int(sys.argv[3])
@@ -32,29 +32,60 @@ status = dict(line.split(":", 1) for line in open("/proc/self/status"))
 limit = int(status["VmSize"].split()[0]) * 1024 + 512 * 1024**2
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 draw, counts = random.Random(seed), {"loaded": 0, "refused": 0}
-for number in range(int(sys.argv[4])):
-    data = bytearray(whole)
-    for _ in range(draw.randint(1, 4)):
+NAMES = ["obs_0", "obs_1", "action_masks", "recurrent_in", "recurrent_out", "memory_size", "version_number", "x", ""]
+NAMES += ["discrete_actions", "deterministic_discrete_actions", "continuous_actions"]
+
+def changed(model):
+    # Well-formed, and something else.
+    graph = model.graph
+    for _ in range(draw.randint(1, 3)):
+        parts = getattr(graph, draw.choice(["input", "output", "initializer", "node"]))
+        if not parts:
+            continue
+        part, kind = draw.choice(parts), draw.randrange(5)
+        if kind == 0:
+            parts.remove(part)
+        elif kind == 1:
+            part.name = draw.choice(NAMES)
+        elif kind == 2 and hasattr(part, "dims"):
+            part.dims[:] = [draw.choice([-1, 0, 1, 3, 10**6, 2**40]) for _ in range(draw.randrange(4))]
+        elif kind == 3 and hasattr(part, "type"):
+            part.type.tensor_type.elem_type = draw.randrange(20)
+        elif kind == 4 and hasattr(part, "type"):
+            axes = part.type.tensor_type.shape.dim
+            for axis in axes:
+                axis.dim_value = draw.choice([-1, 0, 1, 3, 10**6, 2**40])
+            if draw.random() < 0.3:
+                del axes[:]
+    return model.SerializeToString()
+
+def damaged(data):
+    for _ in range(draw.randint(1, 2)):
         at = draw.randrange(len(data))
         match draw.randrange(4):
             case 0: data[at] = draw.randrange(256)
             case 1: del data[at : at + draw.randint(1, 40)]
             case 2: data[at:at] = bytes(draw.randrange(256) for _ in range(draw.randint(1, 12)))
             case 3: data[at:at] = data[at : at + draw.randint(1, 200)]
+    return bytes(data)
+
+for number in range(int(sys.argv[4])):
     path = folder / "damaged.onnx"
-    path.write_bytes(data)
+    path.write_bytes(changed(onnx.load_from_string(whole)) if number % 2 else damaged(bytearray(whole)))
     try:
-        OnnxPolicy.load(path)
+        OnnxPolicy.load(path).answers()
         counts["loaded"] += 1
-    except InvalidArtifactError as error:
-        assert len(str(error)) > 10
+    except MemoryError:
+        raise
+    except Exception as error:
+        assert str(error)
         counts["refused"] += 1
 print(json.dumps(counts))
 """
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_damaged_models_are_loaded_or_refused(tmp_path: Path, seed: int) -> None:
+def test_damaged_models_and_models_of_other_forms_do_no_harm(tmp_path: Path, seed: int) -> None:
     model = tmp_path / "whole.onnx"
     write_linear_policy(model, np.ones((3, 4), np.float32))
     done = subprocess.run(
@@ -66,7 +97,7 @@ def test_damaged_models_are_loaded_or_refused(tmp_path: Path, seed: int) -> None
         check=False,
     )
     assert done.returncode == 0, (done.returncode, done.stderr[-2000:])
-    counts = json.loads(done.stdout)
+    counts = json.loads(done.stdout.splitlines()[-1])  # ONNX Runtime prints, too
     assert sum(counts.values()) == ROUNDS
     assert counts["refused"] > ROUNDS // 4
 
