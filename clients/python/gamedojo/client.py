@@ -1,26 +1,50 @@
-"""The Python client of a gamedojo stack."""
+"""The Python client of a gamedojo stack, blocking. `async_client` has the same for asyncio, method by method."""
 
-import math
-import re
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import TracebackType
-from typing import Any
-from urllib.parse import quote
+from typing import Any, TypeVar
 
+from gamedojo import calls, flows
+from gamedojo.calls import Api, Call
 from gamedojo.connection import Connection, find_connection
-from gamedojo.errors import ConnectionSettingsError, InputError, UnexpectedAnswerError
-from gamedojo.models import BuildUpload, CreatedRun, Policy, Prediction, Run, RunPage
-from gamedojo.reading import read
-from gamedojo.transport import OnProgress, RetryPolicy, Transport
+from gamedojo.errors import GamedojoError
+from gamedojo.flows import Deed, Fetch, Flow, Pages, PutFiles
+from gamedojo.following import Patience, follow_run
+from gamedojo.models import (
+    Build,
+    BuildPage,
+    BuildUpload,
+    CreatedRun,
+    DeletedBuild,
+    DeletedPolicy,
+    EvaluationReport,
+    Health,
+    MetricsSeries,
+    MultipartUpload,
+    PartUrls,
+    Policy,
+    Prediction,
+    Run,
+    RunPage,
+    ServedVersion,
+)
+from gamedojo.observations import NOT_GIVEN, NotGiven, State, predict_request
+from gamedojo.retrying import RetryPolicy
+from gamedojo.sending import request_of
+from gamedojo.transport import Transport
+from gamedojo.uploading import PartialUpload, UploadOptions, upload
+from gamedojo.wire import OnProgress, PutFile
+
+T = TypeVar("T")
 
 
 class GamedojoClient:
     """Trains policies and asks them, through a stack's two REST APIs.
 
     Without a `connection`, the environment or a connection file tells where the stack is (`find_connection`).
-    Use it as a context manager, or call `close`.
+    Use it as a context manager, or call `close`. Threads may share it.
 
         with GamedojoClient() as client:
             run = client.train(Path("MyGame.zip"), {"seed": 1})
@@ -53,96 +77,177 @@ class GamedojoClient:
         """Close the connections; calling it again does nothing."""
         self._transport.close()
 
+    # Training runs
+
     def train(
-        self, build: Path, request: Mapping[str, Any] | None = None, *, on_progress: OnProgress = lambda *_: None
+        self,
+        build: Path,
+        request: Mapping[str, Any] | None = None,
+        *,
+        idempotency_key: str = "",
+        on_progress: OnProgress = lambda *_: None,
     ) -> CreatedRun:
         """Upload a build and start a training run on it.
 
         Args:
             build: a zip of a Linux build.
             request: the fields of a training request but `build`: policy, hyperparameters, stop, …
+            idempotency_key: as for `create_run`.
             on_progress: called with the bytes sent so far and the total.
 
         Raises:
             InputError: the file is missing or unreadable.
+            UploadInterruptedError: as for `upload_build`.
         """
-        key = self.upload_build(build, on_progress=on_progress)
-        return self.create_run({**(request or {}), "build": {"key": key}})
+        uploading = upload(build, UploadOptions(on_progress=on_progress))
+        return self._carry_out(flows.train(uploading, request or {}, idempotency_key or uuid.uuid4().hex))
 
-    def upload_build(self, build: Path, *, on_progress: OnProgress = lambda *_: None) -> str:
-        """Upload a build and answer its key in the stack's bucket. Starts no run."""
-        if not build.is_file():
-            raise InputError(f"{build} is no file.", "Name the zip of a Linux build.")
-        target = read(BuildUpload, self._control("POST", "/builds", json={"file_name": upload_name(build.name)}))
-        self._transport.upload(target.method, target.upload_url, build, target.headers, on_progress)
-        return target.key
-
-    def create_run(self, request: Mapping[str, Any]) -> CreatedRun:
-        """Start a training run. The same request sent twice is one run, so a retry costs nothing."""
-        return read(CreatedRun, self._control("POST", "/training-runs", json=dict(request)))
+    def create_run(self, request: Mapping[str, Any], *, idempotency_key: str = "") -> CreatedRun:
+        """Start a training run. Retries of this call are one run; so are all calls with one `idempotency_key`."""
+        return self._send(calls.start_run(request, idempotency_key or uuid.uuid4().hex))
 
     def run(self, run_id: str) -> Run:
         """Everything known about a run."""
-        return _run(self._control("GET", f"/training-runs/{_segment(run_id)}"))
+        return self._send(calls.get_run(run_id))
 
-    def runs(self, *, policy: str = "", status: str = "", limit: int | None = None, next_token: str = "") -> RunPage:
-        """One page of runs, newest first."""
-        params = {"policy": policy, "status": status, "limit": str(limit or ""), "next_token": next_token}
-        document = self._control("GET", "/training-runs", params={name: text for name, text in params.items() if text})
-        page = read(RunPage, document)
-        return replace(page, runs=tuple(_run(entry) for entry in document["runs"]))
+    def runs(
+        self,
+        *,
+        policy: str = "",
+        status: str = "",
+        build_sha256: str = "",
+        limit: int | None = None,
+        next_token: str = "",
+    ) -> RunPage:
+        """One page of runs, newest first; at most 100."""
+        return self._send(calls.list_runs(policy, status, build_sha256, limit, next_token))
 
-    def iterate_runs(self, *, policy: str = "", status: str = "", limit: int = 100) -> Iterator[Run]:
+    def iterate_runs(
+        self, *, policy: str = "", status: str = "", build_sha256: str = "", limit: int = 100
+    ) -> Iterator[Run]:
         """The newest `limit` runs, page by page."""
-        token = ""
-        while limit > 0:
-            page = self.runs(policy=policy, status=status, limit=min(limit, 100), next_token=token)
-            yield from page.runs[:limit]
-            limit -= len(page.runs)
-            if not page.next_token or page.next_token == token:
-                return
-            token = page.next_token
+        return self._each(flows.pages_of_runs(policy, status, build_sha256, limit))
+
+    def follow(
+        self,
+        run_id: str,
+        patience: Patience | None = None,
+        *,
+        on_trouble: Callable[[GamedojoError | None], None] = lambda _: None,
+    ) -> Iterator[Run]:
+        """The run's record at every look, until it has ended; raises as `follow_run`."""
+        return follow_run(self.run, run_id, patience, on_trouble=on_trouble)
 
     def cancel(self, run_id: str) -> Run:
         """End a run, whatever it is doing; one that is over stays as it was. May be repeated."""
-        return _run(self._control("DELETE", f"/training-runs/{_segment(run_id)}"))
+        return self._send(calls.cancel_run(run_id))
 
     def redrive(self, run_id: str) -> Run:
         """Begin a run that failed or was cancelled again, after its last completed job."""
-        return _run(self._control("POST", f"/training-runs/{_segment(run_id)}/redrive"))
+        return self._send(calls.redrive_run(run_id))
+
+    def metrics(
+        self, run_id: str, *, behavior: str = "", metrics: Sequence[str] = (), points: int | None = None
+    ) -> MetricsSeries:
+        """The series of a training: every metric, or those named, of every behavior, or the one named.
+
+        `points`: at most so many for each behavior, evenly chosen, from 2 to 2000.
+        """
+        return self._send(calls.get_metrics(run_id, behavior, tuple(metrics), points))
+
+    def report(self, run_id: str) -> EvaluationReport:
+        """The evaluation's report."""
+        return self._send(calls.get_report(run_id))
 
     def artifacts(self, run_id: str) -> dict[str, str]:
         """The run's files: name to a URL that is valid for a while."""
-        document = self._control("GET", f"/training-runs/{_segment(run_id)}/artifacts")
-        urls = document.get("artifacts") if isinstance(document, dict) else None
-        if not isinstance(urls, dict):
-            raise UnexpectedAnswerError("The answer has no object named artifacts.")
-        return {str(name): str(url) for name, url in urls.items()}
+        return self._send(calls.get_artifacts(run_id))
 
     def download_artifacts(
         self, run_id: str, into: Path, *, on_file: Callable[[Path], None] = lambda _: None
     ) -> list[Path]:
         """Fetch every file of a run into a directory; a file appears there only when it is whole."""
-        paths = []
-        for name, url in sorted(self.artifacts(run_id).items()):
-            target = into / _safe_path(name)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            self._transport.download(url, target)
-            on_file(target)
-            paths.append(target)
-        return paths
+        return self._carry_out(flows.download_artifacts(run_id, into, on_file))
+
+    # Builds
+
+    def upload_build(
+        self,
+        build: Path,
+        *,
+        in_parts: bool | None = None,
+        resume: PartialUpload | None = None,
+        on_progress: OnProgress = lambda *_: None,
+        on_begun: Callable[[PartialUpload], None] = lambda _: None,
+    ) -> str:
+        """Upload a build and answer its key in the stack's bucket. Starts no run.
+
+        Args:
+            build: a zip of a Linux build.
+            in_parts: whether it is sent in parts; left out, its size decides.
+            resume: what an interrupted upload of the same file had begun; only what has not come is sent.
+            on_progress: called with the bytes sent so far and the total, from whichever thread sends.
+            on_begun: called once an upload in parts has begun, with what resumes it.
+
+        Raises:
+            InputError: the file is missing, or too large for one request.
+            UploadInterruptedError: parts could not be sent.
+        """
+        return self._carry_out(upload(build, UploadOptions(in_parts, resume, on_progress, on_begun)))
+
+    def new_build(self, file_name: str, size_bytes: int | None = None) -> BuildUpload | MultipartUpload:
+        """A place for a build, for those who send it themselves: as a whole, or with its size in parts."""
+        return self._send(calls.new_build(file_name, size_bytes))
+
+    def part_urls(self, build_id: str, first: int = 1, count: int = 100) -> PartUrls:
+        """Where to PUT `count` parts from number `first` on."""
+        return self._send(calls.get_part_urls(build_id, first, count))
+
+    def complete_build(self, build_id: str, size_bytes: int) -> Build:
+        """Put the parts together; a build that is complete stays as it is."""
+        return self._send(calls.complete_build(build_id, size_bytes))
+
+    def build(self, build_id: str) -> Build:
+        """One build; while it is in parts, those that have come."""
+        return self._send(calls.get_build(build_id))
+
+    def builds(self, *, limit: int | None = None, next_token: str = "") -> BuildPage:
+        """One page of builds, by key; at most 1000."""
+        return self._send(calls.list_builds(limit, next_token))
+
+    def iterate_builds(self, *, limit: int = 1000) -> Iterator[Build]:
+        """The first `limit` builds, page by page."""
+        return self._each(flows.pages_of_builds(limit))
+
+    def delete_build(self, build_id: str) -> DeletedBuild:
+        """Remove a build, or give up one that is in parts. Runs keep copies of their own."""
+        return self._send(calls.delete_build(build_id))
+
+    # Policies
 
     def policies(self) -> tuple[Policy, ...]:
         """The policies in service."""
-        document = self._control("GET", "/policies")
-        entries = document.get("policies") if isinstance(document, dict) else None
-        if not isinstance(entries, list):
-            raise UnexpectedAnswerError("The answer has no list named policies.")
-        return tuple(_policy(entry) for entry in entries)
+        return self._send(calls.list_policies())
 
     def policy(self, policy: str) -> Policy:
         """A policy in service: its version, its endpoint, what goes in and out."""
-        return _policy(self._control("GET", f"/policies/{_segment(policy)}"))
+        return self._send(calls.get_policy(policy))
+
+    def policy_history(self, policy: str) -> tuple[ServedVersion, ...]:
+        """What was in service under this name, newest first."""
+        return self._send(calls.get_history(policy))
+
+    def rollback(self, policy: str, version: str = "") -> Run:
+        """Bring the version before, or the named one, into service again: a run, which can be followed."""
+        return self._send(calls.roll_back(policy, version))
+
+    def wake(self, policy: str) -> Run:
+        """Bring back an endpoint that was taken down because nobody asked it: a run, which can be followed."""
+        return self._send(calls.wake(policy))
+
+    def delete_policy(self, policy: str) -> DeletedPolicy:
+        """Take a policy out of service, with endpoint, models and files; its runs stay."""
+        return self._send(calls.delete_policy(policy))
 
     def predict(
         self,
@@ -150,93 +255,62 @@ class GamedojoClient:
         observations: Mapping[str, Any] | Sequence[Any],
         *,
         behavior: str = "",
-        action_masks: Sequence[Any] | None = None,
+        action_masks: Any = None,
         deterministic: bool = True,
+        state: State | NotGiven = NOT_GIVEN,
     ) -> Prediction:
         """Ask a policy for the action of one observation, or the actions of a batch.
 
         Args:
             policy: its name.
             observations: by sensor name, or in sensor order; each sensor's value is one observation (its shape) or a
-                batch ([N, *shape]). Arrays (anything with `tolist`) are taken as well as lists.
+                batch ([N, *shape]): lists, arrays (anything with `tolist`), or a `Tensor`. Large arrays go as bytes.
             behavior: needed only when the policy has several.
             action_masks: [sum of branches] or [N, sum of branches], 1 = allowed; left out: all allowed.
             deterministic: the likeliest action; False samples from the policy.
+            state: of a policy with a memory: None at an episode's start, then the `state` of the answer before; for a
+                batch a list of them. Left out, nothing is remembered.
 
         Raises:
             InputError: a value is NaN or infinite; nothing was sent.
         """
-        request: dict[str, Any] = {"observations": _plain(observations, "observations"), "deterministic": deterministic}
-        if behavior:
-            request["behavior"] = behavior
-        if action_masks is not None:
-            request["action_masks"] = _plain(action_masks, "action_masks")
+        request = predict_request(
+            observations, behavior=behavior, action_masks=action_masks, deterministic=deterministic, state=state
+        )
         return self.predict_raw(policy, request)
 
     def predict_raw(self, policy: str, request: Mapping[str, Any]) -> Prediction:
         """As `predict`, with the body of the request as the API takes it."""
-        if not self.connection.predict_url:
-            raise _missing_url("predict")
-        document = self._transport.call(
-            "POST",
-            f"{self.connection.predict_url.rstrip('/')}/policies/{_segment(policy)}/predict",
-            key=self.connection.predict_key,
-            json=_plain(request, ""),
-        )
-        return replace(read(Prediction, document), document=document)
+        return self._send(calls.predict(policy, request))
 
-    def _control(self, method: str, path: str, *, json: Any = None, params: dict[str, str] | None = None) -> Any:
-        if not self.connection.control_url:
-            raise _missing_url("control")
-        url = self.connection.control_url.rstrip("/") + path
-        return self._transport.call(method, url, key=self.connection.control_key, json=json, params=params)
+    # The APIs themselves
 
+    def health(self, api: Api = "control") -> Health:
+        """Whether an API answers, its version and stage."""
+        return self._send(calls.get_health(api))
 
-def upload_name(file_name: str) -> str:
-    """The name that an upload asks for: the file's, in the characters that the API takes, ending in .zip."""
-    stem = file_name[:-4] if file_name.lower().endswith(".zip") else file_name
-    stem = re.sub(r"[^A-Za-z0-9._ ()-]+", "-", stem)[:180].lstrip("._ ()-")
-    return f"{stem or 'build'}.zip"
+    def description(self, api: Api = "control") -> dict[str, Any]:
+        """An API's OpenAPI document."""
+        return self._send(calls.get_description(api))
 
+    def _send(self, call: Call[T]) -> T:
+        method, url, content = request_of(call, self.connection)
+        return call.parse(self._transport.call(method, url, **content))
 
-def _run(document: Any) -> Run:
-    return replace(read(Run, document), document=document)
+    def _carry_out(self, flow: Flow[T]) -> T:
+        return flows.carry_out(flow, self._do)
 
+    def _do(self, deed: Deed) -> Any:
+        match deed:
+            case Call():
+                return self._send(deed)
+            case PutFile():
+                return self._transport.put(deed)
+            case PutFiles(files):
+                return self._transport.put_all(files)
+            case Fetch(url, target):
+                return self._transport.download(url, target)
 
-def _policy(document: Any) -> Policy:
-    """The spec's behaviors may stand beside the policy's fields or below `spec`."""
-    if isinstance(document, dict) and isinstance(document.get("spec"), dict):
-        return replace(read(Policy, {**document["spec"], **document}), document=document)
-    return replace(read(Policy, document), document=document)
-
-
-def _missing_url(which: str) -> ConnectionSettingsError:
-    variable = f"GAMEDOJO_{which.upper()}_URL"
-    return ConnectionSettingsError(f"The {which} API's URL is not known.", f"Set {variable} and {variable[:-3]}KEY.")
-
-
-def _segment(name: str) -> str:
-    if not name:
-        raise InputError("A name is empty.")
-    return quote(name, safe="")
-
-
-def _safe_path(name: str) -> Path:
-    """Where an artifact goes below the output directory; no name leads out of it."""
-    parts = [part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in ("/", "..", ".")]
-    if not parts:
-        raise UnexpectedAnswerError(f"The artifact name {name!r} is no file name.")
-    return Path(*parts)
-
-
-def _plain(value: Any, path: str) -> Any:
-    """Lists, numbers and text only; JSON has no NaN, so it is refused here with its place."""
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, Mapping):
-        return {str(name): _plain(entry, f"{path}.{name}".lstrip(".")) for name, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(entry, f"{path}[{index}]") for index, entry in enumerate(value)]
-    if isinstance(value, float) and not math.isfinite(value):
-        raise InputError(f"{path} is {value}.", "Send finite numbers.")
-    return value
+    def _each(self, pages: Pages[T]) -> Iterator[T]:
+        while call := pages.next_call():
+            yield from pages.take(self._send(call))

@@ -5,6 +5,7 @@ GamedojoError
 │   └── ConnectionSettingsError  nothing says where the stack is, or what says so is incomplete
 ├── UnreachableError         no answer after every retry: refused, dropped, timed out
 ├── UnexpectedAnswerError    an answer that is not the API's, for example a proxy's HTML page
+├── UploadInterruptedError   parts of a build could not be sent; what has come is kept, and the upload can go on
 ├── ApiError                 the API's own error answer (problem details, RFC 9457)
 └── WaitTimeoutError         a run did not appear in time
 """
@@ -38,6 +39,14 @@ class UnreachableError(GamedojoError):
 
 class UnexpectedAnswerError(GamedojoError):
     """An answer that is not the API's."""
+
+
+class UploadInterruptedError(GamedojoError):
+    """Parts of a build could not be sent. `upload` is what `upload_build` takes as `resume`, to send the rest."""
+
+    def __init__(self, message: str, upload: Any) -> None:
+        super().__init__(message, "Upload the same file again: what has come is kept for three days.")
+        self.upload = upload
 
 
 class WaitTimeoutError(GamedojoError):

@@ -1,7 +1,8 @@
 """Following a run until it ends, through short outages of the API."""
 
+import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 from gamedojo.errors import ApiError, GamedojoError, UnreachableError, WaitTimeoutError
@@ -43,32 +44,77 @@ def follow_run(
         WaitTimeoutError: the run did not appear within `patience.appear_seconds`.
         UnreachableError: the API was out of reach for `patience.outage_seconds`.
     """
-    patience = patience or Patience()
-    began = clock()
-    seen = False
-    outage_began: float | None = None
+    looks = _Looks(run_id, patience or Patience(), on_trouble, clock)
     while True:
         try:
             run = fetch(run_id)
         except (ApiError, UnreachableError) as error:
-            if _is_unknown(error) and not seen:
-                _check_appearance(error, run_id, clock() - began, patience)
-            elif not _is_outage(error):
-                raise
-            else:
-                outage_began = clock() if outage_began is None else outage_began
-                if clock() - outage_began >= patience.outage_seconds:
-                    raise
-                on_trouble(error)
+            looks.failed(error)
         else:
-            if outage_began is not None:
-                outage_began = None
-                on_trouble(None)
-            seen = True
+            looks.succeeded()
             yield run
             if run.is_final:
                 return
-        sleep(patience.poll_seconds)
+        sleep(looks.patience.poll_seconds)
+
+
+async def follow_run_async(
+    fetch: Callable[[str], Awaitable[Run]],
+    run_id: str,
+    patience: Patience | None = None,
+    *,
+    on_trouble: Callable[[GamedojoError | None], None] = lambda _: None,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> AsyncIterator[Run]:
+    """As `follow_run`; `fetch` is `AsyncGamedojoClient.run`."""
+    looks = _Looks(run_id, patience or Patience(), on_trouble, clock)
+    while True:
+        try:
+            run = await fetch(run_id)
+        except (ApiError, UnreachableError) as error:
+            looks.failed(error)
+        else:
+            looks.succeeded()
+            yield run
+            if run.is_final:
+                return
+        await sleep(looks.patience.poll_seconds)
+
+
+class _Looks:
+    """What became of the looks at a run so far, and whether a failed one is to be borne."""
+
+    def __init__(
+        self,
+        run_id: str,
+        patience: Patience,
+        on_trouble: Callable[[GamedojoError | None], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self.patience = patience
+        self._run_id, self._on_trouble, self._clock = run_id, on_trouble, clock
+        self._began = clock()
+        self._seen = False
+        self._outage_began: float | None = None
+
+    def succeeded(self) -> None:
+        self._seen = True
+        if self._outage_began is not None:
+            self._outage_began = None
+            self._on_trouble(None)
+
+    def failed(self, error: GamedojoError) -> None:
+        """Raises the error, unless it may pass."""
+        if _is_unknown(error) and not self._seen:
+            _check_appearance(error, self._run_id, self._clock() - self._began, self.patience)
+        elif not _is_outage(error):
+            raise error
+        else:
+            self._outage_began = self._clock() if self._outage_began is None else self._outage_began
+            if self._clock() - self._outage_began >= self.patience.outage_seconds:
+                raise error
+            self._on_trouble(error)
 
 
 def _is_unknown(error: GamedojoError) -> bool:

@@ -52,10 +52,12 @@ def _value(kind: Any, value: Any, path: str) -> Any:
 
 
 def _union(kinds: tuple[Any, ...], value: Any, path: str) -> Any:
-    """`X | None`, the only union that the models use."""
+    """`X | None`, or with a list beside a scalar: the kind whose JSON form the value has."""
     if value is None and types.NoneType in kinds:
         return None
-    return _value(next(kind for kind in kinds if kind is not types.NoneType), value, path)
+    kinds = tuple(kind for kind in kinds if kind is not types.NoneType)
+    fitting = [kind for kind in kinds if (get_origin(kind) is tuple) == isinstance(value, list)]
+    return _value((fitting or kinds)[0], value, path)
 
 
 def _record(model: Any, document: dict[str, Any], path: str) -> Any:

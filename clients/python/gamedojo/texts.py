@@ -1,5 +1,9 @@
 """Numbers and outcomes in words, the same in every view."""
 
+from collections.abc import Sequence
+from itertools import pairwise
+from statistics import fmean
+
 from gamedojo.models import Progress, Run
 
 
@@ -39,6 +43,26 @@ def seconds_left(progress: Progress) -> float | None:
     if not (progress.env_steps and progress.env_steps_limit and progress.env_steps_per_second):
         return None
     return max(0.0, progress.env_steps_limit - progress.env_steps) / progress.env_steps_per_second
+
+
+_BARS, _ASCII_BARS = "▁▂▃▄▅▆▇█", "_.-~=+*#"
+
+
+def sparkline(values: Sequence[float], width: int, *, ascii_only: bool = False) -> str:
+    """A curve in one line of at most `width` characters, from the smallest value to the largest.
+
+    More values than characters are averaged, neighbours together.
+    """
+    if not values or width < 1:
+        return ""
+    count = min(width, len(values))
+    edges = [index * len(values) // count for index in range(count + 1)]
+    heights = [fmean(values[begin:end]) for begin, end in pairwise(edges)]
+    low, high = min(heights), max(heights)
+    bars = _ASCII_BARS if ascii_only else _BARS
+    if low == high:
+        return bars[len(bars) // 2] * count
+    return "".join(bars[round((height - low) / (high - low) * (len(bars) - 1))] for height in heights)
 
 
 def outcome_text(run: Run) -> str:

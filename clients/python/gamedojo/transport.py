@@ -1,49 +1,26 @@
-"""HTTP with bounded retries: one place that turns what can go wrong on the wire into the client's errors.
+"""HTTP with bounded retries, blocking: see `wire` for what answers mean and `retrying` for what is sent again."""
 
-Every call of this API may be repeated: reads, predictions, the request for an upload URL, the upload itself, and
-`POST /training-runs`, whose run id comes from the request, so that the same request twice is one run.
-"""
-
-import ipaddress
-import random
-import re
+import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
 
-from gamedojo.errors import ApiError, InputError, UnexpectedAnswerError, UnreachableError, api_error
-
-CHUNK_BYTES = 256 * 1024
-LARGEST_UPLOAD_BYTES = 5 * 1024**3
-"""S3 takes at most 5 GiB in one PUT (Amazon S3 user guide, "Uploading objects")."""
+from gamedojo.errors import ApiError, GamedojoError
+from gamedojo.retrying import Repeat, RetryPolicy
+from gamedojo.wire import CHUNK_BYTES, OnProgress, PutFile, check_stored, is_loopback, parsed
 
 T = TypeVar("T")
-OnProgress = Callable[[int, int], None]
-"""Called with the bytes moved so far and the total."""
-
-
-@dataclass(frozen=True)
-class RetryPolicy:
-    """Exponential back-off with jitter. A Retry-After of the server is kept to, up to `longest_wait_seconds`."""
-
-    attempts: int = 5
-    first_delay_seconds: float = 0.25
-    longest_delay_seconds: float = 8.0
-    longest_wait_seconds: float = 30.0
-
-    def delay_seconds(self, attempt: int, retry_after_seconds: float | None = None, jitter: float = 1.0) -> float:
-        """The pause after the given failed attempt (counted from 1); `jitter` in [0, 1] spreads the upper half."""
-        full = min(self.first_delay_seconds * 2.0 ** (attempt - 1), self.longest_delay_seconds)
-        asked = min(retry_after_seconds or 0.0, self.longest_wait_seconds)
-        return max(full * (0.5 + 0.5 * jitter), asked)
+UPLOADS_AT_ONCE = 4
+"""Parts of a build that are sent side by side."""
 
 
 class Transport:
-    """Talks HTTP. Not for sharing between processes; threads may share it."""
+    """Talks HTTP over kept-alive connections. Not for sharing between processes; threads may share it."""
 
     def __init__(
         self,
@@ -64,55 +41,48 @@ class Transport:
             client.close()
         self._clients.clear()
 
-    def call(
-        self,
-        method: str,
-        url: str,
-        *,
-        key: str = "",
-        json: Any = None,
-        params: dict[str, str] | None = None,
-    ) -> Any:
-        """Send a request and answer the parsed JSON of its 2xx answer.
+    def call(self, method: str, url: str, *, repeat: Repeat = Repeat.SAFE, **content: Any) -> Any:
+        """Send a request and answer the parsed JSON of its 2xx answer; `content` is httpx' headers, params, body.
 
         Raises:
             ApiError: the API's error answer, after retries where the status allows them.
             UnreachableError: no answer after every retry.
             UnexpectedAnswerError: a redirect, or a body that is no JSON.
         """
+        return self._with_retries(lambda: parsed(self._client(url).request(method, url, **content)), url, repeat)
 
-        def once() -> Any:
-            headers = {"accept": "application/json"} | ({"x-api-key": key} if key else {})
-            response = self._client(url).request(method, url, headers=headers, json=json, params=params)
-            return _parsed(response)
-
-        return self._with_retries(once, url)
-
-    def upload(self, method: str, url: str, path: Path, headers: dict[str, str], on_progress: OnProgress) -> None:
-        """Send a file as the body of a request, streaming; a retry begins anew.
+    def put(self, file: PutFile) -> None:
+        """Send a file, or a part of it, streaming; a retry begins anew.
 
         Raises:
-            InputError: the file cannot be read, or is larger than S3 takes in one request.
             ApiError, UnreachableError: as `call`.
         """
-        size_bytes = path.stat().st_size
-        if size_bytes > LARGEST_UPLOAD_BYTES:
-            raise InputError(f"{path} is larger than 5 GiB, the most that one upload takes.", "Make the build smaller.")
 
         def once() -> None:
-            # Content-Length is set by hand: S3 refuses chunked bodies without a length.
-            response = self._client(url).request(
-                method,
-                url,
-                headers={**headers, "content-length": str(size_bytes)},
-                content=_chunks(path, size_bytes, on_progress),
-            )
-            if not response.is_success:
-                raise _storage_error(response)
+            client = self._client(file.url)
+            check_stored(client.request(file.method, file.url, headers=file.all_headers, content=_chunks(file)))
 
-        self._with_retries(once, url)
+        self._with_retries(once, file.url)
 
-    def download(self, url: str, target: Path, on_progress: OnProgress | None = None) -> None:
+    def put_all(self, files: tuple[PutFile, ...]) -> tuple[GamedojoError | None, ...]:
+        """Send several side by side; what became of each: its error, or None."""
+
+        def outcome(file: PutFile) -> GamedojoError | None:
+            try:
+                self.put(file)
+            except GamedojoError as error:
+                return error
+            return None
+
+        over = threading.Event()
+        pool = ThreadPoolExecutor(UPLOADS_AT_ONCE)
+        try:
+            return tuple(pool.map(outcome, [_given_up_when(over, file) for file in files]))
+        finally:  # after Ctrl-C, nobody waits until what is on its way has come
+            over.set()
+            pool.shutdown(cancel_futures=True)
+
+    def download(self, url: str, target: Path, on_progress: OnProgress = lambda *_: None) -> None:
         """Fetch a file; `target` appears only when it is whole.
 
         Raises:
@@ -124,13 +94,12 @@ class Transport:
             with self._client(url).stream("GET", url) as response:
                 if not response.is_success:
                     response.read()
-                    raise _storage_error(response)
+                check_stored(response)
                 total = int(response.headers.get("content-length", 0))
                 with part.open("wb") as file:
                     for chunk in response.iter_bytes(CHUNK_BYTES):
                         file.write(chunk)
-                        if on_progress:
-                            on_progress(file.tell(), total)
+                        on_progress(file.tell(), total)
             part.replace(target)
 
         try:
@@ -139,106 +108,43 @@ class Transport:
             part.unlink(missing_ok=True)
 
     def _client(self, url: str) -> httpx.Client:
-        # A proxy from the environment cannot reach this machine's own loopback address.
         through_proxy = not is_loopback(url)
         if through_proxy not in self._clients:
             self._clients[through_proxy] = httpx.Client(timeout=self._timeout, trust_env=through_proxy)
         return self._clients[through_proxy]
 
-    def _with_retries(self, once: Callable[[], T], url: str) -> T:
-        for attempt in range(1, self._retry.attempts + 1):
-            retry_after_seconds = None
+    def _with_retries(self, once: Callable[[], T], url: str, repeat: Repeat = Repeat.SAFE) -> T:
+        attempt = 1
+        while True:
             try:
                 return once()
-            except ApiError as error:
-                if not error.is_transient or attempt == self._retry.attempts:
-                    raise
-                retry_after_seconds = error.retry_after_seconds
-            except (httpx.TransportError, httpx.DecodingError) as error:
-                if attempt == self._retry.attempts or isinstance(error, httpx.UnsupportedProtocol):
-                    raise _unreachable(error, url, attempt) from error
-            except httpx.InvalidURL as error:
-                raise InputError(f"{url!r} is no URL: {error}.") from error
-            self._sleep(self._retry.delay_seconds(attempt, retry_after_seconds, random.random()))
-        raise AssertionError("attempts is at least 1")
+            except (ApiError, httpx.RequestError, httpx.InvalidURL) as error:
+                pause_seconds = self._retry.pause_seconds(error, attempt, url, repeat)
+            self._sleep(pause_seconds)
+            attempt += 1
 
 
-def is_loopback(url: str) -> bool:
-    """True for URLs of this machine's loopback interface."""
-    host = httpx.URL(url).host
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+class _GivenUpError(Exception):
+    pass
 
 
-def _parsed(response: httpx.Response) -> Any:
-    try:
-        document = response.json()
-    except ValueError:
-        document = None
-    if response.is_error:
-        raise api_error(
-            response.status_code,
-            document,
-            text="" if _is_html(response) else response.text,
-            retry_after_seconds=_retry_after_seconds(response),
-        )
-    if not response.is_success or document is None:
-        raise UnexpectedAnswerError(
-            f"{response.request.url} answered {response.status_code} without a JSON document.",
-            "Check that the URL is a gamedojo API, with its stage.",
-        )
-    return document
+def _given_up_when(over: threading.Event, file: PutFile) -> PutFile:
+    """The file, with a progress that ends its sending once `over` is set."""
+
+    def on_progress(sent_bytes: int, total_bytes: int) -> None:
+        if over.is_set():
+            raise _GivenUpError
+        file.on_progress(sent_bytes, total_bytes)
+
+    return replace(file, on_progress=on_progress)
 
 
-def _retry_after_seconds(response: httpx.Response) -> float | None:
-    text = response.headers.get("retry-after", "")
-    return float(text) if re.fullmatch(r"\d+(\.\d+)?", text) else None
-
-
-def _is_html(response: httpx.Response) -> bool:
-    return "html" in str(response.headers.get("content-type", ""))
-
-
-def _storage_error(response: httpx.Response) -> ApiError:
-    """S3's errors are XML with a Code and a Message."""
-    code, message = (
-        found[1] if (found := re.search(rf"<{tag}>([^<]*)</{tag}>", response.text)) else ""
-        for tag in ("Code", "Message")
-    )
-    status = response.status_code if response.status_code != 500 else 503  # S3's InternalError asks to be retried
-    return ApiError(
-        status=status,
-        code=code or f"Http{response.status_code}",
-        detail=f"The bucket answered: {message or response.reason_phrase or response.status_code}",
-        remedy="The URL may have expired: try the command again." if response.status_code == 403 else "",
-        retry_after_seconds=_retry_after_seconds(response),
-    )
-
-
-def _unreachable(error: httpx.RequestError, url: str, attempts: int) -> UnreachableError:
-    address = httpx.URL(url)
-    place = f"{address.scheme}://{address.netloc.decode()}"
-    if isinstance(error, httpx.ConnectError):
-        what = f"{place} cannot be reached: {error}"
-    elif isinstance(error, httpx.TimeoutException):
-        what = f"{place} did not answer in time"
-    else:
-        what = f"The connection to {place} broke: {error or type(error).__name__}"
-    remedy = (
-        "Is the local cloud up? `gamedojo local status` tells."
-        if is_loopback(url)
-        else "Check the URL and the network."
-    )
-    return UnreachableError(f"{what} (tried {attempts} times).", remedy)
-
-
-def _chunks(path: Path, size_bytes: int, on_progress: OnProgress) -> Iterator[bytes]:
-    sent = 0
-    on_progress(0, size_bytes)
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
+def _chunks(file: PutFile) -> Iterator[bytes]:
+    sent, size_bytes = 0, file.body.size_bytes
+    file.on_progress(0, size_bytes)
+    with file.body.path.open("rb") as source:
+        source.seek(file.body.offset_bytes)
+        while chunk := source.read(min(CHUNK_BYTES, size_bytes - sent)):
             yield chunk
             sent += len(chunk)
-            on_progress(sent, size_bytes)
+            file.on_progress(sent, size_bytes)

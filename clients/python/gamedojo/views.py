@@ -1,7 +1,7 @@
 """A run while it goes on: live in a terminal, plain lines elsewhere, JSON lines for programs."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -15,9 +15,9 @@ from rich.text import Text
 
 from gamedojo.errors import GamedojoError
 from gamedojo.following import Patience, follow_run
-from gamedojo.models import Progress, Run
+from gamedojo.models import MetricsSeries, Progress, Run
 from gamedojo.steps import Step, steps_of
-from gamedojo.texts import duration_text, outcome_text, return_text, seconds_left, steps_text
+from gamedojo.texts import duration_text, outcome_text, return_text, seconds_left, sparkline, steps_text
 
 STATUS_STYLES = {"SUCCEEDED": "bold green", "KEPT": "bold yellow", "FAILED": "bold red", "CANCELLED": "bold yellow"}
 _STEP_STYLES = {
@@ -34,6 +34,12 @@ _ASCII_MARKS = {"done": "x", "failed": "!", "cancelled": "=", "skipped": "-", "p
 
 class WatchView(Protocol):
     """Shows the records of one run. A context manager: leaving it leaves the terminal in order."""
+
+    draws_curve: bool
+    """Whether `recall` is of use."""
+
+    def recall(self, returns: Sequence[float]) -> None:
+        """Take in the mean returns of iterations before the first look."""
 
     def show(self, run: Run) -> None:
         """Take in the next record."""
@@ -55,16 +61,55 @@ def view_for(console: Console, *, as_json: bool = False) -> WatchView:
     return TerminalView(console) if console.is_terminal and not console.is_dumb_terminal else PlainView(console)
 
 
-def watch_run(fetch: Callable[[str], Run], run_id: str, view: WatchView, patience: Patience | None = None) -> Run:
-    """Show a run until it ends, and answer its final record. Raises as `follow_run`."""
+def watch_run(
+    fetch: Callable[[str], Run],
+    run_id: str,
+    view: WatchView,
+    patience: Patience | None = None,
+    history: Callable[[str], MetricsSeries] | None = None,
+) -> Run:
+    """Show a run until it ends, and answer its final record.
+
+    Args:
+        fetch: `GamedojoClient.run`.
+        run_id: the run.
+        view: where it is shown.
+        patience: time limits.
+        history: `GamedojoClient.metrics`, for a curve that begins before the first look.
+
+    Raises:
+        As `follow_run`.
+    """
+    recalled = history is None or not view.draws_curve
     with view:
         for run in follow_run(fetch, run_id, patience, on_trouble=view.trouble):
+            if history is not None and not recalled and run.progress.mean_return is not None:
+                recalled = True
+                view.recall(_returns_before(history, run_id))
             view.show(run)
     return run
 
 
+def _returns_before(history: Callable[[str], MetricsSeries], run_id: str) -> tuple[float, ...]:
+    """The mean returns so far, but for the latest, which the record has; of several behaviors, or in trouble, none."""
+    try:
+        behaviors = history(run_id).behaviors
+    except GamedojoError:
+        return ()
+    return behaviors[0].told("mean_return")[:-1] if len(behaviors) == 1 else ()
+
+
+def picture_of(run: Run, console: Console) -> RenderableType:
+    """A run as it stands: what the terminal view shows of it, and its outcome."""
+    view = TerminalView(console)
+    view.show(run)
+    return Group(view.render(), Text(outcome_text(run))) if run.is_final else view.render()
+
+
 class JsonLinesView:
     """One record a line, whenever it changed; the last line is the final record."""
+
+    draws_curve = False
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -85,12 +130,17 @@ class JsonLinesView:
             self._console.file.write(json.dumps(run.document) + "\n")
             self._console.file.flush()
 
+    def recall(self, returns: Sequence[float]) -> None:
+        """Programs ask for the series themselves."""
+
     def trouble(self, error: GamedojoError | None) -> None:
         """Programs see the gap by the records' own times."""
 
 
 class PlainView:
     """A line when the state changes, and now and then when training has got on."""
+
+    draws_curve = False
 
     def __init__(self, console: Console, seconds_between_lines: float = 5.0) -> None:
         self._console = console
@@ -118,6 +168,9 @@ class PlainView:
             self._line(f"{duration_text(run.elapsed_seconds()):>8}  {run.status}")
             self._line(outcome_text(run))
 
+    def recall(self, returns: Sequence[float]) -> None:
+        """Lines tell of the present alone."""
+
     def trouble(self, error: GamedojoError | None) -> None:
         """Say when the API goes and when it comes back."""
         if error is None:
@@ -138,11 +191,14 @@ class PlainView:
 
 
 class TerminalView:
-    """Redrawn in place: the steps with ticks, a progress bar, the latest figures, the outcome."""
+    """Redrawn in place: the steps with ticks, a progress bar, the curve of the mean return, figures, the outcome."""
+
+    draws_curve = True
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._run: Run | None = None
+        self._returns: list[float] = []
         self._trouble: GamedojoError | None = None
         self._spinner = Spinner("line" if console.options.ascii_only else "dots", style="cyan")
         self._live = Live(console=console, get_renderable=self.render, refresh_per_second=8, vertical_overflow="crop")
@@ -161,7 +217,14 @@ class TerminalView:
 
     def show(self, run: Run) -> None:
         """Take in the next record; it is drawn at the next refresh."""
+        before = self._run.progress if self._run else Progress()
+        if run.progress.mean_return is not None and run.progress.env_steps != before.env_steps:
+            self._returns.append(run.progress.mean_return)
         self._run = run
+
+    def recall(self, returns: Sequence[float]) -> None:
+        """Begin the curve with what was before the first look."""
+        self._returns = [*returns, *self._returns]
 
     def trouble(self, error: GamedojoError | None) -> None:
         """Show the trouble below the figures until it is over."""
@@ -179,17 +242,18 @@ class TerminalView:
             _step_table(steps_of(self._run, now), self._spinner, ascii_only=self._console.options.ascii_only),
         ]
         if self._run.progress.env_steps is not None or _step_label(self._run) == "Train":
-            parts.append(_ProgressLines(self._run))
+            parts.append(_ProgressLines(self._run, self._returns))
         if self._trouble is not None:
             parts.append(Text(f"no answer, still trying: {self._trouble}", style="yellow"))
         return Group(*parts)
 
 
 class _ProgressLines:
-    """The bar and the figures below it; the bar takes what the terminal's width leaves."""
+    """The bar, the curve and the figures; bar and curve take what the terminal's width leaves."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, returns: Sequence[float]) -> None:
         self._run = run
+        self._returns = returns
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Any:
         progress, ended = self._run.progress, _has_trained(self._run)
@@ -198,6 +262,10 @@ class _ProgressLines:
         bar = Table.grid(padding=(0, 1))
         bar.add_row(Text("  env steps  ", style="dim"), _bar(self._run, width, ended=ended), Text(steps))
         yield bar
+        if len(self._returns) > 1:
+            ends = f" {return_text(min(self._returns))} to {return_text(max(self._returns))}"
+            curve = sparkline(self._returns, max(10, options.max_width - len(ends) - 14), ascii_only=options.ascii_only)
+            yield Text.assemble(("  return      ", "dim"), (curve, "cyan"), (ends, "dim"))
         yield Text.assemble(
             ("  mean return ", "dim"), (return_text(progress.mean_return), "bold"), *_figures(progress, self._run)
         )

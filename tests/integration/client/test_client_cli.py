@@ -156,7 +156,7 @@ def test_cancel_says_what_became_of_the_run(api: FakeApi, document: dict, status
 
 def test_a_run_that_cannot_be_cancelled_is_told(api: FakeApi) -> None:
     api.script("DELETE", "/training-runs/nope", UNKNOWN)
-    assert call(api, "cancel", "nope").exit_code == 1
+    assert call(api, "cancel", "nope").exit_code == 3
 
 
 def test_a_redriven_run_is_followed_to_its_end(api: FakeApi) -> None:
@@ -171,14 +171,14 @@ def test_a_run_that_cannot_be_redriven_says_why(api: FakeApi) -> None:
     refusal = problem(409, "Conflict", "The run is SUCCEEDED.", "Start a new run.")
     api.script("POST", f"{RUN_PATH}/redrive", refusal)
     result = call(api, "redrive", RUN_ID)
-    assert result.exit_code in {1, 2}
+    assert result.exit_code == 5
     assert "The run is SUCCEEDED." in result.stderr
 
 
 def test_an_unknown_run_is_told_at_once(api: FakeApi) -> None:
     api.script("GET", "/training-runs/nope", UNKNOWN)
     result = call(api, "watch", "nope")
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     assert result.stderr.splitlines() == [
         "Error (RunNotFound): No run has this id.",
         "Remedy: List the runs to find the id.",
@@ -278,9 +278,9 @@ def test_policies_are_listed_and_described(api: FakeApi) -> None:
     api.script("GET", "/policies", Answer(document={"policies": [current]}))
     api.script("GET", "/policies/basic", Answer(document=described))
     assert call(api, "policies").stdout.splitlines()[1].split() == ["basic", RUN_ID, "gamedojo-dev-basic"]
-    words = call(api, "policies", "basic").stdout.split()
+    words = call(api, "policies", "show", "basic").stdout.split()
     assert words[words.index("observes") :] == ["observes", "obs_0", "20", "acts", "discrete", "3"]
-    assert json.loads(call(api, "policies", "basic", "--json").stdout) == described
+    assert json.loads(call(api, "policies", "show", "basic", "--json").stdout) == described
 
 
 def test_artifacts_are_written_and_listed(api: FakeApi, tmp_path: Path) -> None:

@@ -1,17 +1,18 @@
-"""The program: its commands, and those that other packages add.
-
-Exit codes: 0 done (a run that was kept back is a decision, not a failure); 1 it failed or was cancelled; 2 what was
-asked for cannot be right; 130 interrupted.
-"""
+"""The program: its commands, and those that other packages add. Exit codes: `output.EXIT_CODES`."""
 
 from typing import Annotated
 
 import typer
 
+from gamedojo.cli.api_commands import health, openapi
+from gamedojo.cli.build_commands import builds
+from gamedojo.cli.measure_commands import metrics, report
 from gamedojo.cli.output import ErrorReportingGroup
 from gamedojo.cli.plugins import add_contributed_commands
-from gamedojo.cli.policy_commands import policies, predict
-from gamedojo.cli.run_commands import artifacts, cancel, redrive, runs, train, watch
+from gamedojo.cli.policy_commands import policies
+from gamedojo.cli.predict_command import predict
+from gamedojo.cli.run_commands import artifacts, cancel, redrive, runs, show, watch
+from gamedojo.cli.train_command import train
 
 
 def build_app() -> typer.Typer:
@@ -25,8 +26,10 @@ def build_app() -> typer.Typer:
         help="Drop a Unity build in, get back a trained agent behind an API.",
     )
     program.callback()(_options)
-    for command in (train, watch, cancel, redrive, runs, artifacts, policies, predict):
+    for command in (train, runs, show, watch, cancel, redrive, metrics, report, artifacts, predict, health, openapi):
         program.command()(command)
+    program.add_typer(policies, name="policies")
+    program.add_typer(builds, name="builds")
     return program
 
 

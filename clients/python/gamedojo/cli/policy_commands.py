@@ -1,121 +1,144 @@
-"""Commands about policies: predict, policies."""
+"""Commands about policies: policies list, show, history, rollback, wake, delete."""
 
-import sys
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from gamedojo.cli.output import err, out, print_json
-from gamedojo.cli.request_options import read_json, read_json_file
-from gamedojo.cli.run_commands import AsJson
-from gamedojo.client import GamedojoClient
-from gamedojo.errors import InputError
-from gamedojo.models import Action, Behavior, Policy
+from gamedojo.cli.arguments import AsJson, Follow, PolicyName, PollSeconds, Yes, open_client
+from gamedojo.cli.output import err, out, print_json, say
+from gamedojo.cli.watching import follow_or_tell
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from gamedojo.models import Behavior, Policy
+
+policies = typer.Typer(help="Policies in service: list, show, history, rollback, wake, delete.")
 
 
-def predict(
-    policy: Annotated[str, typer.Argument(help="The policy, as `gamedojo policies` lists it.")],
-    observation: Annotated[
-        str, typer.Option(help="JSON: one sensor's numbers, a list of sensors, or an object by sensor name.")
-    ] = "",
-    file: Annotated[
-        Path | None, typer.Option(help="The same from a file, or a whole request; - reads standard input.")
-    ] = None,
-    behavior: Annotated[str, typer.Option(help="Needed only when the policy has several.")] = "",
-    sample: Annotated[
-        bool, typer.Option("--sample", help="Sample the action instead of taking the likeliest.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Ask a policy for an action."""
-    request = _predict_request(observation, file)
-    if behavior:
-        request["behavior"] = behavior
-    if sample:
-        request["deterministic"] = False
-    with GamedojoClient() as client:
-        prediction = client.predict_raw(policy, request)
+@policies.callback(invoke_without_command=True)
+def _default(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """Policies in service: list (what is done without a further word), show, history, rollback, wake, delete."""
+    if ctx.invoked_subcommand is None:
+        list_policies(as_json=as_json)
+
+
+@policies.command("list")
+def list_policies(as_json: AsJson = False) -> None:
+    """List the policies in service."""
+    with open_client() as client:
+        found = client.policies()
     if as_json:
-        print_json(prediction.document)
-        return
-    actions = prediction.actions if prediction.action is None else (prediction.action,)
-    for action in actions or ():
-        out().print(_action_words(action), markup=False, highlight=False, soft_wrap=True)
-
-
-def policies(
-    policy: Annotated[str, typer.Argument(help="Tell of this one what it observes and does.")] = "",
-    as_json: AsJson = False,
-) -> None:
-    """List the policies in service, or describe one."""
-    with GamedojoClient() as client:
-        found = (client.policy(policy),) if policy else client.policies()
-    if as_json:
-        print_json(found[0].document if policy else [one.document for one in found])
-    elif policy:
-        out().print(_description(found[0]))
+        print_json(found)
     elif found:
         out().print(_policy_table(found))
     else:
         err().print("No policy is in service.")
 
 
-def _predict_request(observation: str, file: Path | None) -> dict[str, Any]:
-    if bool(observation) == (file is not None):
-        raise InputError("An observation is needed, from one place.", "Give either --observation or --file.")
-    if file is None:
-        document = read_json(observation, "The observation")
-    elif str(file) == "-":
-        document = read_json(sys.stdin.read(), "Standard input")
+@policies.command()
+def show(policy: PolicyName, as_json: AsJson = False) -> None:
+    """Tell what a policy observes and does."""
+    with open_client() as client:
+        found = client.policy(policy)
+    if as_json:
+        print_json(found)
     else:
-        document = read_json_file(file, "The file")
-    if isinstance(document, dict) and "observations" in document:
-        return document
-    if not isinstance(document, dict | list) or not document:
-        raise InputError("The observation is no list and no object.", "For one sensor with 3 values: [0.1, 0.2, 0.3]")
-    if isinstance(document, list) and not isinstance(document[0], list):
-        document = [document]  # the numbers of a single sensor
-    return {"observations": document}
+        out().print(_description(found))
 
 
-def _action_words(action: Action) -> str:
-    parts = []
-    if action.discrete:
-        parts.append("discrete " + " ".join(str(index) for index in action.discrete))
-    if action.continuous:
-        parts.append("continuous " + " ".join(f"{value:.6g}" for value in action.continuous))
-    return "   ".join(parts) or "no action"
+@policies.command()
+def history(policy: PolicyName, as_json: AsJson = False) -> None:
+    """List what was in service under this name, newest first."""
+    with open_client() as client:
+        found = client.policy_history(policy)
+    if as_json:
+        print_json(found)
+        return
+    from rich.table import Table
 
-
-def _policy_table(found: tuple[Policy, ...]) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("policy", "version", "endpoint"):
+    for name in ("version", "in service since", "by run", "endpoint"):
+        table.add_column(name, no_wrap=name != "endpoint")
+    for one in found:
+        asleep = f" (asleep since {one.asleep_since:%Y-%m-%d %H:%M})" if one.asleep_since else ""
+        table.add_row(one.version, f"{one.at:%Y-%m-%d %H:%M}", one.run_id, one.endpoint_name + asleep)
+    out().print(table)
+
+
+@policies.command()
+def rollback(
+    policy: PolicyName,
+    version: Annotated[
+        str, typer.Option("--to", metavar="VERSION", help="A version of the history; left out: the one before.")
+    ] = "",
+    follow: Follow = True,
+    poll_seconds: PollSeconds = 2.0,
+    as_json: AsJson = False,
+) -> None:
+    """Bring an earlier version into service again: a run, which deploys and verifies it."""
+    with open_client() as client:
+        run = client.rollback(policy, version)
+        words = f"{run.run_id} brings back {run.serves or 'the version before'}."
+        follow_or_tell(client, run, poll_seconds, words, follow=follow, as_json=as_json)
+
+
+@policies.command()
+def wake(policy: PolicyName, follow: Follow = True, poll_seconds: PollSeconds = 2.0, as_json: AsJson = False) -> None:
+    """Bring back an endpoint that was taken down because nobody asked it: a run."""
+    with open_client() as client:
+        run = client.wake(policy)
+        follow_or_tell(client, run, poll_seconds, f"{run.run_id} wakes {policy}.", follow=follow, as_json=as_json)
+
+
+@policies.command()
+def delete(policy: PolicyName, yes: Yes = False, as_json: AsJson = False) -> None:
+    """Take a policy out of service, with its endpoint, models and files; its runs stay."""
+    if not yes:
+        question = f"Take {policy} out of service for good, with its endpoint, models and files of all versions?"
+        typer.confirm(question, abort=True, err=True)
+    with open_client() as client:
+        deleted = client.delete_policy(policy)
+    if as_json:
+        print_json(deleted)
+    else:
+        say(f"{deleted.policy} is out of service; {len(deleted.versions)} versions are gone.")
+
+
+def _policy_table(found: tuple["Policy", ...]) -> "Table":
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("policy", "version", "endpoint", ""):
         table.add_column(name, no_wrap=name == "policy")
     for policy in found:
-        table.add_row(policy.policy, policy.version, policy.endpoint_name)
+        table.add_row(policy.policy, policy.version, policy.endpoint_name, "asleep" if policy.asleep else "")
     return table
 
 
-def _description(policy: Policy) -> Table:
+def _description(policy: "Policy") -> "Table":
+    from rich.table import Table
+
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    for name, text in (("policy", policy.policy), ("version", policy.version), ("endpoint", policy.endpoint_name)):
+    endpoint = f"{policy.endpoint_name} (asleep)" if policy.asleep else policy.endpoint_name
+    for name, text in (("policy", policy.policy), ("version", policy.version), ("endpoint", endpoint)):
         table.add_row(name, text)
     for behavior in policy.behaviors:
         table.add_row("behavior", behavior.name)
         table.add_row("  observes", _observes(behavior))
         table.add_row("  acts", _acts(behavior))
+        if behavior.memory_size:
+            table.add_row("  remembers", f"{behavior.memory_size} numbers, by its state")
     return table
 
 
-def _observes(behavior: Behavior) -> str:
+def _observes(behavior: "Behavior") -> str:
     return ", ".join(f"{sensor.name} {'x'.join(map(str, sensor.shape))}" for sensor in behavior.observations)
 
 
-def _acts(behavior: Behavior) -> str:
+def _acts(behavior: "Behavior") -> str:
     parts = []
     if behavior.actions.discrete_branches:
         parts.append("discrete " + ", ".join(map(str, behavior.actions.discrete_branches)))

@@ -1,4 +1,4 @@
-"""What the APIs answer. Fields that a newer API adds are passed over; those that an older one lacks have defaults."""
+"""Training runs."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -91,6 +91,14 @@ class HistoryEntry:
 
 
 @dataclass(frozen=True)
+class SettingNote:
+    """A setting of the request or of a trainer file that was taken otherwise than written, or not at all."""
+
+    setting: str
+    note: str
+
+
+@dataclass(frozen=True)
 class JobCost:
     """The most that one job can be billed for. Without a price in the list, prices are None."""
 
@@ -124,7 +132,9 @@ class Run:
     updated_at: datetime | None = None
     finished_at: datetime | None = None
     source_key: str = ""
+    build_sha256: str | None = None
     executable: str | None = None
+    notes: tuple[SettingNote, ...] = ()
     estimate: CostEstimate | None = None
     progress: Progress = Progress()
     training_job: Job | None = None
@@ -135,6 +145,8 @@ class Run:
     endpoint: Endpoint | None = None
     failure: Failure | None = None
     history: tuple[HistoryEntry, ...] = ()
+    serves: str | None = None
+    """The version that this run brings back into service, without training; None: it trains."""
     document: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -170,78 +182,10 @@ class RunPage:
 
 @dataclass(frozen=True)
 class CreatedRun:
-    """The answer to a training request. The same request twice names the same run."""
+    """The answer to a training request."""
 
     run_id: str
     policy: str = ""
     status: str = ""
     estimate: CostEstimate | None = None
     links: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class BuildUpload:
-    """Where to PUT a build, and the key that a training request names it by."""
-
-    key: str
-    upload_url: str = field(repr=False)
-    method: str = "PUT"
-    expires_in_seconds: int | None = None
-    headers: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class ObservationSpec:
-    """One sensor's observation for one agent, float32; images are CHW."""
-
-    name: str
-    shape: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class ActionSpec:
-    """Continuous actions are float [continuous_size]; discrete ones int [number of branches], index < branch size."""
-
-    continuous_size: int = 0
-    discrete_branches: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Behavior:
-    """What goes in and out of one behavior of a policy."""
-
-    name: str
-    observations: tuple[ObservationSpec, ...] = ()
-    actions: ActionSpec = ActionSpec()
-    memory_size: int = 0
-
-
-@dataclass(frozen=True)
-class Policy:
-    """A policy in service; a version is the run that made it. `document` is the API's answer as it came."""
-
-    policy: str
-    version: str = ""
-    endpoint_name: str = ""
-    behaviors: tuple[Behavior, ...] = ()
-    document: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
-
-
-@dataclass(frozen=True)
-class Action:
-    """One agent's action."""
-
-    continuous: tuple[float, ...] = ()
-    discrete: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """`action` answers one observation, `actions` a batch; the other is empty."""
-
-    policy: str
-    version: str = ""
-    behavior: str = ""
-    action: Action | None = None
-    actions: tuple[Action, ...] | None = None
-    document: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
