@@ -76,7 +76,7 @@ lint: setup ## format, lint, types, import borders, templates
 
 test-fast: setup ## unit, contract and integration tests
 	$(call say,Unit$(,) contract and integration tests)
-	$(PYTEST) tests/unit tests/contract tests/integration -n $(WORKERS) -m "not faults"
+	$(PYTEST) tests/unit tests/contract tests/integration tests/security -n $(WORKERS) -m "not faults"
 
 test-rl: setup ## tests that learn
 	$(call say,Learning tests)
@@ -113,6 +113,10 @@ test-faults: setup ## calls to AWS go wrong, events come twice, processes are ki
 	$(PYTEST) tests/integration -m faults
 	$(call say,Faults of calls to AWS$(,) and on the local cloud)
 	$(PYTEST) tests/faults --fault-table docs/faults.md
+
+test-security: setup ## hostile uploads, fuzzing, attacks from inside a build: the table is docs/security_uploads.md
+	$(call say,Hostile uploads$(,) what a build may send$(,) fuzzing$(,) attacks from inside a build)
+	$(PYTEST) tests/security --uploads-table docs/security_uploads.md
 
 format: setup ## rewrite the code in the project's format
 	$(VENV)/ruff format .
@@ -215,4 +219,4 @@ help: ## this list
 
 , := ,
 
-.PHONY: demo local local-down sample-builds test lint test-fast test-rl test-e2e test-functions-312 test-unity test-peers test-clients test-faults bench-envs bench-gpu bench-predict format setup schema openapi lock clean help
+.PHONY: demo local local-down sample-builds test lint test-fast test-rl test-e2e test-functions-312 test-unity test-peers test-clients test-faults test-security bench-envs bench-gpu bench-predict format setup schema openapi lock clean help

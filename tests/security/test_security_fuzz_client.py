@@ -159,7 +159,7 @@ def outputs(draw: st.DrawFn) -> bytes:
     return bytes(message.SerializeToString())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.lists(outputs(), min_size=1, max_size=2))
 def test_messages_that_obey_protobuf_and_nothing_else(messages: list[bytes]) -> None:
     assert played([*SENT["Basic"][:2], *messages]) in CODES
