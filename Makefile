@@ -203,6 +203,9 @@ schema: setup ## write the JSON Schema of a request to docs/request.schema.json
 openapi: setup ## write the OpenAPI documents of both APIs and the page of error codes to docs/
 	$(VENV)/python -m pipeline.api.openapi docs
 
+cli-docs: setup ## write the page of the command line to docs/cli.md
+	$(VENV)/python -m gamedojo.cli.reference > docs/cli.md
+
 lock: .venv/bin/uv ## compile every lock file anew from requirements/*.in
 	for name in dev training inference lambda-runtime sam peers peers-fast predict-peers clients; do
 	  $(UV) pip compile -q --upgrade --generate-hashes --python-version 3.11 requirements/$$name.in -o requirements/$$name.txt
@@ -219,4 +222,4 @@ help: ## this list
 
 , := ,
 
-.PHONY: demo local local-down sample-builds test lint test-fast test-rl test-e2e test-functions-312 test-unity test-peers test-clients test-faults test-security bench-envs bench-gpu bench-predict format setup schema openapi lock clean help
+.PHONY: demo local local-down sample-builds test lint test-fast test-rl test-e2e test-functions-312 test-unity test-peers test-clients test-faults test-security bench-envs bench-gpu bench-predict format setup schema openapi cli-docs lock clean help
