@@ -14,7 +14,8 @@ class MissingSettingError(Exception):
 class Settings(BaseModel):
     """Reads itself from the environment; a field `bucket_name` is the variable `BUCKET_NAME`."""
 
-    model_config = ConfigDict(frozen=True)
+    # A handler needs one class of this file: the others are never built.
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:

@@ -2,9 +2,7 @@
 
 from base64 import b64encode
 from functools import cache, partial
-from typing import Any
-
-from aws_lambda_powertools.logging import Logger
+from typing import TYPE_CHECKING, Any
 
 from pipeline.api import cors, passing, problems
 from pipeline.api.bodies import BodyTooLargeError, body_of
@@ -16,9 +14,10 @@ from pipeline.contracts.validation import InvalidDocumentError
 from pipeline.errors import InputError, PipelineError
 from pipeline.settings import PredictSettings
 
-ROUTE = "/policies/{policy}/predict"
+if TYPE_CHECKING:
+    from aws_lambda_powertools.logging import Logger
 
-logger = Logger()
+ROUTE = "/policies/{policy}/predict"
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
@@ -30,12 +29,12 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     except InvalidDocumentError as error:
         answer = problems.to_proxy_response(problems.of_invalid_document(error))
     except PipelineError as error:
-        log = logger.info if isinstance(error, InputError) else logger.warning
+        log = _logger().info if isinstance(error, InputError) else _logger().warning
         log("not answered", extra={"code": error.code(), "cause": error.cause})
         answer = problems.to_proxy_response(problems.of_error(error))
     except Exception:
         request_id = str(event["requestContext"].get("requestId", ""))
-        logger.exception("unforeseen error", extra={"api_request_id": request_id})
+        _logger().exception("unforeseen error", extra={"api_request_id": request_id})
         answer = problems.to_proxy_response(problems.internal(request_id))
     answer["headers"] |= _browser_headers()
     return answer
@@ -66,6 +65,13 @@ def _answer(body: str, media: str = JSON) -> dict[str, Any]:
 def _header(event: dict[str, Any], name: str) -> str:
     """As API Gateway hands headers on: in whatever case the caller wrote them."""
     return next((text for key, text in (event.get("headers") or {}).items() if key.lower() == name), "")
+
+
+@cache
+def _logger() -> "Logger":
+    from aws_lambda_powertools.logging import Logger  # a prediction that succeeds is not logged, nor waits for this
+
+    return Logger()
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
@@ -87,3 +88,47 @@ def test_a_build_in_parts_is_given_up(cloud):
     ticket = cloud.control("POST", "/builds", json={"file_name": "Never.zip", "size_bytes": 9}).json()
     assert cloud.control("DELETE", f"/builds/{ticket['build_id']}").status_code == 200
     assert cloud.http.put(ticket["parts"][0]["upload_url"], content=b"too late.").status_code == 404
+
+
+def test_a_run_started_twice_by_one_key_tells_its_metrics_while_it_trains_and_its_report_after(cloud, basic_zip):
+    request = {
+        "policy": "told",
+        "build": {"key": cloud.upload("Told.zip", basic_zip)},
+        "stop": {"env_steps": 30_000},
+        "evaluation": {"episodes": 2},
+        "endpoint": {"deploy": False},
+    }
+    headers = {"x-api-key": cloud.connection["control_key"], "Idempotency-Key": "one-of-mine"}
+    url = cloud.connection["control_url"] + "/training-runs"
+    first, second = (cloud.http.post(url, headers=headers, json=request) for _ in range(2))
+    assert first.status_code == 202, first.text
+    assert first.json()["run_id"] == second.json()["run_id"]
+    other = cloud.http.post(url, headers=headers, json=request | {"seed": 1})
+    assert (other.status_code, other.json()["code"]) == (422, "IdempotencyKeyReused")
+    path = f"/training-runs/{first.json()['run_id']}"
+
+    def told() -> dict[str, Any] | None:
+        series = cloud.control("GET", f"{path}/metrics", params={"points": 50}).json()
+        return series if series["behaviors"] else None
+
+    during = cloud.eventually(told, "metrics of the run", seconds=120)
+    assert cloud.control("GET", f"{path}/report").json()["code"] == "ReportNotFound"
+    assert cloud.finished(first.json()["run_id"])["status"] == "KEPT"
+    (after,) = cloud.control("GET", f"{path}/metrics").json()["behaviors"]
+    assert after["behavior"] == during["behaviors"][0]["behavior"] == "Basic"
+    assert after["iterations"] > during["behaviors"][0]["iterations"] > 0
+    assert after["columns"]["env_steps"][-1] >= 30_000
+    assert len(set(map(len, after["columns"].values()))) == 1
+    report = cloud.control("GET", f"{path}/report").json()
+    assert report["run_id"] == first.json()["run_id"]
+
+
+def test_bytes_reach_predict_as_they_are(cloud):
+    """Read whole, the policy is looked for; a byte that was made another would be no MessagePack."""
+    sensor = {"dtype": "uint8", "shape": [256], "data": bytes(range(256))}
+    body = msgspec.msgpack.encode({"observations": [sensor]})
+    url = cloud.connection["predict_url"] + "/policies/no-such-policy/predict"
+    for content, status, code in ((body, 404, "PolicyNotFound"), (body[:-1], 400, "InvalidRequest")):
+        headers = {"x-api-key": cloud.connection["predict_key"], "content-type": "application/msgpack"}
+        answer = cloud.http.post(url, headers=headers | {"accept": "application/msgpack"}, content=content)
+        assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text

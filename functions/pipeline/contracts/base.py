@@ -15,4 +15,5 @@ RunId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](-?[a-z0-9]){0,49}$"
 class Contract(BaseModel):
     """Unknown fields are refused, types are not guessed, values do not change after reading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
+    # defer_build: built at its first use. A process needs few of the contracts that it imports, and a cold start waits.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True, defer_build=True)
