@@ -68,3 +68,15 @@ def test_a_dropped_build_without_options_gets_the_defaults(stack: Stack, basic: 
 def test_a_request_is_taken_as_it_is(stack: Stack, basic: bytes, key: str) -> None:
     requested = RunOptions(seed=3)
     assert inspected(stack, key, with_options(basic, {"seed": 7}), requested) == requested
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_what_is_to_be_said_of_the_build_is_noted_once_in_the_record(stack: Stack, basic: bytes, times: int) -> None:
+    buffer = io.BytesIO(basic)
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.writestr("GameAssembly.so", b"")
+    inspected(stack, "builds/Basic.zip", buffer.getvalue(), None, times)
+    runs = RunsTable(boto3.client("dynamodb", region_name=REGION), stack.environment["RUNS_TABLE"])
+    notes = runs.get("basic-1").notes
+    assert [note.setting for note in notes] == ["build"]
+    assert "IL2CPP" in notes[0].note

@@ -298,3 +298,91 @@ def test_il2cpp_is_noted_and_tells_nothing_about_mlagents():
     manifest = look(build(more=[("GameAssembly.so", elf())]))
     assert "IL2CPP" in manifest.notes[0]
     assert manifest.has_mlagents is None
+
+
+@pytest.mark.parametrize("name", ["globalgamemanagers", "data.unity3d", "mainData"])
+def test_unitys_version_is_that_of_the_programs_own_data(name):
+    """data.unity3d as a compressed build has it: a bundle whose header names the version behind a placeholder."""
+    bundle = b"UnityFS\0\0\0\0\x085.x.x\x002022.3.62f1\0" + bytes(40)
+    assert look(build(more=[(f"Game_Data/{name}", bundle), ("Tool_Data/x", b"")])).unity_version == "2022.3.62f1"
+    assert look(build(more=[(f"Other_Data/{name}", bundle)])).unity_version is None
+
+
+def literals(*texts: str) -> bytes:
+    """As an assembly keeps them (ECMA-335 II.24.2.4): length in bytes, UTF-16, and a byte that says what is in it."""
+    encoded = [text.encode("utf-16-le") for text in texts]
+    return b"MZ" + bytes(500) + b"\0" + b"".join(bytes([len(one) + 1]) + one + b"\0" for one in encoded) + bytes(99)
+
+
+@pytest.mark.parametrize(
+    ("texts", "version"),
+    [
+        (("--mlagents-port", "1.5.0", "2.0.1", "AcademySingleton"), "2.0.1"),
+        (("1.5.0", "4.0.0"), "4.0.0"),
+        (("1.5.0", "2.3.0-exp.3", "x"), "2.3.0-exp.3"),
+        (("1.0.0", "1.0.8"), "1.0.8"),
+        (("2.0.1", "AcademySingleton"), None),
+        (("1.5.0",), None),
+        (("1.5.0", "no version"), None),
+        ((), None),
+    ],
+)
+def test_mlagents_version(texts, version):
+    manifest = look(build(more=[("Game_Data/Managed/Unity.ML-Agents.dll", literals(*texts))]))
+    assert (manifest.has_mlagents, manifest.mlagents_version) == (True, version)
+
+
+def test_assemblies_of_an_il2cpp_build_tell_of_mlagents():
+    names = json.dumps({"names": ["UnityEngine.dll", "Unity.ML-Agents.dll"], "types": [2, 16]}).encode()
+    more = [("GameAssembly.so", elf()), ("Game_Data/ScriptingAssemblies.json", names)]
+    assert look(build(more=more)).has_mlagents is True
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"{", b"[]", b"{}", b'{"names": 3}', b'{"names": [1, null]}', b"[" * 100_000, b"\xff"]
+)
+def test_a_list_of_assemblies_that_cannot_be_read_tells_nothing(text):
+    assert look(build(more=[("Game_Data/ScriptingAssemblies.json", text)])).has_mlagents is None
+
+
+def test_assemblies_of_another_program_in_the_zip_do_not_count():
+    more = [("Tool_Data/Managed/Tool.dll", b"MZ"), ("Tool_Data/Managed/Unity.ML-Agents.dll", b"MZ")]
+    assert look(build(more=more)).has_mlagents is None
+
+
+LINKED = elf() + b"libdl.so.2\0UnityPlayer.so\0"
+
+
+@pytest.mark.parametrize("folder", ["", "Game/"])
+def test_a_program_with_its_engine_beside_it(folder):
+    engine = (f"{folder}UnityPlayer.so", elf())
+    assert look(build(folder, LINKED, more=[engine])).executable == f"{folder}Game.x86_64"
+
+
+def test_an_engine_elsewhere_is_none():
+    assert "needs UnityPlayer.so" in rejected(build(program=LINKED, more=[("lib/UnityPlayer.so", elf())])).cause
+
+
+def test_an_older_program_has_the_engine_inside():
+    assert look(build(program=elf() + bytes(300_000) + b"UnityPlayer.so")).executable == "Game.x86_64"
+
+
+@pytest.mark.parametrize(
+    ("boot", "noted"),
+    [
+        (b"nographics=1\n", True),
+        (b"wait-for-native-debugger=0\nheadless=1\n", True),
+        (b"headless=0\n", False),
+        (b"gfx-enable-gfx-jobs=1\n", False),
+    ],
+)
+def test_a_dedicated_server_is_noted(boot, noted):
+    body = zipped(("Game.x86_64", SCRIPT), ("Game_Data/boot.config", boot))
+    assert ["dedicated server" in note for note in look(body).notes] == [True] * noted
+
+
+@pytest.mark.parametrize(("mode", "noted"), [(0o100644, True), (0o100755, False), (0, False)])
+def test_a_lost_run_bit_is_noted(mode, noted):
+    """A zip without Unix modes, as Windows makes it, has none to lose."""
+    body = zipped((member("Game.x86_64", mode), SCRIPT), DATA)
+    assert ["run bit" in note for note in look(body).notes] == [True] * noted
