@@ -28,6 +28,7 @@ from tests.fakes.unity_zips import (
     elf,
     encrypted,
     member,
+    with_attributes,
     with_compression,
     with_size,
     zipped,
@@ -377,12 +378,19 @@ def test_an_older_program_has_the_engine_inside():
     ],
 )
 def test_a_dedicated_server_is_noted(boot, noted):
-    body = zipped(("Game.x86_64", SCRIPT), ("Game_Data/boot.config", boot))
+    body = zipped((member("Game.x86_64", 0o100755), SCRIPT), ("Game_Data/boot.config", boot))
     assert ["dedicated server" in note for note in look(body).notes] == [True] * noted
 
 
-@pytest.mark.parametrize(("mode", "noted"), [(0o100644, True), (0o100755, False), (0, False)])
-def test_a_lost_run_bit_is_noted(mode, noted):
-    """A zip without Unix modes, as Windows makes it, has none to lose."""
-    body = zipped((member("Game.x86_64", mode), SCRIPT), DATA)
+@pytest.mark.parametrize(
+    ("program", "noted"),
+    [
+        (member("Game.x86_64", 0o100644), True),
+        (member("Game.x86_64", 0o100755), False),
+        (with_attributes("Game.x86_64", 0x20), False),
+    ],
+    ids=["lost", "kept", "a zip of Windows, which has no run bits to lose"],
+)
+def test_a_lost_run_bit_is_noted(program, noted):
+    body = zipped((program, SCRIPT), DATA)
     assert ["run bit" in note for note in look(body).notes] == [True] * noted
