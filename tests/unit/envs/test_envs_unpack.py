@@ -236,3 +236,21 @@ def test_an_empty_zip_is_a_zip(tmp_path: Path) -> None:
     zipfile.ZipFile(buffer, "w").close()
     (tmp_path / "build.zip").write_bytes(buffer.getvalue())
     assert files(unpack(tmp_path / "build.zip")) == {}
+
+
+def test_a_build_that_takes_too_long_leaves_nothing_behind(tmp_path: Path) -> None:
+    path = zipped(tmp_path, ("a", b"1"), ("b", b"2"))
+    with pytest.raises(errors.BuildTooLargeError, match="within 0 s"):
+        unpack(path, UnpackLimits(seconds=0.0))
+    assert not (tmp_path / "into").exists()
+
+
+def test_a_bomb_by_its_ratio(tmp_path: Path) -> None:
+    path = zipped(tmp_path, ("a", bytes(500_000)))
+    with pytest.raises(errors.BuildTooLargeError, match="as only bombs do"):
+        unpack(path, UnpackLimits(small_bytes=100_000))
+    assert files(unpack(path, UnpackLimits(small_bytes=500_000)))["a"] == bytes(500_000)
+
+
+def test_small_files_may_pack_as_well_as_they_like(tmp_path: Path) -> None:
+    assert len(files(unpack(zipped(tmp_path, ("a", bytes(9_000)))))["a"]) == 9_000
