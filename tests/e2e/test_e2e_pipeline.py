@@ -25,7 +25,13 @@ def first(cloud, dropped) -> dict[str, Any]:
 def second(cloud, first, basic_zip) -> dict[str, Any]:
     """The same policy again, asked for by the API with other options."""
     key = cloud.upload("Basic.zip", basic_zip)
-    request = {"policy": "basic", "build": {"key": key}, "seed": 1, "hyperparameters": {"lr": 0.001}}
+    request = {
+        "policy": "basic",
+        "build": {"key": key},
+        "seed": 1,
+        "hyperparameters": {"lr": 0.001},
+        "evaluation": {"promote_if": "not_worse"},
+    }
     answer = cloud.control("POST", "/training-runs", json=request)
     assert answer.status_code == 202, answer.text
     again = cloud.control("POST", "/training-runs", json=request)
@@ -113,6 +119,9 @@ def test_a_second_run_updates_the_endpoint(cloud, first, second):
     assert second["status"] == "SUCCEEDED", second
     assert second["run_id"] != first["run_id"]
     assert second["options"]["hyperparameters"]["lr"] == 0.001
+    assert second["promotion"]["compared_with"] == first["run_id"]
+    # Both go the seven steps to the goal, in every episode.
+    assert second["promotion"]["difference"]["mean"] == pytest.approx(0, abs=1e-6)
     assert second["endpoint"]["name"] == first["endpoint"]["name"]
     assert second["endpoint"]["config_name"] != first["endpoint"]["config_name"]
     endpoint = cloud.sagemaker.describe_endpoint(EndpointName=second["endpoint"]["name"])

@@ -115,6 +115,7 @@ class InvocationRequest(Contract):
     action_masks: list[list[float]] | None = Field(default=None, description="[N, sum of branches], 1 = allowed")
     deterministic: bool = True
     state: list[str | None] | None = Field(default=None, description="one for each of N agents")
+    memory: list[list[float]] | None = Field(default=None, description="[N, memory_size]: `state` in plain numbers")
 
 
 class InvocationResponse(Contract):
@@ -125,3 +126,4 @@ class InvocationResponse(Contract):
     continuous: list[list[float]]
     discrete: list[list[int]]
     state: list[str | None] | None = None
+    memory: list[list[float]] | None = Field(default=None, description="[N, memory_size] after, if it was given")

@@ -86,7 +86,10 @@ def verify_endpoint(
 
 def _compare(run: RunReference, endpoint: EndpointPoll, pair: ParityPair, runtime: "SageMakerRuntimeClient") -> None:
     request = InvocationRequest(
-        behavior=pair.behavior, observations=list(pair.observations), action_masks=pair.action_masks
+        behavior=pair.behavior,
+        observations=list(pair.observations),
+        action_masks=pair.action_masks,
+        memory=pair.memory,
     )
     answer = inference.invoke(runtime, endpoint.endpoint_name, request)
     if answer.version != run.version:

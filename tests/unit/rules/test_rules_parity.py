@@ -48,3 +48,27 @@ def test_each_other_choice_is_named():
 )
 def test_more_or_fewer_answers_are_a_difference(changes):
     assert differences(PAIR, answer(**changes))
+
+
+REMEMBERING = PAIR.model_copy(update={"memory": [[0.0, 0.0], [1.0, 2.0]], "memory_out": [[1.0, -1.0], [2000.0, 0.0]]})
+
+
+def test_what_is_remembered_alike_is_no_difference():
+    assert differences(REMEMBERING, answer(memory=[[1.00009, -1.0], [2000.1, 0.0]])) == []
+
+
+@pytest.mark.parametrize("memory", [[[1.0, -1.1], [2000.0, 0.0]], [[1.0], [2000.0]], [[1.0, -1.0], [2001.0, 0.0]]])
+def test_what_is_remembered_otherwise_is_named_by_its_place(memory):
+    found = differences(REMEMBERING, answer(memory=memory))
+    assert found
+    assert all(one.endswith("remembered otherwise") for one in found)
+
+
+@pytest.mark.parametrize("memory", [None, [[1.0, -1.0]]])
+def test_memories_that_are_missing_are_counted(memory):
+    (found,) = differences(REMEMBERING, answer(memory=memory))
+    assert found.startswith("2 memories were recorded")
+
+
+def test_of_a_policy_without_a_memory_none_is_asked_for():
+    assert differences(PAIR, answer(memory=None)) == []
