@@ -297,7 +297,7 @@ UPLOADS: Final = (
     Upload(
         "an IL2CPP build without ML-Agents",
         _with(("GameAssembly.so", elf()), ("Game_Data/ScriptingAssemblies.json", _IL2CPP)),
-        "not among its 2 assemblies",
+        "not among its assemblies (2)",
         None,
     ),
     Upload("options that are no JSON", _with(("gamedojo.json", b"{")), "not JSON", None, "InvalidRequest"),

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.aws.objects import ObjectStore
 from pipeline.aws.runs_table import RunsTable
-from pipeline.errors import InputError
+from pipeline.errors import BuildNotFoundError, InputError
 from pipeline.settings import PriceSettings
 from pipeline.steps.admission import Admission, admit
 from pipeline.steps.building import inspect_build
@@ -67,6 +67,21 @@ def test_it_is_refused_before_anything_is_paid_for(
     record_property(
         "refused upload", list(Refused(what, upload.code, caught.value.cause, caught.value.remedy, container or ""))
     )
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("builds/3DBall", "make sample-builds"),
+        ("uploads/Basic.zip", "make sample-builds"),
+        ("builds/Crawler.zip", "Linux build of it"),
+        ("builds/mine.zip", "Upload the build first"),
+    ],
+)
+def test_an_id_of_the_registry_is_told_from_a_build_that_is_gone(pipeline: Pipeline, key: str, words: str) -> None:
+    with pytest.raises(BuildNotFoundError) as caught:
+        pipeline.objects.head(key)
+    assert words in caught.value.remedy
 
 
 def unpacked(upload: Upload, body: bytes, folder: Path) -> str | None:

@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from pipeline.aws.translation import error_code, translate
 from pipeline.contracts.base import Contract
+from pipeline.contracts.registry import remedy_of_missing_build
 from pipeline.errors import BuildNotFoundError, PipelineError
 
 if TYPE_CHECKING:
@@ -145,7 +146,9 @@ class ObjectStore:
 
     def _error(self, key: str, error: ClientError | BotoCoreError) -> PipelineError:
         if error_code(error) in _NOT_FOUND:
-            return BuildNotFoundError(f"There is no object {key} in the bucket {self.bucket}.")
+            return BuildNotFoundError(
+                f"There is no object {key} in the bucket {self.bucket}.", remedy_of_missing_build(key)
+            )
         return translate("S3", error)
 
 

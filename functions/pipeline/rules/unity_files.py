@@ -55,7 +55,7 @@ def read_unity_files(program: PurePosixPath, entries: Entries, members: Members)
     assemblies = _assemblies(data, entries, members)
     if assemblies and _MLAGENTS not in assemblies:
         raise BuildRejectedError(
-            f"There is no ML-Agents in this build: {_MLAGENTS} is not among its {len(assemblies)} assemblies.",
+            f"There is no ML-Agents in this build: {_MLAGENTS} is not among its assemblies ({len(assemblies)}).",
             "Add the package com.unity.ml-agents and an agent to the scene (Behavior Type: Default), and build again.",
         )
     boot = _head(data / "boot.config", entries, members, _SMALL_FILE_BYTES)
