@@ -8,7 +8,9 @@ import pytest
 from cfnlint.api import ManualArgs, lint
 
 from pipeline.api.codes import all_codes
+from pipeline.api.passing import FORMATS
 from pipeline.api.routes import CONTROL, PREDICT, methods_by_path
+from pipeline.contracts.predict import MSGPACK
 from pipeline.contracts.problem import Problem
 from tests.fakes.expanded_template import ROOT, as_list, expanded, resources, source, statements
 
@@ -238,8 +240,9 @@ def test_both_apis_stand_behind_a_web_acl_if_there_is_one():
 
 
 def test_predict_takes_what_is_not_text_as_bytes():
-    body = resources("AWS::ApiGateway::RestApi")["PredictApi"]["Body"]
-    assert "application/msgpack" in body["x-amazon-apigateway-binary-media-types"]
+    api = resources("AWS::ApiGateway::RestApi")["PredictApi"]
+    for listed in (api["BinaryMediaTypes"], api["Body"]["x-amazon-apigateway-binary-media-types"]):
+        assert set(listed) == {media for media, known in FORMATS.items() if known == MSGPACK}
 
 
 def test_the_bucket_lets_pages_of_the_allowed_origin_in_and_no_others():

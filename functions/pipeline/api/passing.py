@@ -19,13 +19,15 @@ from pipeline.errors import UnsupportedMediaTypeError
 from pipeline.rules.msgpack import NotMessagePackError, unpack
 from pipeline.rules.observations import CheckedRequest, to_response
 
-_MEDIA = {
+FORMATS = {
     "": JSON,
     JSON: JSON,
     MSGPACK: MSGPACK,
     "application/x-msgpack": MSGPACK,
     "application/vnd.msgpack": MSGPACK,  # as it is registered with IANA
 }
+"""By what a `Content-Type` names; "": it names none. The template's BinaryMediaTypes are those of MessagePack."""
+
 _UNSAID = {"text/plain", "application/x-www-form-urlencoded"}
 """What curl and browsers say of a body of which they were not told what it is."""
 
@@ -78,13 +80,13 @@ def formats(content_type: str, accept: str) -> Formats:
         UnsupportedMediaTypeError: the body is in neither of the two formats.
     """
     bare = content_type.partition(";")[0].strip().lower()
-    given = JSON if bare in _UNSAID else _MEDIA.get(bare)
+    given = JSON if bare in _UNSAID else FORMATS.get(bare)
     if given is None:
         raise UnsupportedMediaTypeError(
             f"Content-Type is {content_type[:80]!r}; {JSON} and {MSGPACK} are read.", f"Send {JSON} or {MSGPACK}."
         )
     first = accept.partition(",")[0].partition(";")[0].strip().lower()
-    return Formats(given, MSGPACK if _MEDIA.get(first) == MSGPACK else JSON)
+    return Formats(given, MSGPACK if FORMATS.get(first) == MSGPACK else JSON)
 
 
 def read_request(body: bytes, media: str) -> PredictRequest:

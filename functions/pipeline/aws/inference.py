@@ -35,7 +35,7 @@ def invoke(client: "SageMakerRuntimeClient", endpoint_name: str, request: Invoca
     """Send one batch to the endpoint and read its answer.
 
     Raises:
-        InvalidObservationError: the container refused the request (its own status was 4xx).
+        InvalidObservationError: it is too large for an endpoint, or the container refused it (its own status was 4xx).
         StaleStateError: it refused a memory of another version or behavior.
         ModelError: the container failed, or answered something else than an `InvocationResponse`.
         ModelNotReadyError: the endpoint is starting up.
@@ -43,11 +43,17 @@ def invoke(client: "SageMakerRuntimeClient", endpoint_name: str, request: Invoca
         ThrottledError: too many requests.
         ServiceUnavailableError: SageMaker could not be reached or failed on its side.
     """
-    body = ask(client, endpoint_name, request.model_dump_json(exclude_none=True).encode(), JSON, JSON)
+    body = request.model_dump_json(exclude_none=True).encode()
+    if len(body) > MAX_ENDPOINT_BODY_BYTES:  # 9e9 is three bytes of a caller's JSON, and twelve written out
+        raise InvalidObservationError(
+            f"Written out, the request has {len(body)} bytes; an endpoint takes {MAX_ENDPOINT_BODY_BYTES}.",
+            "Ask for fewer agents at once, or send the observations as tensors.",
+        )
+    answer = ask(client, endpoint_name, body, JSON, JSON)
     try:
-        return InvocationResponse.model_validate_json(body)
+        return InvocationResponse.model_validate_json(answer)
     except ValidationError as error:
-        raise not_an_answer(endpoint_name, body) from error
+        raise not_an_answer(endpoint_name, answer) from error
 
 
 def ask(client: "SageMakerRuntimeClient", endpoint_name: str, body: bytes, media: str, answer_media: str) -> bytes:

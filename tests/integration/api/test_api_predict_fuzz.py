@@ -173,6 +173,15 @@ def test_three_mebibytes_are_taken_and_one_byte_more_is_not():
     assert json.loads(answer["body"])["code"] == "RequestTooLarge"
 
 
+def test_numbers_that_are_longer_written_out_are_told_before_the_endpoint():
+    count = 600_000
+    body = '{"behavior":"Sums","observations":[[' + ",".join(["[9e9,9e9]"] * (count // 2)) + "]]}"
+    assert len(body) < MAX_REQUEST_BYTES
+    answer = send(body)
+    assert check(answer) == 400
+    assert "Written out" in json.loads(answer["body"])["detail"]
+
+
 def test_three_mebibytes_of_message_pack_are_taken_and_one_byte_more_is_not():
     count = (MAX_REQUEST_BYTES - 100) // 8
     sensor = {"dtype": "float32", "shape": [count, 2], "data": np.ones((count, 2), "<f4").tobytes()}
