@@ -8,7 +8,7 @@ import json
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -72,6 +72,7 @@ class FakeApi:
         self.most_at_once = 0
         self._at_once = 0
         self._scripts: dict[tuple[str, str], list[Answer]] = defaultdict(list)
+        self._rules: dict[tuple[str, str], Callable[[Any], Answer]] = {}
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_for(self))
         self._server.daemon_threads = True
@@ -102,12 +103,18 @@ class FakeApi:
         with self._lock:
             self._scripts[method, path].extend(answers)
 
+    def script_by_body(self, method: str, path: str, rule: Callable[[Any], Answer]) -> None:
+        """Answer by what the JSON of a request says."""
+        self._rules[method, path] = rule
+
     def calls(self, method: str, path: str) -> list[Received]:
         return [one for one in self.received if (one.method, one.path) == (method, path)]
 
     def next_answer(self, received: Received) -> Answer:
         with self._lock:
             self.received.append(received)
+            if rule := self._rules.get((received.method, received.path)):
+                return rule(received.json())
             script = self._scripts[received.method, received.path]
             if not script:
                 return problem(404, "NotFound", f"nothing scripted for {received.method} {received.path}")

@@ -28,8 +28,8 @@ _HEAD = """# The command line
 ids of runs and builds and the names of policies, which are asked of the API.
 
 **Retries**: what may be sent twice is tried up to five times when the connection fails or the API answers 429, 502, 503
-or 504, after the pause that `Retry-After` asks for (30 seconds at most) or one that doubles from 0.25 to 8 seconds, with
-jitter. A rollback to the version before may not: it is sent again only when it certainly did nothing.
+or 504, after the pause that `Retry-After` asks for (30 seconds at most) or one that doubles from 0.25 to 8 seconds,
+with jitter. A rollback to the version before may not: it is sent again only when it certainly did nothing.
 
 **Results** go to stdout, errors and notes to stderr. With `--json`, stdout is JSON.
 """
