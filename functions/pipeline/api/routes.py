@@ -6,7 +6,7 @@ the handlers' against it.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Literal
 
@@ -73,7 +73,6 @@ class Route:
     needs_key: bool = True
     example: dict[str, Any] | None = None
     details: str = ""
-    answer_headers: dict[str, str] = field(default_factory=dict)
 
     @property
     def all_failures(self) -> tuple[ErrorCode, ...]:

@@ -21,7 +21,7 @@ from pipeline.contracts.problem import Problem
 from predict.app import handler
 from tests.fakes.control_stack import LambdaContext, control_stack, sample_event
 from tests.fakes.runtime_endpoint import runtime_endpoint
-from tests.integration.api.test_api_predict_served import deploy
+from tests.integration.api.test_api_predict_served import PICTURE, deploy
 
 CODES = {(one.code, int(one.status)) for one in all_codes()}
 QUICK = settings(
@@ -159,8 +159,8 @@ def test_observations_of_any_depth(depth):
 
 def filled(size: int) -> str:
     """A good request of so many bytes."""
-    start, end = '{"behavior":"Sums","observations":[[', "]]}"
-    agent = "[0.25,0.125]"
+    start, end = '{"behavior":"Sees","observations":[[', "]]}"
+    agent = json.dumps(np.full(PICTURE, 0.125).tolist(), separators=(",", ":"))
     count = (size - len(start) - len(end) + 1) // (len(agent) + 1)
     text = start + ",".join([agent] * count) + end
     return text + " " * (size - len(text))

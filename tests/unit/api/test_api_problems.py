@@ -26,6 +26,12 @@ def test_every_error_is_answered_with_its_code_cause_and_remedy(kind):
     assert family <= problem.status < family + 100
 
 
+@pytest.mark.parametrize("kind", sorted(subclasses(errors.TransientError), key=lambda kind: kind.__name__))
+def test_a_caller_is_not_told_that_somebody_else_tries_again(kind):
+    assert "it is tried again" in errors.TransientError.default_remedy
+    assert "it is tried again" not in problems.of_error(kind("It broke.")).remedy
+
+
 @pytest.mark.parametrize(
     ("kind", "status", "retry"),
     [
