@@ -1,4 +1,4 @@
-"""Stretches of episodes, cut into sequences of one length for a policy with memory."""
+"""Stretches of episodes, cut into sequences for a policy with memory."""
 
 from collections.abc import Sequence
 
@@ -13,12 +13,13 @@ def sequence_rows(lengths: Sequence[int], length: int) -> NDArray[np.int64]:
 
     Args:
         lengths: rows of each stretch; the stretches lie one behind the other.
-        length: T, of each sequence.
+        length: of the longest sequence.
 
     Returns:
-        [S, T]: row numbers, `PADDING` behind the end of a stretch. Every row comes once; no sequence crosses from one
-        stretch into another.
+        [S, T], T being `length`, or the longest stretch where that is shorter: row numbers, `PADDING` behind the end
+        of a stretch. Every row comes once; no sequence crosses from one stretch into another.
     """
+    length = min(length, max(lengths, default=length))
     pieces, start = [], 0
     for rows in lengths:
         padded = -(-rows // length) * length

@@ -52,7 +52,7 @@ class EpisodesToTrainBatch(ConnectorV2):
 
     Columns: OBS (a tuple, one tensor for each sensor), ACTIONS, ACTION_LOGP, ADVANTAGES (standardised over the batch),
     VALUE_TARGETS (in the reward's units), VF_PREDS, and ACTION_MASK where the build sends masks. With a memory also
-    MEMORY, and SEQUENCES: [S, `sequence_length`] row numbers, see `sequences`.
+    MEMORY, and SEQUENCES: [S, T] row numbers, T at most `sequence_length`, see `sequences`.
     """
 
     def __init__(self, *, module_id: str, gamma: float, lambda_: float, sequence_length: int = 1) -> None:

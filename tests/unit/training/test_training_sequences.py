@@ -12,6 +12,10 @@ def test_stretches_are_cut_and_padded():
     assert sequence_rows([], 4).shape == (0, 4)
 
 
+def test_sequences_are_no_longer_than_the_longest_stretch():
+    assert sequence_rows([3, 2], 8).tolist() == [[0, 1, 2], [3, 4, PADDING]]
+
+
 @given(st.lists(st.integers(1, 40), max_size=8), st.integers(1, 12))
 def test_every_row_comes_once_and_stays_with_its_stretch(lengths, length):
     rows = sequence_rows(lengths, length)
@@ -23,3 +27,4 @@ def test_every_row_comes_once_and_stays_with_its_stretch(lengths, length):
         assert len(real) > 0
         assert len({*stretch[real].tolist()}) == 1
         assert (sequence[len(real) :] == PADDING).all()
+    assert rows.shape[1] == min(length, max(lengths, default=length))
