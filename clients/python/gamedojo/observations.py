@@ -52,12 +52,14 @@ class Tensor:
         Raises:
             InputError: its numbers are none that the API reads, or one of them is NaN or infinite.
         """
-        if str(array.dtype) not in _AS:
-            raise InputError(f"An array of {array.dtype} cannot be sent.", f"Send one of {', '.join(_AS)}.")
-        kind, sent_as = _AS[str(array.dtype)]
-        if kind.startswith("float") and array.size and not math.isfinite(float(abs(array).max())):
-            raise InputError("An array has a value that is NaN or infinite.", "Send finite numbers.")
-        return cls(kind, tuple(map(int, array.shape)), array.astype(sent_as).tobytes(), divisor)
+        name = _number_kind(array)
+        if name not in _AS:
+            raise InputError(f"An array of {name} cannot be sent.", f"Send one of {', '.join(_AS)}.")
+        dtype, sent_as = _AS[name]
+        sent = array.astype(sent_as)
+        if dtype.startswith("float") and sent.size and not math.isfinite(float(abs(sent).max())):
+            raise InputError(f"An array has a value that is NaN or infinite as {dtype}.", "Send finite numbers.")
+        return cls(dtype, tuple(map(int, sent.shape)), sent.tobytes(), divisor)
 
     def document(self) -> dict[str, Any]:
         """As the API takes it, with bytes for `data`."""
@@ -109,7 +111,7 @@ def plain(value: Any, path: str, depth: int = 0) -> Any:
             raise InputError(f"{path} is a tensor inside a list.", "Make one tensor [N, *shape] of the whole batch.")
         return value
     if hasattr(value, "tolist"):
-        if depth >= 0 and getattr(value, "size", 0) >= BINARY_FROM_VALUES and str(value.dtype) in _AS:
+        if depth >= 0 and getattr(value, "size", 0) >= BINARY_FROM_VALUES and _number_kind(value) in _AS:
             return Tensor.of(value)
         value = value.tolist()
     if isinstance(value, Mapping):
@@ -121,6 +123,11 @@ def plain(value: Any, path: str, depth: int = 0) -> Any:
     if value is not None and not isinstance(value, str | int | float):
         raise InputError(f"{path or 'The request'} is {type(value).__name__}.", "Send numbers, lists or arrays.")
     return value
+
+
+def _number_kind(array: Any) -> str:
+    """float32 and the like, whatever the byte order."""
+    return str(getattr(array.dtype, "name", array.dtype))
 
 
 def _leaves(document: Any) -> Iterator[Any]:

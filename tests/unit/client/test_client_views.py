@@ -3,13 +3,16 @@ import json
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
 from gamedojo.errors import UnreachableError
-from gamedojo.models import Run
+from gamedojo.following import Patience
+from gamedojo.models import BehaviorSeries, MetricsSeries, Run
 from gamedojo.reading import read
-from gamedojo.texts import duration_text, outcome_text, seconds_left, size_text
-from gamedojo.views import JsonLinesView, PlainView, TerminalView, WatchView, view_for, watch_run
+from gamedojo.texts import duration_text, outcome_text, seconds_left, size_text, sparkline
+from gamedojo.views import JsonLinesView, PlainView, TerminalView, WatchView, picture_of, view_for, watch_run
 from tests.fakes.run_documents import BEGAN, RUN_ID, failed, kept, run_document, succeeded, training
 
 
@@ -211,3 +214,72 @@ def test_time_left_needs_steps_limit_and_speed() -> None:
     progress = record(training()).progress
     assert seconds_left(progress) == pytest.approx((50_000 - 10_240) / 1204.5)
     assert seconds_left(record(run_document()).progress) is None
+
+
+def test_a_sparkline_rises_from_the_smallest_to_the_largest() -> None:
+    assert sparkline([0, 1, 2, 3, 4, 5, 6, 7], 8) == "▁▂▃▄▅▆▇█"
+    assert sparkline([0, 1, 2, 3, 4, 5, 6, 7], 8, ascii_only=True) == "_.-~=+*#"
+    assert sparkline([1, 0], 80) == "█▁"
+    assert sparkline([0, 2, 8, 10], 2) == "▁█", "neighbours are averaged"
+    assert sparkline([3, 3, 3], 80) == "▅▅▅"
+    assert sparkline([], 80) == sparkline([1, 2], 0) == ""
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=50), st.integers(1, 60))
+def test_a_sparkline_is_as_wide_as_it_may_be(values: list[float], width: int) -> None:
+    assert len(sparkline(values, width)) == min(len(values), width)
+
+
+def curve_of(view: TerminalView, where: Console) -> str:
+    where.print(view.render(BEGAN))
+    return next((line for line in reversed(text_of(where).splitlines()) if line.startswith("  return  ")), "")
+
+
+def test_a_terminal_draws_the_mean_return_as_it_comes() -> None:
+    where = console(terminal=True)
+    view = TerminalView(where)
+    view.show(record(training(1_000, 0.25)))
+    assert curve_of(view, where) == "", "one value is no curve"
+    for env_steps, mean_return in ((2_000, None), (3_000, 0.5), (3_000, 0.5), (4_000, 0.75)):
+        view.show(record(training(env_steps, mean_return)))
+    assert curve_of(view, where).split() == ["return", "▁▅█", "0.250", "to", "0.750"]
+
+
+def series(*behaviors: str) -> MetricsSeries:
+    columns = {"mean_return": (0.0, None, 0.1, 0.2)}
+    return MetricsSeries(RUN_ID, behaviors=tuple(BehaviorSeries(name, 4, columns) for name in behaviors))
+
+
+@pytest.mark.parametrize(
+    ("history", "curve"),
+    [(series("Basic"), ["▁▂▃█", "0.000", "to", "0.930"]), (series("A", "B"), []), (UnreachableError("down"), [])],
+)
+def test_the_curve_begins_before_the_first_look(history: MetricsSeries | UnreachableError, curve: list[str]) -> None:
+    where = console(terminal=True)
+    documents = [training(4_000, 0.2), succeeded()]
+
+    def ask(_: str) -> MetricsSeries:
+        if isinstance(history, UnreachableError):
+            raise history
+        return history
+
+    view = TerminalView(where)
+    patience = Patience(poll_seconds=0.001)
+    watch_run(lambda _: record(documents.pop(0)), RUN_ID, view, patience, ask)
+    drawn_curve = curve_of(view, where).split()[1:]
+    assert drawn_curve == (curve or ["▁█", "0.200", "to", "0.930"])
+
+
+@pytest.mark.parametrize("view", [PlainView(console()), JsonLinesView(console())])
+def test_views_without_a_curve_ask_for_no_series(view: WatchView) -> None:
+    def ask(_: str) -> MetricsSeries:
+        raise AssertionError
+
+    watch_run(lambda _: record(succeeded()), RUN_ID, view, history=ask)
+
+
+def test_a_picture_of_a_run_that_is_over_has_its_outcome() -> None:
+    where = console(width=120)
+    where.print(picture_of(record(failed()), where))
+    assert "Remedy: Build for Linux" in text_of(where)
+    assert "\x1b" not in text_of(where)
