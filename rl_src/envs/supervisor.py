@@ -58,13 +58,18 @@ class _Limits:
 
     def apply(self, dropped: bool) -> None:
         """In the player's process: what the kernel itself holds it to. Root may have as many processes as it likes."""
-        largest = _SIZE_OF_A_FILE * self.disk_bytes
-        resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
+        _lower(resource.RLIMIT_FSIZE, _SIZE_OF_A_FILE * self.disk_bytes)
         if dropped:
-            most = _PROCESSES_OF_A_USER * self.processes
-            resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
+            _lower(resource.RLIMIT_NPROC, _PROCESSES_OF_A_USER * self.processes)
         with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:  # noqa: PTH123
             file.write(_OOM_SCORE)
+
+
+def _lower(kind: int, value: int) -> None:
+    """Never higher than it is, which only root may do."""
+    _, hard = resource.getrlimit(kind)
+    most = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(kind, (most, most))
 
 
 class _Watch:

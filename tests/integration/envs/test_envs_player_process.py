@@ -224,6 +224,27 @@ def test_what_a_player_left_where_its_log_was_is_neither_read_nor_written_nor_gi
     assert second.output_lines() == ["hello"]
 
 
+@pytest.mark.parametrize("inherited", [None, 5_000_000])
+def test_the_kernels_limits_of_a_player_are_ours_or_lower(tmp_path: Path, inherited: int | None) -> None:
+    """In a process that lowers its own first, for good."""
+    code = f"""
+import resource, sys
+from pathlib import Path
+from rl_src.envs.player import Player, PlayerLimits
+if {inherited}:
+    resource.setrlimit(resource.RLIMIT_FSIZE, ({inherited}, {inherited}))
+player = Player([sys.argv[1]], Path(sys.argv[2]), limits=PlayerLimits(disk_bytes=8 * 1024**2))
+player.wait(30)
+print(player.poll(), *player.output_lines(), sep="; ")
+"""
+    program = script(tmp_path, "ulimit -f; ulimit -c; cat /proc/self/oom_score_adj\n")
+    command = [sys.executable, "-c", code, str(program), str(tmp_path / "player.log")]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+    blocks = (inherited or 4 * 8 * 1024**2) // 512
+    assert told.endswith(f"; {blocks}; 0; 500")
+    assert told.startswith(str(PlayerExit(code=0)))
+
+
 @pytest.mark.parametrize("value", ["", "0", "-1", "x", "1.5", "²"])
 def test_limits_are_positive_numbers(value: str) -> None:
     environment = {"GAMEDOJO_PLAYER_DISK_MB": value}
