@@ -3,9 +3,11 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 import httpx
@@ -75,12 +77,27 @@ class Transport:
             return None
 
         over = threading.Event()
-        pool = ThreadPoolExecutor(UPLOADS_AT_ONCE)
+        futures: list[Future[GamedojoError | None]] = [Future() for _ in files]
+        left: SimpleQueue[tuple[Future[GamedojoError | None], PutFile]] = SimpleQueue()
+        for pair in zip(futures, files, strict=True):
+            left.put(pair)
+
+        def work() -> None:
+            while not over.is_set() and not left.empty():
+                with suppress(Empty):
+                    future, file = left.get_nowait()
+                    try:
+                        future.set_result(outcome(_given_up_when(over, file)))
+                    except Exception as error:
+                        future.set_exception(error)
+
+        # Daemons, because after Ctrl-C nobody waits for the answers to what is on its way.
+        for _ in range(min(UPLOADS_AT_ONCE, len(files))):
+            threading.Thread(target=work, daemon=True).start()
         try:
-            return tuple(pool.map(outcome, [_given_up_when(over, file) for file in files]))
-        finally:  # after Ctrl-C, nobody waits until what is on its way has come
+            return tuple(future.result() for future in futures)
+        finally:
             over.set()
-            pool.shutdown(cancel_futures=True)
 
     def download(self, url: str, target: Path, on_progress: OnProgress = lambda *_: None) -> None:
         """Fetch a file; `target` appears only when it is whole.

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,6 +57,27 @@ def test_ctrl_c_stops_watching_and_says_that_the_run_goes_on(api: FakeApi, argum
     assert process.returncode == 130
     assert f"the run goes on. Look again with: gamedojo watch {RUN_ID}" in stderr
     assert "Traceback" not in stderr
+
+
+def test_ctrl_c_ends_an_upload_at_once_and_the_next_one_goes_on(api: FakeApi, tmp_path: Path) -> None:
+    game = tmp_path / "MyGame.zip"
+    with zipfile.ZipFile(game, "w") as archive:
+        archive.writestr("MyGame.x86_64", bytes(64 * 1024**2))  # from here on, builds go in parts
+    part, count = 16 * 1024**2, 5
+    ticket = {"build_id": "b1", "key": "uploads/b1/MyGame.zip", "method": "MULTIPART", "part_size_bytes": part}
+    urls = [{"number": n, "upload_url": f"{api.origin}/bucket/{n}"} for n in range(1, count + 1)]
+    api.script("POST", "/builds", Answer(201, {**ticket, "part_count": count, "parts": urls}))
+    for number in range(1, count + 1):
+        api.script("PUT", f"/bucket/{number}", Answer(body=b"", delay_seconds=600))
+    variables = {**environment(api), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    command = [*GAMEDOJO, "builds", "upload", str(game)]
+    with subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        wait_for(lambda: any(one.method == "PUT" for one in api.received), "the first part")
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output, errors.strip()) == (130, "", "Interrupted.")
+    (note,) = (tmp_path / "cache").rglob("*.json")
+    assert json.loads(note.read_text())["build_id"] == "b1"
 
 
 def test_a_reader_that_leaves_early_ends_the_program_quietly(api: FakeApi) -> None:

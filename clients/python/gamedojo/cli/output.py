@@ -55,6 +55,7 @@ class ErrorReportingGroup(TyperGroup):
             print_error(error)
             raise typer.Exit(exit_code(error)) from error
         except KeyboardInterrupt:
+            say("Interrupted.", err())
             raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
