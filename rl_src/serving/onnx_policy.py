@@ -77,7 +77,12 @@ class OnnxPolicy:
             session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's errors have no common base but Exception
             raise InvalidArtifactError(f"{path.name} is no model that ONNX Runtime reads: {error}") from error
-        return cls(session, sensor_names)
+        try:
+            return cls(session, sensor_names)
+        except InvalidArtifactError:
+            raise
+        except Exception as error:  # it is asked what it says of itself, and its shapes may be anything
+            raise InvalidArtifactError(f"{path.name} is no policy in Unity's format: {error!r}") from error
 
     def act(
         self,
