@@ -1,15 +1,13 @@
 """POST /policies/{policy}/predict: observations in, actions out. Beside it, what the API says of itself."""
 
-from base64 import b64encode
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from pipeline.api import cors, passing, problems
-from pipeline.api.bodies import BodyTooLargeError, body_of
-from pipeline.api.predictor import MAX_REQUEST_BYTES, Predictor
+from pipeline.api import cors, prediction, problems
+from pipeline.api.bodies import BodyTooLargeError
+from pipeline.api.predictor import Predictor
 from pipeline.aws import clients, inference
 from pipeline.aws.served_policies import ServedPolicies
-from pipeline.contracts.predict import JSON
 from pipeline.contracts.validation import InvalidDocumentError
 from pipeline.errors import InputError, PipelineError
 from pipeline.settings import PredictSettings
@@ -41,30 +39,13 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
 
 
 def _predict(event: dict[str, Any]) -> dict[str, Any]:
-    body, policy = body_of(event, MAX_REQUEST_BYTES), event["pathParameters"]["policy"]
-    said = passing.formats(_header(event, "content-type"), _header(event, "accept"))
-    if said.is_json:
-        request = passing.read_request(body, JSON)
-        return _answer(_predictor().predict(policy, request).model_dump_json(exclude_none=True))
-    found = passing.predict(_predictor(), policy, body, said, partial(inference.ask, clients.sagemaker_runtime()))
-    if said.wanted == JSON:
-        return _answer(found.decode())
-    return _answer(b64encode(found).decode(), said.wanted) | {"isBase64Encoded": True}
+    return prediction.answer(event, _predictor(), partial(inference.ask, clients.sagemaker_runtime()))
 
 
 def _other(event: dict[str, Any]) -> dict[str, Any]:
     from pipeline.api import description  # asked for once in a while: no prediction waits for its import
 
     return description.answer_predict(event, _settings())
-
-
-def _answer(body: str, media: str = JSON) -> dict[str, Any]:
-    return {"statusCode": 200, "headers": {"Content-Type": media, "Cache-Control": "no-store"}, "body": body}
-
-
-def _header(event: dict[str, Any], name: str) -> str:
-    """As API Gateway hands headers on: in whatever case the caller wrote them."""
-    return next((text for key, text in (event.get("headers") or {}).items() if key.lower() == name), "")
 
 
 @cache

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pipeline.api.bodies import body_of
-from pipeline.api.passing import formats, read_request
+from pipeline.api.prediction import formats, read_request
 from pipeline.api.predictor import MAX_REQUEST_BYTES
 from pipeline.api.routes import CONTROL
 from pipeline.contracts.request import TrainingRequest

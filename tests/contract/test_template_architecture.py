@@ -8,7 +8,7 @@ import pytest
 from cfnlint.api import ManualArgs, lint
 
 from pipeline.api.codes import all_codes
-from pipeline.api.passing import FORMATS
+from pipeline.api.prediction import FORMATS
 from pipeline.api.routes import CONTROL, PREDICT, methods_by_path
 from pipeline.contracts.predict import MSGPACK
 from pipeline.contracts.problem import Problem

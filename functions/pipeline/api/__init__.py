@@ -7,5 +7,5 @@
 - `cors`: pages in a browser
 - `proxy`: the resolver both control handlers share
 - `runs`, `metrics`, `uploads`, `policies`, `serving`: the control API
-- `predictor`, `passing`: the predict API, in JSON and in MessagePack
+- `prediction`, `predictor`: the predict API, in JSON and in MessagePack
 """

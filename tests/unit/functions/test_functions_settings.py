@@ -46,7 +46,7 @@ def test_a_number_must_be_one(value: str) -> None:
 
 
 def test_the_process_environment_is_read_when_asked_and_not_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BUCKET_NAME", "one")
-    assert settings.PredictSettings.from_environment().bucket_name == "one"
-    monkeypatch.setenv("BUCKET_NAME", "two")
-    assert settings.PredictSettings.from_environment().bucket_name == "two"
+    monkeypatch.setenv("TURNS_TABLE", "one")
+    assert settings.TurnSettings.from_environment().turns_table == "one"
+    monkeypatch.setenv("TURNS_TABLE", "two")
+    assert settings.TurnSettings.from_environment().turns_table == "two"

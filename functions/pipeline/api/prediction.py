@@ -1,18 +1,22 @@
-"""Predictions that pass through as bytes: MessagePack, as the endpoint reads and writes it.
+"""One prediction of API Gateway: read its body, have it answered, write the answer; in JSON or in MessagePack.
 
-The request is read and checked as any other, but what goes to the endpoint is what the caller sent, and what comes back
-goes to the caller: pictures are not made into text on the way.
+MessagePack passes through as bytes. The request is read and checked as any other, but what goes to the endpoint is what
+the caller sent, and what comes back goes to the caller: pictures are not made into text on the way.
 """
 
-from collections.abc import Callable
+from base64 import b64encode
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline.api.predictor import Predictor
+from pipeline.api.bodies import body_of
+from pipeline.api.predictor import MAX_REQUEST_BYTES, Predictor
 from pipeline.aws.inference import not_an_answer
 from pipeline.contracts.base import Contract
-from pipeline.contracts.predict import JSON, MSGPACK, InvocationResponse, PredictRequest
+from pipeline.contracts.predict import JSON, MSGPACK, InvocationResponse, PredictRequest, PredictResponse
 from pipeline.contracts.problem import FieldProblem
 from pipeline.contracts.validation import InvalidDocumentError, read_document, read_object
 from pipeline.errors import UnsupportedMediaTypeError
@@ -73,6 +77,25 @@ class _OneAgent(Contract):
         )
 
 
+def answer(event: Mapping[str, Any], predictor: Predictor, send: Send) -> dict[str, Any]:
+    """What a Lambda answers to one prediction of API Gateway (proxy event of a REST API).
+
+    Raises:
+        BodyTooLargeError: the body is above `MAX_REQUEST_BYTES`.
+        UnsupportedMediaTypeError, InvalidDocumentError: it is no request.
+        As `Predictor.ask`.
+    """
+    body, policy = body_of(event, MAX_REQUEST_BYTES), event["pathParameters"]["policy"]
+    said = formats(_header(event, "content-type"), _header(event, "accept"))
+    request = read_request(body, said.given)
+    if said.is_json:
+        return _answer(_written(predictor.predict(policy, request)))
+    found = predict(predictor, policy, request, partial(_forward, send, body, said))
+    if isinstance(found, bytes):
+        return _answer(b64encode(found).decode(), MSGPACK) | {"isBase64Encoded": True}
+    return _answer(_written(found))
+
+
 def formats(content_type: str, accept: str) -> Formats:
     """Read the two headers. The answer is JSON unless MessagePack is what `Accept` names first.
 
@@ -103,25 +126,40 @@ def read_request(body: bytes, media: str) -> PredictRequest:
         raise InvalidDocumentError([FieldProblem(field="", message=f"not MessagePack: {error}")]) from error
 
 
-def predict(predictor: Predictor, policy: str, body: bytes, said: Formats, send: Send) -> bytes:
-    """Actions, with at least one of request and answer in MessagePack.
-
-    Raises:
-        InvalidDocumentError: the body is no request.
-        As `Predictor.ask`.
-    """
-    request = read_request(body, said.given)
-
-    def forward(endpoint: str, checked: CheckedRequest) -> _RawAnswer | InvocationResponse:
-        answer = send(endpoint, body, said.given, said.wanted)
-        if said.wanted == MSGPACK:
-            return _RawAnswer(_version(endpoint, answer), answer)
-        return _as_batch(endpoint, answer, checked)
-
+def predict(
+    predictor: Predictor,
+    policy: str,
+    request: PredictRequest,
+    forward: Callable[[str, CheckedRequest], "_RawAnswer | InvocationResponse"],
+) -> PredictResponse | bytes:
+    """Actions, with at least one of request and answer in MessagePack; bytes: the answer is, as it came."""
     answered = predictor.ask(policy, request, forward)
     if isinstance(answered.answer, _RawAnswer):
         return answered.answer.body
-    return to_response(policy, answered.checked, answered.answer).model_dump_json(exclude_none=True).encode()
+    return to_response(policy, answered.checked, answered.answer)
+
+
+def _forward(
+    send: Send, body: bytes, said: Formats, endpoint: str, checked: CheckedRequest
+) -> _RawAnswer | InvocationResponse:
+    """Ask the endpoint with what the caller sent."""
+    found = send(endpoint, body, said.given, said.wanted)
+    if said.wanted == MSGPACK:
+        return _RawAnswer(_version(endpoint, found), found)
+    return _as_batch(endpoint, found, checked)
+
+
+def _header(event: Mapping[str, Any], name: str) -> str:
+    """As API Gateway hands headers on: in whatever case the caller wrote them."""
+    return next((text for key, text in (event.get("headers") or {}).items() if key.lower() == name), "")
+
+
+def _written(response: PredictResponse) -> str:
+    return response.model_dump_json(exclude_none=True)
+
+
+def _answer(body: str, media: str = JSON) -> dict[str, Any]:
+    return {"statusCode": 200, "headers": {"Content-Type": media, "Cache-Control": "no-store"}, "body": body}
 
 
 def _version(endpoint: str, answer: bytes) -> str:
