@@ -36,6 +36,7 @@ class Transport:
         self._retry = retry or RetryPolicy()
         self._sleep = sleep
         self._clients: dict[bool, httpx.Client] = {}
+        self._lock = threading.Lock()
 
     def close(self) -> None:
         """Close the connections; calling it again does nothing."""
@@ -126,9 +127,10 @@ class Transport:
 
     def _client(self, url: str) -> httpx.Client:
         through_proxy = not is_loopback(url)
-        if through_proxy not in self._clients:
-            self._clients[through_proxy] = httpx.Client(timeout=self._timeout, trust_env=through_proxy)
-        return self._clients[through_proxy]
+        with self._lock:
+            if through_proxy not in self._clients:
+                self._clients[through_proxy] = httpx.Client(timeout=self._timeout, trust_env=through_proxy)
+            return self._clients[through_proxy]
 
     def _with_retries(self, once: Callable[[], T], url: str, repeat: Repeat = Repeat.SAFE) -> T:
         attempt = 1

@@ -263,12 +263,18 @@ class _ProgressLines:
         bar.add_row(Text("  env steps  ", style="dim"), _bar(self._run, width, ended=ended), Text(steps))
         yield bar
         if len(self._returns) > 1:
-            ends = f" {return_text(min(self._returns))} to {return_text(max(self._returns))}"
-            curve = sparkline(self._returns, max(10, options.max_width - len(ends) - 14), ascii_only=options.ascii_only)
-            yield Text.assemble(("  return      ", "dim"), (curve, "cyan"), (ends, "dim"))
+            yield self._curve(options)
         yield Text.assemble(
             ("  mean return ", "dim"), (return_text(progress.mean_return), "bold"), *_figures(progress, self._run)
         )
+
+    def _curve(self, options: ConsoleOptions) -> Text:
+        ends = f" {return_text(min(self._returns))} to {return_text(max(self._returns))}"
+        if options.max_width < len(ends) + 24:
+            ends = ""
+        width = min(50, options.max_width - len(ends) - 14)
+        curve = sparkline(self._returns, width, ascii_only=options.ascii_only)
+        return Text.assemble(("  return      ", "dim"), (curve, "cyan"), (ends, "dim"))
 
 
 def _bar(run: Run, width: int, *, ended: bool) -> ProgressBar:

@@ -283,3 +283,14 @@ def test_a_picture_of_a_run_that_is_over_has_its_outcome() -> None:
     where.print(picture_of(record(failed()), where))
     assert "Remedy: Build for Linux" in text_of(where)
     assert "\x1b" not in text_of(where)
+
+
+@pytest.mark.parametrize("width", [30, 40, 60, 80, 200])
+def test_the_curve_has_one_line_however_wide_the_terminal_is(width: int) -> None:
+    where = console(terminal=True, width=width)
+    view = TerminalView(where)
+    view.show(record(training()))
+    view.recall([number / 7 for number in range(500)])
+    curve = curve_of(view, where)
+    assert 10 < len(curve) <= width
+    assert ("to 71.286" in curve) is (width >= 40)

@@ -88,14 +88,19 @@ def artifacts(
         if links:
             _print_links(client.artifacts(run_id), as_json=as_json)
             return
-        paths = client.download_artifacts(run_id, output)
+        paths = client.download_artifacts(run_id, output, on_file=_tell_nothing if as_json else _tell_of_file)
     if as_json:
         print_json([str(path) for path in paths])
-        return
-    if not paths:
+    elif not paths:
         err().print("The run has no files yet.")
-    for path in paths:
-        say(f"{path}  {size_text(path.stat().st_size)}")
+
+
+def _tell_of_file(path: Path) -> None:
+    say(f"{path}  {size_text(path.stat().st_size)}")
+
+
+def _tell_nothing(_: Path) -> None:
+    """The list comes as JSON, at the end."""
 
 
 def _print_links(links: dict[str, str], *, as_json: bool) -> None:
