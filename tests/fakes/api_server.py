@@ -9,7 +9,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -177,7 +177,8 @@ def _handler_for(api: FakeApi) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             if answer.cut_after_bytes is not None:
                 payload, self.close_connection = payload[: answer.cut_after_bytes], True
-            self.wfile.write(payload)
+            with suppress(ConnectionError):  # whoever asked did not wait for it
+                self.wfile.write(payload)
 
         do_GET = do_POST = do_PUT = do_DELETE = answer_it  # noqa: N815
 

@@ -10,7 +10,16 @@ import httpx
 from gamedojo.errors import ApiError, GamedojoError
 from gamedojo.retrying import Repeat, RetryPolicy
 from gamedojo.transport import UPLOADS_AT_ONCE
-from gamedojo.wire import CHUNK_BYTES, OnProgress, PutFile, check_stored, is_loopback, parsed
+from gamedojo.wire import (
+    CHUNK_BYTES,
+    OnProgress,
+    PutFile,
+    check_stored,
+    check_whole,
+    files_in_words,
+    is_loopback,
+    parsed,
+)
 
 T = TypeVar("T")
 
@@ -53,7 +62,8 @@ class AsyncTransport:
             client = self._client(file.url)
             check_stored(await client.request(file.method, file.url, headers=file.all_headers, content=_chunks(file)))
 
-        await self._with_retries(once, file.url)
+        with files_in_words(file.body.path):
+            await self._with_retries(once, file.url)
 
     async def put_all(self, files: tuple[PutFile, ...]) -> tuple[GamedojoError | None, ...]:
         """As `Transport.put_all`."""
@@ -87,10 +97,11 @@ class AsyncTransport:
                         on_progress(file.tell(), total)
             part.replace(target)
 
-        try:
-            await self._with_retries(once, url)
-        finally:
-            part.unlink(missing_ok=True)
+        with files_in_words(target):
+            try:
+                await self._with_retries(once, url)
+            finally:
+                part.unlink(missing_ok=True)
 
     def _client(self, url: str) -> httpx.AsyncClient:
         through_proxy = not is_loopback(url)
@@ -118,3 +129,4 @@ async def _chunks(file: PutFile) -> AsyncIterator[bytes]:
             yield chunk
             sent += len(chunk)
             file.on_progress(sent, size_bytes)
+    check_whole(file, sent)

@@ -15,7 +15,7 @@ from gamedojo import calls
 from gamedojo.calls import Call
 from gamedojo.errors import GamedojoError, UnexpectedAnswerError
 from gamedojo.models import Build, BuildPage, CreatedRun, Run, RunPage
-from gamedojo.wire import OnProgress, PutFile
+from gamedojo.wire import OnProgress, PutFile, files_in_words
 
 T = TypeVar("T")
 
@@ -80,7 +80,8 @@ def download_artifacts(run_id: str, into: Path, on_file: Callable[[Path], None])
     paths = []
     for name, url in sorted(links.items()):
         target = into / safe_path(name)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        with files_in_words(target.parent):
+            target.parent.mkdir(parents=True, exist_ok=True)
         yield Fetch(url, target)
         on_file(target)
         paths.append(target)

@@ -14,7 +14,16 @@ import httpx
 
 from gamedojo.errors import ApiError, GamedojoError
 from gamedojo.retrying import Repeat, RetryPolicy
-from gamedojo.wire import CHUNK_BYTES, OnProgress, PutFile, check_stored, is_loopback, parsed
+from gamedojo.wire import (
+    CHUNK_BYTES,
+    OnProgress,
+    PutFile,
+    check_stored,
+    check_whole,
+    files_in_words,
+    is_loopback,
+    parsed,
+)
 
 T = TypeVar("T")
 UPLOADS_AT_ONCE = 4
@@ -58,6 +67,7 @@ class Transport:
         """Send a file, or a part of it, streaming; a retry begins anew.
 
         Raises:
+            InputError: the file cannot be read, or has become shorter.
             ApiError, UnreachableError: as `call`.
         """
 
@@ -65,7 +75,8 @@ class Transport:
             client = self._client(file.url)
             check_stored(client.request(file.method, file.url, headers=file.all_headers, content=_chunks(file)))
 
-        self._with_retries(once, file.url)
+        with files_in_words(file.body.path):
+            self._with_retries(once, file.url)
 
     def put_all(self, files: tuple[PutFile, ...]) -> tuple[GamedojoError | None, ...]:
         """Send several side by side; what became of each: its error, or None."""
@@ -104,6 +115,7 @@ class Transport:
         """Fetch a file; `target` appears only when it is whole.
 
         Raises:
+            InputError: the file cannot be written.
             ApiError, UnreachableError: as `call`.
         """
         part = target.with_name(target.name + ".part")
@@ -120,10 +132,11 @@ class Transport:
                         on_progress(file.tell(), total)
             part.replace(target)
 
-        try:
-            self._with_retries(once, url)
-        finally:
-            part.unlink(missing_ok=True)
+        with files_in_words(target):
+            try:
+                self._with_retries(once, url)
+            finally:
+                part.unlink(missing_ok=True)
 
     def _client(self, url: str) -> httpx.Client:
         through_proxy = not is_loopback(url)
@@ -167,3 +180,4 @@ def _chunks(file: PutFile) -> Iterator[bytes]:
             yield chunk
             sent += len(chunk)
             file.on_progress(sent, size_bytes)
+    check_whole(file, sent)

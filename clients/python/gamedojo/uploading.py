@@ -144,6 +144,9 @@ def _send(
             )
             errors = yield PutFiles(files)
             wrong = {number: error for number, error in zip(batch, errors, strict=True) if error}
+            for error in wrong.values():
+                if isinstance(error, InputError):  # the file is no longer what it was
+                    raise error
             if len(wrong) == len(batch) and all(isinstance(error, UnreachableError) for error in wrong.values()):
                 raise UploadInterruptedError(str(wrong[batch[0]]), begun)  # nobody is there: more tries would be slow
             failed |= wrong

@@ -2,14 +2,15 @@
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from gamedojo.errors import ApiError, UnexpectedAnswerError, UnreachableError, api_error
+from gamedojo.errors import ApiError, InputError, UnexpectedAnswerError, UnreachableError, api_error
 
 CHUNK_BYTES = 256 * 1024
 
@@ -40,6 +41,21 @@ class PutFile:
     def all_headers(self) -> dict[str, str]:
         """Content-Length is set by hand: S3 refuses chunked bodies without a length."""
         return {**self.headers, "content-length": str(self.body.size_bytes)}
+
+
+@contextmanager
+def files_in_words(path: Path) -> Iterator[None]:
+    """Raises what the file system says as InputError, with the file's name."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}.", "Look at the file, its folder and the disk.") from error
+
+
+def check_whole(file: PutFile, sent_bytes: int) -> None:
+    """Raises InputError if a file had less to read than was promised when its sending began."""
+    if sent_bytes != file.body.size_bytes:
+        raise InputError(f"{file.body.path} became shorter while it was sent.", "Send it again once it is complete.")
 
 
 def is_loopback(url: str) -> bool:

@@ -285,3 +285,14 @@ def test_a_missing_url_is_named() -> None:
         with pytest.raises(ConnectionSettingsError, match="predict API") as caught:
             client.predict("basic", [[1.0]])
         assert "GAMEDOJO_PREDICT_URL and GAMEDOJO_PREDICT_KEY" in caught.value.remedy
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(api: FakeApi, client: GamedojoClient, tmp_path: Path) -> None:
+    api.script("GET", f"{RUN_PATH}/artifacts", Answer(document={"artifacts": {"a": f"{api.origin}/b"}}))
+    api.script("GET", "/b", Answer(body=b"x"))
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(InputError, match="out: File exists"):
+        client.download_artifacts(RUN_ID, tmp_path / "out")
+    (tmp_path / "in" / "a.part").mkdir(parents=True)
+    with pytest.raises(InputError, match="a: Is a directory"):
+        client.download_artifacts(RUN_ID, tmp_path / "in")

@@ -252,3 +252,19 @@ def test_a_cache_that_cannot_be_written_to_costs_no_upload(bucket: FakeApi, game
     result = command(bucket, tmp_path / "cache", "builds", "upload", game, "--json")
     assert result.exit_code == 0, result.output
     assert came(bucket) == game.read_bytes()
+
+
+def test_a_file_that_becomes_shorter_is_named(bucket: FakeApi, build: Path, upload: Upload) -> None:
+    accept(bucket)
+
+    def cut(_: PartialUpload) -> None:
+        os.truncate(build, SIZE - 1)
+
+    with pytest.raises(InputError, match=r"MyGame\.zip became shorter"):
+        upload(bucket, build, in_parts=True, on_begun=cut)
+
+
+def test_a_file_that_vanishes_is_named(bucket: FakeApi, build: Path, upload: Upload) -> None:
+    accept(bucket)
+    with pytest.raises(InputError, match=r"MyGame\.zip: No such file"):
+        upload(bucket, build, in_parts=True, on_begun=lambda _: build.unlink())
