@@ -69,11 +69,13 @@ def make_handler(
 
     def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         methods = allowed_methods(CONTROL, event["path"]) if event["httpMethod"] == "OPTIONS" else ()
+        response: dict[str, Any]
         if methods:
-            return cors.preflight(allowed_origin(), methods)
-        response: dict[str, Any] = app.resolve(event, context)
-        for name, text in cors.answer_headers(allowed_origin()).items():
-            response["multiValueHeaders"][name] = [text]
+            response = cors.preflight(allowed_origin(), methods)
+        else:
+            response = app.resolve(event, context)
+            for name, text in cors.answer_headers(allowed_origin()).items():
+                response["multiValueHeaders"][name] = [text]
         metrics.add_metric(f"Http{response['statusCode'] // 100}xx", MetricUnit.Count, 1)
         return response
 
