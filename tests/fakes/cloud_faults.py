@@ -65,8 +65,8 @@ def learner(cloud: Cloud, job: str) -> psutil.Process:
 
 
 def player(cloud: Cloud, job: str) -> psutil.Process:
-    """The Unity build's process."""
-    family = [process for process in containers(cloud, job) if not _watches(process)]
+    """The Unity build's process. Its environment says nothing of the job."""
+    family = [process for process in first_process(cloud, job).children(recursive=True) if not _watches(process)]
     (plays,) = (process for process in family if _says(process, "--mlagents-port"))
     return plays
 
