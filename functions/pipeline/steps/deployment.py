@@ -147,8 +147,8 @@ def _rollout(
     """Watched by alarms, but for a version that somebody brings back: they may ring for the one that it replaces."""
     if served.hosting.mode != "realtime" or run.serves is not None:
         return None
+    ringing = alarms.ringing(clients.cloudwatch, names.alarms(before.name))
     wanted = alarms.put(clients.cloudwatch, before.name, served.hosting.max_latency_ms, served.tags)
-    ringing = alarms.ringing(clients.cloudwatch, wanted)
     return rollout(instance_count, bake_seconds, [name for name in wanted if name not in ringing])
 
 

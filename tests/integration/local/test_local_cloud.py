@@ -234,12 +234,13 @@ def test_what_a_killed_up_left_is_cleared_by_the_next(checkout: Checkout):
 def test_a_killed_emulator_shows_and_is_replaced(checkout: Checkout):
     checkout.run("up", "--detach")
     before = {process["name"]: process for process in checkout.status()["processes"]}
+    service = psutil.Process(before["SageMaker service"]["pid"])
     psutil.Process(before["emulator"]["pid"]).kill()
     wait_for(lambda: checkout.status()["state"] == "broken")
     checkout.run("up", "--detach")
     after = {process["name"]: process for process in checkout.status()["processes"]}
     assert checkout.status()["state"] == "up"
-    assert not psutil.pid_exists(before["SageMaker service"]["pid"])
+    assert not is_there(service)
     assert after["SageMaker service"]["pid"] != before["SageMaker service"]["pid"]
     checkout.run("down")
     checkout.assert_nothing_is_left()

@@ -15,6 +15,7 @@ from rl_src.training.self_play.past_selves import SelfPlaySettings
 from rl_src.training.settings.config import (
     APPO_ONLY,
     ON_POLICY_ONLY,
+    PPO_ONLY,
     SAC_ONLY,
     BehaviorSettings,
     CloningSettings,
@@ -93,7 +94,7 @@ def test_every_setting_is_some_algorithms():
     names = {item.name for item in fields(Hyperparameters)}
     assert {item.name for item in fields(ResolvedAppo)} == names - set(SAC_ONLY)
     assert {item.name for item in fields(ResolvedHyperparameters)} == names - set(SAC_ONLY) - set(APPO_ONLY)
-    assert {item.name for item in fields(ResolvedSac)} == names - set(ON_POLICY_ONLY) - set(APPO_ONLY)
+    assert {item.name for item in fields(ResolvedSac)} == names - {*ON_POLICY_ONLY, *PPO_ONLY, *APPO_ONLY}
 
 
 @pytest.mark.parametrize(

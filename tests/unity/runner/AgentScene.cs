@@ -98,6 +98,7 @@ namespace Gamedojo.Tests
             Check.That(driver.ActsOnFallback, "the forbidden action is not taken");
             Check.Equal(-1f, driver.Taken.ContinuousActions[0], "the fallback's action");
             Check.Equal(0, driver.Taken.DiscreteActions[1], "the fallback comes cleared");
+            frames.Until(() => !driver.ActsOnFallback, "an action that is allowed");
 
             driver.Forbidden = new int[0];
             driver.Speed = float.NaN;
