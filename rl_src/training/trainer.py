@@ -3,7 +3,6 @@
 import gc
 import json
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -44,8 +43,6 @@ if TYPE_CHECKING:
 Report = Callable[[dict[str, Any]], None]
 
 log = logging.getLogger(__name__)
-
-_CORES = len(os.sched_getaffinity(0))
 
 
 def train(
@@ -160,6 +157,7 @@ class _Run:
         self._opponents = Opponents(
             partial(self_play_of, config), config.seed, lambda name: self._behaviors[name].new_player()
         )
+        self._has_third_core = cores() > 2
         scenes.look_while(self._has_free_core)
         self._runner = UnityEnvRunner(
             scenes=scenes, make_sampler=self._meet, on_team=self._opponents.meet, interrupt=self._interrupted
@@ -248,7 +246,7 @@ class _Run:
 
     def _has_free_core(self) -> bool:
         """Whether nobody wants the core on which we wait: one is the build's, one the learner's while it learns."""
-        return _CORES > 2 or not any(behavior.is_learning() for behavior in self._behaviors.values())
+        return self._has_third_core or not any(behavior.is_learning() for behavior in self._behaviors.values())
 
     def _learn(self) -> None:
         """Every behavior whose batch is full, or all that play when they were interrupted."""
