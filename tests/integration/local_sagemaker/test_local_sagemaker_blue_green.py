@@ -3,7 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -133,6 +133,46 @@ def test_an_alarm_rolls_back_and_nobody_notices(cloud: Cloud, kind: str):
         before = answers.copy()
         wait_for(lambda: (answers - before).total() > 50, "the endpoint is asked on")
         assert (answers - before)[new] <= 3
+
+
+def test_an_alarm_that_rings_for_another_endpoint_rolls_nothing_back(cloud: Cloud):
+    for name in ("noisy", "calm"):
+        cloud.endpoint(name)
+        cloud.settled(name)
+    cloud.cloudwatch.put_metric_alarm(
+        AlarmName="errors-of-calm",
+        Namespace="AWS/SageMaker",
+        MetricName="Invocation5XXErrors",
+        Dimensions=[{"Name": "EndpointName", "Value": "calm"}, {"Name": "VariantName", "Value": "AllTraffic"}],
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=0,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+
+    def fails_and_rings(name: str) -> bool:
+        with suppress(ClientError):
+            cloud.invoke(name, {"status": 500, "text": "broken"})
+        return bool(cloud.cloudwatch.describe_alarms(StateValue="ALARM", AlarmNames=["errors-of-calm"])["MetricAlarms"])
+
+    new = cloud.endpoint_config("calm-2")
+    update(cloud, "calm", new, DeploymentConfig=deployment(wait=HOUR, alarms=("errors-of-calm",)))
+    wait_for(lambda: phase(cloud, "calm") == "Baking", "the new one has the traffic")
+    wait_for(lambda: fails_and_rings("noisy"), "the emulator takes one endpoint's errors for the other's")
+    cloud.admin("POST", "clock", {"advance_seconds": HOUR})
+    assert cloud.settled("calm")["EndpointConfigName"] == new
+    third = cloud.endpoint_config("calm-3")
+    update(cloud, "calm", third, DeploymentConfig=deployment(wait=HOUR, alarms=("errors-of-calm",)))
+    wait_for(lambda: phase(cloud, "calm") == "Baking", "the third one has the traffic")
+
+    def fails_and_is_taken_back() -> bool:
+        fails_and_rings("calm")
+        cloud.admin("POST", "clock", {"advance_seconds": 60})
+        return cloud.endpoint_status("calm") == "InService"
+
+    wait_for(fails_and_is_taken_back, "its own errors take the third one back")
+    assert cloud.settled("calm")["EndpointConfigName"] == new
 
 
 def test_a_rollback_that_fails_is_said_and_can_be_mended(cloud: Cloud):

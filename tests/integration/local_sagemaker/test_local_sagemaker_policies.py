@@ -1,7 +1,8 @@
 """The pipeline's own steps over the double and the emulator: an alarm takes an update that answers badly back."""
 
 import contextlib
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -22,11 +23,32 @@ from pipeline.rules import names
 from pipeline.settings import DeployEndpointSettings
 from pipeline.steps import deployment
 from tests.fakes.expanded_template import resources
-from tests.fakes.sagemaker_cloud import BUCKET, IMAGE, ROLE, Cloud, client, model_archive, wait_for
+from tests.fakes.sagemaker_cloud import (
+    BUCKET,
+    IMAGE,
+    QUICK,
+    ROLE,
+    Cloud,
+    client,
+    emulator,
+    model_archive,
+    service,
+    wait_for,
+)
 
 PREFIX = "gamedojo-test"
 ENDPOINT = "gamedojo-test-alarmed-rt"
 _TABLE_PROPERTIES = {"AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode"}
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """One of its own: the emulator's alarms ring for what any endpoint answers."""
+    with (
+        emulator(tmp_path_factory.mktemp("emulator")) as url,
+        service(tmp_path_factory.mktemp("service"), url) as running,
+    ):
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +106,8 @@ def _record(version: str) -> RunRecord:
         execution_arn=f"arn:aws:states:us-east-1:000000000000:execution:m:{version}",
         source_key="builds/alarmed.zip",
         build_key="k",
-        options=RunOptions(endpoint=EndpointRequest(mode="realtime")),
+        # what is slow here is the machine: no test is about the alarm for it
+        options=RunOptions(endpoint=EndpointRequest(mode="realtime", max_latency_ms=60_000)),
     )
 
 
@@ -96,8 +119,30 @@ def in_service(cloud: Cloud, deployer: Any, run: RunReference, handle: EndpointH
     wait_for(a_minute_later, f"{run.run_id} is in service")
 
 
+def takes_the_traffic(cloud: Cloud, deployer: Any, run: RunReference, handle: EndpointHandle) -> None:
+    def answers() -> bool:
+        deployer.check(run, handle)  # raises why it was taken back, if it was
+        return model(cloud) == run.run_id
+
+    wait_for(answers, f"{run.run_id} has the traffic")
+
+
 def model(cloud: Cloud) -> str:
     return str(cloud.invoke(ENDPOINT)["document"]["model"])
+
+
+def settled(count: Callable[[], float]) -> float:
+    """The number once it stays for half a second, ten times what measurements wait before they are published."""
+    last, since = count(), time.monotonic()
+
+    def stays() -> bool:
+        nonlocal last, since
+        if (now := count()) != last:
+            last, since = now, time.monotonic()
+        return time.monotonic() - since > 10 * QUICK["publish_seconds"]
+
+    wait_for(stays, "all that was asked before is counted")
+    return last
 
 
 def a_minute_passes(cloud: Cloud) -> None:
@@ -119,7 +164,7 @@ def test_a_version_that_answers_with_errors_is_taken_back_and_the_next_one_stays
     first = deployer.deploy("alarmed-1")
     in_service(cloud, deployer, *first)
     second = deployer.deploy("alarmed-2")
-    wait_for(lambda: model(cloud) == "alarmed-2", "the new version has the traffic")
+    takes_the_traffic(cloud, deployer, *second)
     assert not deployer.check(*second).in_service, "it is watched for a while"
     alarm = names.error_alarm(ENDPOINT)
 
@@ -136,7 +181,7 @@ def test_a_version_that_answers_with_errors_is_taken_back_and_the_next_one_stays
     assert "the former version stays in service" in failure.cause
     assert model(cloud) == "alarmed-1"
     third = deployer.deploy("alarmed-3")  # the alarm that rings already is left out
-    wait_for(lambda: model(cloud) == "alarmed-3", "the next version has the traffic")
+    takes_the_traffic(cloud, deployer, *third)
     in_service(cloud, deployer, *third)
     described = cloud.sagemaker.describe_endpoint(EndpointName=ENDPOINT)
     assert described["LastDeploymentConfig"]["AutoRollbackConfiguration"]["Alarms"] == [
@@ -147,7 +192,7 @@ def test_a_version_that_answers_with_errors_is_taken_back_and_the_next_one_stays
 def test_what_an_endpoint_was_asked_is_what_idleness_goes_by(cloud: Cloud, deployer: Any) -> None:
     moment = datetime.now(UTC)
     window = (moment - timedelta(hours=2), moment + timedelta(minutes=5))
-    before = alarms.invocations(cloud.cloudwatch, ENDPOINT, *window)
+    before = settled(lambda: alarms.invocations(cloud.cloudwatch, ENDPOINT, *window))
     for _ in range(3):
         model(cloud)
     asked = lambda: alarms.invocations(cloud.cloudwatch, ENDPOINT, *window) == before + 3  # noqa: E731
