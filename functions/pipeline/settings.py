@@ -181,3 +181,10 @@ class PredictSettings(ApiSettings):
     """The predict API."""
 
     bucket_name: str
+
+
+class DashboardSettings(Settings):
+    """The dashboard's files."""
+
+    predict_api_id: str
+    connect_origins: str

@@ -29,7 +29,8 @@ STATES = [
     "VerifyEndpoint",
     "FinishRun",
 ]
-APIS = ["ControlRead", "ControlWrite", "Predict"]
+APIS = ["ControlRead", "ControlWrite", "Dashboard", "Predict"]
+DASHBOARD = {("/dashboard", "get"), ("/dashboard/{file}", "get")}
 BY_EVENT = ["SweepRuns", "SweepEndpoints"]
 
 FUNCTIONS = {name: one for name, one in source()["Resources"].items() if one["Type"] == "AWS::Serverless::Function"}
@@ -147,6 +148,8 @@ def routes(api: str) -> dict[str, set[str]]:
 def test_the_control_api_has_the_routes_that_its_handlers_know():
     found = routes("ControlApi")
     assert found.pop("/{proxy+}") == {"GET", "POST", "PUT", "PATCH", "DELETE"}
+    for path, method in DASHBOARD:
+        assert found.pop(path) == {method.upper()}
     assert found == {path: set(methods) for path, methods in methods_by_path(CONTROL).items()}
 
 
@@ -172,7 +175,7 @@ def test_every_route_wants_an_api_key_but_what_the_api_says_of_itself(api, table
     assert {path for path, _ in open_to_all} == {"/health", "/openapi.json"}
     for path, methods in resources("AWS::ApiGateway::RestApi")[api]["Body"]["paths"].items():
         for method, operation in methods.items():
-            keyless = (path, method) in open_to_all | {("/{proxy+}", "options")}
+            keyless = (path, method) in open_to_all | DASHBOARD | {("/{proxy+}", "options")}
             assert operation["security"] == ([] if keyless else [{"api_key": []}]), (path, method)
 
 
@@ -181,6 +184,13 @@ def test_what_needs_no_key_is_throttled_for_all_callers_together():
         settings = {one["ResourcePath"]: one for one in resources("AWS::ApiGateway::Stage")[name]["MethodSettings"]}
         for path in ("/~1health", "/~1openapi.json", "/~1{proxy+}"):
             assert 0 < settings[path]["ThrottlingRateLimit"] <= settings[path]["ThrottlingBurstLimit"]
+        if name == "ControlApiStage":
+            for path in ("/~1dashboard", "/~1dashboard~1{file}"):
+                assert 0 < settings[path]["ThrottlingRateLimit"] <= settings[path]["ThrottlingBurstLimit"]
+
+
+def test_the_dashboards_function_reaches_nothing():
+    assert {one["Action"][0] for name, one in statements() if name == "DashboardFunctionRole"} == set()
 
 
 def test_the_operators_api_goes_by_iam_and_its_calls_reach_the_same_functions():
