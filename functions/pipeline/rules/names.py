@@ -21,6 +21,9 @@ VARIANT = "AllTraffic"
 
 _REALTIME_SUFFIX = "-rt"
 
+_SERVERLESS_SUFFIX = "--s"
+"""Only of a policy whose own name ends as a real-time endpoint's does: no policy's name has two hyphens in a row."""
+
 
 def policy_from_key(key: str) -> str:
     """The policy that a dropped build is for: `builds/<policy>.zip` or `builds/<policy>/<any>.zip`.
@@ -71,8 +74,13 @@ def job_name(prefix: str, run: str, step: str, attempt: int) -> str:
 
 
 def endpoint_name(prefix: str, policy: str, mode: str) -> str:
-    """The policy's endpoint. Real-time and serverless ones differ, for AWS refuses the update from one to the other."""
-    return f"{prefix}-{policy}" + (_REALTIME_SUFFIX if mode == "realtime" else "")
+    """The policy's endpoint, and no other's.
+
+    Real-time and serverless ones differ, for AWS refuses the update from one to the other.
+    """
+    if mode == "realtime":
+        return f"{prefix}-{policy}{_REALTIME_SUFFIX}"
+    return f"{prefix}-{policy}" + (_SERVERLESS_SUFFIX if policy.endswith(_REALTIME_SUFFIX) else "")
 
 
 def policy_of_realtime_endpoint(prefix: str, endpoint: str) -> str:

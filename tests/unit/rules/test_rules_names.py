@@ -66,6 +66,20 @@ def test_steps_attempts_and_modes_are_told_apart(prefix, policy):
     assert len({names.version_name(prefix, policy, run, mode) for mode in ("serverless", "realtime")}) == 2
 
 
+@given(PREFIXES, POLICIES, POLICIES, MODES, MODES, st.booleans())
+def test_no_two_policies_share_an_endpoint(prefix, policy, other, mode, other_mode, is_named_alike):
+    other = f"{policy[:37].rstrip('-')}-rt" if is_named_alike else other
+    endpoints = {names.endpoint_name(prefix, policy, mode), names.endpoint_name(prefix, other, other_mode)}
+    assert len(endpoints) == len({(policy, mode), (other, other_mode)})
+
+
+def test_a_policy_named_as_a_realtime_endpoint_has_a_serverless_one_of_its_own():
+    assert names.endpoint_name("gamedojo-dev", "x", "realtime") == "gamedojo-dev-x-rt"
+    assert names.endpoint_name("gamedojo-dev", "x-rt", "serverless") == "gamedojo-dev-x-rt--s"
+    assert names.endpoint_name("gamedojo-dev", "x-rt", "realtime") == "gamedojo-dev-x-rt-rt"
+    assert names.endpoint_name("gamedojo-dev", "xrt", "serverless") == "gamedojo-dev-xrt"
+
+
 @given(PREFIXES, POLICIES)
 def test_a_name_begins_with_the_prefix_by_which_the_template_grants_rights(prefix, policy):
     run = names.run_id(policy, "bucket", "key", "1")
