@@ -1,0 +1,297 @@
+"""The dashboard in a real browser on a real local cloud: a build is dropped, watched, tried, rolled back, deleted.
+
+The tests are one story, in the order of this file: each begins where the one before has left the cloud.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.fakes.browser import DESKTOP, ENTER, PHONE, TAB, Browser
+from tests.fakes.running_cloud import Cloud
+
+AXE = Path(__file__).with_name("axe.min.js")
+
+
+class Dashboard:
+    """The window, at the cloud's dashboard."""
+
+    def __init__(self, window: Browser, cloud: Cloud) -> None:
+        self.window, self.cloud = window, cloud
+        self.url = cloud.connection["control_url"] + "/dashboard"
+
+    def go(self, view: str) -> None:
+        self.window.script("location.hash = arguments[0]", f"#{view}")
+
+    def enter_key(self) -> None:
+        self.window.open(self.url)
+        self.window.find("header .brand")
+        if "Enter the API key" in self.window.text():
+            self.window.fill("#api-key", self.cloud.connection["control_key"])
+            self.window.click("main button", "Open")
+        self.window.find("h1", "Runs")
+
+    def hash(self) -> str:
+        return str(self.window.script("return location.hash"))
+
+    def newest(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.cloud.runs("basic")[0]
+        return found
+
+    def accessible(self) -> None:
+        """No finding of axe-core, whose rules are WCAG 2.2 AA and good practice."""
+        self.window.script(AXE.read_text(encoding="utf-8") + "; window.axe = axe")
+        found = self.window.script(
+            "return axe.run(document).then(r => r.violations.map(v => "
+            "[v.id, v.help, v.nodes.map(n => n.html + ' ' + n.failureSummary).slice(0, 3)]))"
+        )
+        assert found == [], json.dumps(found, indent=1)
+
+    def fits(self) -> None:
+        """Nothing is wider than the window."""
+        wide = self.window.script(
+            "return [document.documentElement.scrollWidth - innerWidth, [...document.querySelectorAll('main *')]"
+            ".filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest('.table, svg, pre, .u-wrap'))"
+            ".map(e => e.outerHTML.slice(0, 120))]"
+        )
+        assert wide[0] <= 0, wide
+
+    def quiet_console(self) -> None:
+        """No error, no warning, nothing that the content policy blocked; answers of 4xx are the tests' own doing."""
+        assert [one for one in self.window.console() if "the server responded with a status of 4" not in one] == []
+
+
+@pytest.fixture
+def dashboard(window: Browser, cloud: Cloud):
+    made = Dashboard(window, cloud)
+    window.size(*DESKTOP)
+    window.dark(False)
+    made.enter_key()
+    yield made
+    made.quiet_console()
+
+
+def test_the_files_need_no_key_and_everything_else_does(cloud):
+    url = cloud.connection["control_url"]
+    with httpx.Client(trust_env=False, follow_redirects=True) as client:
+        page = client.get(f"{url}/dashboard")
+        assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+        assert "script-src 'self'" in page.headers["content-security-policy"]
+        assert client.get(f"{url}/training-runs").status_code == 403
+
+
+def test_a_wrong_key_is_refused_with_words_and_kept_nowhere(window, cloud, pictures):
+    window.open(cloud.connection["control_url"] + "/dashboard")
+    window.fill("#api-key", "wrong")
+    window.keys(ENTER)
+    window.find("[role=alert]")
+    assert window.script("return [sessionStorage.getItem('gamedojo-control-key') || '', localStorage.length]") == [
+        "",
+        0,
+    ]
+    Dashboard(window, cloud).accessible()
+
+
+def test_an_empty_stack_says_what_to_do(dashboard):
+    dashboard.window.shows("No runs yet")
+    dashboard.accessible()
+    dashboard.go("/policies")
+    dashboard.window.shows("No policy is in service")
+    dashboard.go("/compare")
+    dashboard.window.shows("Nothing chosen")
+    dashboard.accessible()
+
+
+def test_what_is_not_there_is_told_with_its_remedy(dashboard):
+    dashboard.go("/runs/none-1")
+    dashboard.window.shows("RunNotFound")
+    dashboard.window.shows("What to do")
+    dashboard.go("/nowhere")
+    dashboard.window.shows("There is no such page")
+    dashboard.accessible()
+
+
+def test_a_request_that_is_wrong_is_refused_field_by_field(dashboard, basic_file):
+    window = dashboard.window
+    window.click("#new-run")
+    window.find("h1", "New run")
+    window.click("button", "Start training")
+    window.shows("There is no build to train on")
+    window.fill("textarea", "{not json")
+    window.choose_file("#zip", basic_file)
+    window.click("button", "Start training")
+    window.shows("Other settings are no JSON")
+    window.fill("textarea", '{"hyperparameters": {"learning_rate": 1}}')
+    window.click("button", "Start training")
+    window.shows("hyperparameters.learning_rate")
+    dashboard.accessible()
+
+
+def test_a_dropped_zip_is_uploaded_trained_and_watched_until_it_is_in_service(dashboard, basic_file, pictures):
+    window = dashboard.window
+    dashboard.go("/new")
+    window.find("h1", "New run")
+    window.choose_file("#zip", basic_file)
+    window.shows("Basic.zip")
+    window.fill("#field-policy", "basic")
+    window.screenshot(pictures / "dashboard-new-run.png")
+    window.click("button", "Start training")
+    window.find("h1", "basic-")
+    window.find(".machine .present")
+    window.find(".machine .present", "Check training", seconds=120)
+    window.find(".chart .u-wrap canvas", seconds=120)
+    window.screenshot(pictures / "dashboard-run-live.png")
+    dashboard.accessible()
+    window.find(".badge.succeeded", seconds=240)
+    window.shows("Goes into service")
+    assert dashboard.newest()["status"] == "SUCCEEDED"
+    for title in ("Return", "Episode length", "Losses", "Decisions a second"):
+        window.find(".chart h3", title)
+    assert "over decisions" in window.script("return document.querySelector('.plot').getAttribute('aria-label')")
+
+
+def test_a_finished_runs_page_has_cost_report_artifacts_and_configuration(dashboard, pictures):
+    window = dashboard.window
+    dashboard.go(f"/runs/{dashboard.newest()['run_id']}")
+    window.shows("At most")
+    window.click("button", "Get links")
+    window.find(".files a[href*='model.tar.gz']")
+    window.click("button", "Show the report")
+    window.shows("Likeliest actions")
+    window.click("summary", "As a request")
+    window.shows('"key": "uploads/')
+    window.click("summary", "Log of its")
+    window.shows("Verify endpoint")
+    dashboard.accessible()
+    window.dark(True)
+    dashboard.accessible()
+    window.script("scrollTo(0, 0)")
+    window.screenshot(pictures / "dashboard-run-dark.png")
+
+
+def test_a_policy_is_tried_by_a_form_made_from_what_it_observes(dashboard, cloud, pictures):
+    window = dashboard.window
+    dashboard.go("/policies")
+    window.click("main a", "basic")
+    window.find("#try-it")
+    assert window.script("return document.querySelectorAll('.numbers input').length") == 20
+    assert (
+        window.script("return document.getElementById('field-address-of-the-predict-api').value")
+        == (cloud.connection["predict_url"])
+    )
+    window.fill("#field-key-of-the-predict-api", "wrong")
+    window.click("button", "Ask for an action")
+    window.find("#try-it [role=alert]")
+    window.fill("#field-key-of-the-predict-api", cloud.connection["predict_key"])
+    window.fill("[aria-label$='number 11']", "1")
+    window.click("button", "Ask for an action")
+    window.find(".answer", "of 0 to 2")
+    window.shows("Answered in")
+    observation = [float(index == 10) for index in range(20)]
+    told = cloud.predict("basic", json={"observations": [observation]}).json()["action"]["discrete"]
+    assert window.script("return [...document.querySelectorAll('.answer strong')].map(e => +e.textContent)") == told
+    dashboard.accessible()
+    window.script("document.activeElement.blur(); scrollTo(0, 0)")
+    window.screenshot(pictures / "dashboard-policy.png")
+
+
+def test_a_run_is_cancelled_after_a_question_and_offers_to_go_on(dashboard):
+    window = dashboard.window
+    dashboard.go(f"/new?from={dashboard.newest()['run_id']}")
+    window.find("h1", "Train again")
+    assert window.script("return document.getElementById('field-policy').value") == "basic"
+    window.fill("#field-seed", "7")
+    window.click("button", "Start training")
+    Browser.eventually(lambda: dashboard.hash().startswith("#/runs/"), "the run's page", 30)
+    window.click("main button", "Cancel")
+    dashboard.accessible()
+    window.click("dialog button", "Back")
+    window.click("main button", "Cancel")
+    window.click("dialog button", "Cancel the run")
+    window.find(".badge.cancelled", seconds=120)
+    window.find("main button", "Redrive", seconds=120)
+    assert (dashboard.newest()["status"], dashboard.newest()["options"]["seed"]) == ("CANCELLED", 7)
+
+
+def test_a_redriven_run_goes_on_and_its_policy_has_a_version_to_roll_back_to(dashboard, cloud, pictures):
+    window = dashboard.window
+    run_id = dashboard.newest()["run_id"]
+    dashboard.go(f"/runs/{run_id}")
+    window.click("main button", "Redrive")
+    window.find(".badge.running")
+    ended = cloud.finished(run_id)
+    window.find(f".badge.{ended['status'].lower()}")
+    dashboard.go("/policies/basic")
+    window.find(".versions li")
+    versions = window.script("return document.querySelectorAll('.versions li').length")
+    buttons = window.script("return document.querySelectorAll('.versions button').length")
+    assert (versions, buttons) == ((2, 1) if ended["status"] == "SUCCEEDED" else (1, 0))
+    dashboard.accessible()
+
+
+def test_runs_are_filtered_and_compared(dashboard, pictures):
+    window = dashboard.window
+    window.find("tbody tr")
+    window.screenshot(pictures / "dashboard-runs.png")
+    window.fill("[type=search]", "nothing")
+    window.click("main button", "Filter")
+    window.shows("No run is like that")
+    dashboard.go("/runs")
+    window.find("tbody tr")
+    window.script("document.querySelectorAll('[name=run]').forEach(e => e.click())")
+    window.click("main button", "Compare chosen")
+    window.find("h1", "Compare runs")
+    window.find(".legend li")
+    dashboard.accessible()
+    window.screenshot(pictures / "dashboard-compare.png")
+
+
+def test_everything_is_reached_by_keyboard(dashboard):
+    window = dashboard.window
+    window.find("tbody tr")
+    window.script("document.activeElement.blur()")
+    order = []
+    for _ in range(16):
+        window.keys(TAB)
+        order.append(window.focused())
+    assert order[:6] == ["skip", "gamedojo", "Runs", "Policies", "Compare", "new-run"]
+    assert dashboard.newest()["run_id"] in order
+    window.script("document.getElementById('new-run').focus()")
+    window.keys(ENTER)
+    window.find("h1", "New run")
+    Browser.eventually(lambda: window.focused() == "main", "the focus in the page", 5)
+
+
+@pytest.mark.parametrize("view", ["/runs", "/new", "/policies", "/policies/basic", "/compare", "newest"])
+def test_every_page_fits_a_phone(dashboard, view, pictures):
+    window = dashboard.window
+    window.size(*PHONE)
+    dashboard.go(f"/runs/{dashboard.newest()['run_id']}" if view == "newest" else view)
+    window.find("main h1")
+    Browser.eventually(lambda: "Loading" not in window.text(), "the page", 15)
+    dashboard.fits()
+    dashboard.accessible()
+    if view == "newest":
+        window.find(".chart canvas")
+        window.screenshot(pictures / "dashboard-phone.png")
+
+
+def test_a_policy_is_deleted_only_when_its_name_was_typed(dashboard, cloud):
+    window = dashboard.window
+    dashboard.go("/policies/basic")
+    window.click("main .title button", "Delete")
+    assert window.script("return document.querySelector('dialog .danger').disabled")
+    dashboard.accessible()
+    window.fill("#confirm-name", "basic")
+    window.click("dialog button", "Delete basic")
+    window.shows("No policy is in service", seconds=60)
+    assert cloud.control("GET", "/policies").json()["policies"] == []
+
+
+def test_the_key_is_forgotten_when_asked(dashboard):
+    dashboard.window.click("#forget-key")
+    dashboard.window.shows("Enter the API key")
+    assert dashboard.window.script("return sessionStorage.length") == 0
