@@ -22,6 +22,28 @@ def write_manifest(folder: Path, run_id: str) -> None:
     )
 
 
+def check_recorded(archive_path: Path, recorded: str | None) -> None:
+    """The archive is, byte for byte, what the run that made it `recorded` the SHA-256 of, in hexadecimal.
+
+    Raises:
+        ContainerError: it is another one, or there is no record of it.
+    """
+    if recorded is None:
+        raise ContainerError(
+            "UnknownOrigin",
+            f"{archive_path.name} is to be begun with, but the job was told no SHA-256 of it.",
+            "Name the earlier run in start_from; a job that is started by hand is told initial_sha256.",
+        )
+    with archive_path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != recorded:
+        raise ContainerError(
+            "UnknownOrigin",
+            f"{archive_path.name} has the SHA-256 {found}; the run that made it recorded {recorded}.",
+            "Somebody replaced the file: look at the object's versions in the bucket, and train the earlier run again.",
+        )
+
+
 def unpack(archive_path: Path, into: Path) -> None:
     """Unpack a model.tar.gz; nothing but plain files inside the folder.
 

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from container import job
-from container.artifacts import unpack, write_manifest
+from container.artifacts import check_recorded, unpack, write_manifest
 from container.cluster import ClusterOptions, Head, Hosts, Worker
 from container.failures import ContainerError
 from container.opt_ml import OptMl
-from pipeline.contracts.job import TrainingJobConfig, from_hyperparameters
+from pipeline.contracts.job import TrainingJobInput, from_hyperparameters
 from pipeline.contracts.policy import ActionSpec, BehaviorSpec, ObservationSpec, PolicySpec, TrainingSummary
 from pipeline.contracts.validation import InvalidDocumentError
 from rl_src.envs.player import PlayerUser
@@ -44,7 +44,7 @@ class _Job:
 
     opt_ml: OptMl
     stop: job.StopSignal
-    config: TrainingJobConfig
+    config: TrainingJobInput
     folder: Path
     program: Path
     user: PlayerUser | None
@@ -108,17 +108,19 @@ class LostHosts:
 
 
 def _train(own: _Job, head: Head | None = None, lost: LostHosts | None = None) -> None:
-    # ray and torch take seconds to import: a build that is refused is refused before.
+    # ray and torch take seconds to import: a build or an artifact that is refused is refused before.
+    opt_ml = own.opt_ml
+    start_from = _earlier_checkpoint(opt_ml, own.config.initial_sha256, own.folder)
+
     from rl_src.training.settings.config import TrainingConfig
     from rl_src.training.settings.machine import learner_place
     from rl_src.training.trainer import train
 
-    opt_ml = own.opt_ml
     _, hosts = opt_ml.hosts()
     config = replace(
-        TrainingConfig.from_document(own.program, own.config.model_dump(exclude_none=True), run_as=own.user),
+        TrainingConfig.from_document(own.program, own.config.config().model_dump(exclude_none=True), run_as=own.user),
         instance_count=len(hosts),
-        start_from=_earlier_checkpoint(opt_ml, own.folder),
+        start_from=start_from,
         learns_in=learner_place(),
     )
     if head is None or lost is None:
@@ -169,16 +171,19 @@ def _describe(opt_ml: OptMl, result: "TrainingResult") -> None:
     write_manifest(opt_ml.model, run_id)
 
 
-def _earlier_checkpoint(opt_ml: OptMl, folder: Path) -> Path | None:
+def _earlier_checkpoint(opt_ml: OptMl, recorded: str | None, folder: Path) -> Path | None:
     """Of the run to begin with, whose model.tar.gz lies in the channel `initial`; None without such a channel.
 
+    Nothing of the archive is read before its SHA-256 is the one that the run which made it `recorded`.
+
     Raises:
-        ContainerError: it is no artifact of a training, or was changed since.
+        ContainerError: nobody knows where it is from, it was changed since, or it is no artifact of a training.
     """
     if not opt_ml.has_channel("initial"):
         return None
-    artifact = folder / "initial"
-    unpack(opt_ml.channel_file("initial", ".tar.gz"), artifact)
+    archive, artifact = opt_ml.channel_file("initial", ".tar.gz"), folder / "initial"
+    check_recorded(archive, recorded)
+    unpack(archive, artifact)
     remedy = "Start from the model.tar.gz that a training run left, unchanged."
     try:
         check_manifest(artifact)
@@ -191,14 +196,14 @@ def _earlier_checkpoint(opt_ml: OptMl, folder: Path) -> Path | None:
     return artifact / "checkpoint"
 
 
-def read_config(opt_ml: OptMl) -> TrainingJobConfig:
+def read_config(opt_ml: OptMl) -> TrainingJobInput:
     """The job's configuration.
 
     Raises:
         ContainerError: a hyperparameter that is not known, or out of range.
     """
     try:
-        return from_hyperparameters(TrainingJobConfig, opt_ml.hyperparameters())
+        return from_hyperparameters(TrainingJobInput, opt_ml.hyperparameters())
     except InvalidDocumentError as error:
         raise ContainerError("InvalidHyperparameters", f"{error}.", "Correct the named hyperparameters.") from error
 

@@ -143,7 +143,10 @@ def connect(runs: Runs, settings: ControlWriteSettings) -> Serving:
 def _record(run_id: str, arn: str, trained: RunRecord, reason: str) -> RunRecord:
     """The record of a run that serves what another one has trained."""
     moment = datetime.now(UTC)
-    same = ("policy", "source_key", "build_key", "build_sha256", "options", "executable", "artifacts", "evaluation")
+    same = (
+        *("policy", "source_key", "build_key", "build_sha256", "options", "executable"),
+        *("artifacts", "artifact_sha256", "evaluation"),
+    )
     return RunRecord(
         run_id=run_id,
         status=RunStatus.RUNNING,

@@ -196,6 +196,20 @@ class TrainingJobConfig(Contract):
     seed: int = Field(default=0, ge=0, lt=2**31)
 
 
+class TrainingJobInput(TrainingJobConfig):
+    """What a training job is told: its configuration, and what the artifact that it begins with has to be."""
+
+    initial_sha256: str | None = Field(
+        default=None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="of the archive in the channel `initial`, as the run that made it recorded it",
+    )
+
+    def config(self) -> TrainingJobConfig:
+        """What shapes the training."""
+        return TrainingJobConfig.model_validate({name: getattr(self, name) for name in TrainingJobConfig.model_fields})
+
+
 class EvaluationJobConfig(Contract):
     """Everything that shapes an evaluation job."""
 

@@ -127,6 +127,7 @@ class RunRecord(Contract):
     training_job: JobRecord | None = None
     evaluation_job: JobRecord | None = None
     artifacts: dict[str, str] = Field(default_factory=dict, description="artifact name to S3 key")
+    artifact_sha256: str | None = Field(default=None, description="of model.tar.gz, in hexadecimal, as the job left it")
     evaluation: EvaluationSummary | None = None
     promotion: PromotionDecision | None = None
     endpoint: EndpointRecord | None = None

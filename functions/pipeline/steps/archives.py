@@ -5,7 +5,7 @@ import tarfile
 import zlib
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, BinaryIO, cast
 
 from pydantic import ValidationError
 
@@ -20,34 +20,22 @@ _CHUNK_BYTES = 1024 * 1024
 _REMEDY = "Start the run again; if it lasts, look into the training job's log."
 
 
-def unpack(
-    objects: ObjectStore, key: str, into: Path, max_unpacked_bytes: int = MAX_UNPACKED_BYTES
-) -> list[PurePosixPath]:
-    """Unpack regular files, one after the other, without the archive in memory.
+def unpack(objects: ObjectStore, key: str, into: Path, max_unpacked_bytes: int = MAX_UNPACKED_BYTES) -> str:
+    """Unpack regular files, one after the other, without the archive in memory; returns the archive's SHA-256.
 
     Raises:
         ArtifactInvalidError: the archive is broken, too large, or has paths that leave the folder.
     """
-    paths: list[PurePosixPath] = []
-    size_bytes = 0
     try:
-        with objects.stream(key) as stream, tarfile.open(fileobj=stream, mode="r|gz") as archive:
-            for member in archive:
-                if member.isdir():
-                    continue
-                path = _safe_path(key, member)
-                size_bytes += member.size
-                if size_bytes > max_unpacked_bytes:
-                    raise ArtifactInvalidError(f"{key} unpacks to more than {max_unpacked_bytes} bytes.", _REMEDY)
-                target = into / path
-                target.parent.mkdir(parents=True, exist_ok=True)
-                content = archive.extractfile(member)
-                if content is not None:
-                    _write(content, target)
-                paths.append(path)
+        with objects.stream(key) as stream:
+            read = _Fingerprinted(stream)
+            with tarfile.open(fileobj=cast("IO[bytes]", read), mode="r|gz") as archive:
+                _unpack_files(archive, key, into, max_unpacked_bytes)
+            while read.read(_CHUNK_BYTES):
+                pass  # what lies behind the archive's end is of the object too
+            return read.sha256
     except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ArtifactInvalidError(f"{key} is no readable tar.gz: {error}.", _REMEDY) from error
-    return paths
 
 
 def check_manifest(folder: Path, key: str) -> ArtifactManifest:
@@ -92,6 +80,41 @@ def pack(folder: Path, names: list[str], target: Path) -> None:
             member.mode = 0o644
             with (folder / name).open("rb") as file:
                 archive.addfile(member, file)
+
+
+def _unpack_files(archive: tarfile.TarFile, key: str, into: Path, max_unpacked_bytes: int) -> None:
+    size_bytes = 0
+    for member in archive:
+        if member.isdir():
+            continue
+        path = _safe_path(key, member)
+        size_bytes += member.size
+        if size_bytes > max_unpacked_bytes:
+            raise ArtifactInvalidError(f"{key} unpacks to more than {max_unpacked_bytes} bytes.", _REMEDY)
+        target = into / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        content = archive.extractfile(member)
+        if content is not None:
+            _write(content, target)
+
+
+class _Fingerprinted:
+    """A stream that is hashed as it is read: all that tarfile does with one."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._digest = sha256()
+
+    def read(self, size: int) -> bytes:
+        """At most so many bytes; none at the end."""
+        block = self._stream.read(size)
+        self._digest.update(block)
+        return block
+
+    @property
+    def sha256(self) -> str:
+        """Of all that was read, in hexadecimal."""
+        return self._digest.hexdigest()
 
 
 def _safe_path(key: str, member: tarfile.TarInfo) -> PurePosixPath:

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from pipeline.aws.objects import ObjectStore
 from pipeline.aws.runs_table import RunsTable
 from pipeline.contracts.policy import ArtifactManifest, PolicySpec
+from pipeline.contracts.run import RunRecord
 from pipeline.contracts.states import ExtractedCheckpoint, JobPoll, RunReference
 from pipeline.errors import ArtifactInvalidError
 from pipeline.rules import names
@@ -26,17 +27,20 @@ def extract_checkpoint(
 ) -> ExtractedCheckpoint:
     """Check every file's hash, put the files below `runs/<run_id>/checkpoint/`, pack the serving artifact.
 
+    The archive's own hash is recorded: a later run begins with these bytes or with none.
+
     Raises:
-        ArtifactInvalidError: the archive is incomplete or altered.
+        ArtifactInvalidError: the archive is incomplete, altered, or no longer the one that an earlier try recorded.
     """
     if training.model_artifact_key is None:
         raise ArtifactInvalidError(f"The job {training.job_name} ended without a model artifact.", _REMEDY)
-    runs.update(run.run_id, lambda known: entered(known, state))
+    known = runs.update(run.run_id, lambda known: entered(known, state))
     prefix = names.run_key(run.run_id, "checkpoint/")
     with TemporaryDirectory() as directory:
         folder = Path(directory) / "model"
         folder.mkdir()
-        archives.unpack(objects, training.model_artifact_key, folder)
+        digest = archives.unpack(objects, training.model_artifact_key, folder)
+        _check_unchanged(known, training.model_artifact_key, digest)
         manifest = archives.check_manifest(folder, training.model_artifact_key)
         _check_spec(run, folder, manifest, training.model_artifact_key)
         for name in (*manifest.files, "manifest.json"):
@@ -46,8 +50,16 @@ def extract_checkpoint(
     artifacts = {
         name.rsplit("/", 1)[-1]: prefix + name for name in manifest.files if not name.startswith("checkpoint/")
     } | {"model.tar.gz": training.model_artifact_key}
-    runs.update(run.run_id, lambda known: entered(known, state, artifacts=known.artifacts | artifacts))
+    runs.update(
+        run.run_id,
+        lambda known: entered(known, state, artifacts=known.artifacts | artifacts, artifact_sha256=digest),
+    )
     return ExtractedCheckpoint(checkpoint_prefix=prefix, serving_artifact_key=serving_key, spec_key=prefix + _SPEC)
+
+
+def _check_unchanged(known: RunRecord, key: str, digest: str) -> None:
+    if known.artifacts.get("model.tar.gz") == key and known.artifact_sha256 not in {None, digest}:
+        raise ArtifactInvalidError(f"{key} is not what the training job left: it was replaced since.", _REMEDY)
 
 
 def _check_spec(run: RunReference, folder: Path, manifest: ArtifactManifest, key: str) -> None:

@@ -8,7 +8,7 @@ from pipeline.aws.objects import ObjectStore
 from pipeline.aws.policies_table import PoliciesTable
 from pipeline.aws.runs_table import RunsTable
 from pipeline.aws.training_jobs import JobDescription, JobRequest
-from pipeline.contracts.job import EvaluationJobConfig, to_hyperparameters
+from pipeline.contracts.job import EvaluationJobConfig, TrainingJobInput, to_hyperparameters
 from pipeline.contracts.request import RunOptions
 from pipeline.contracts.run import JobRecord, Progress, RunRecord
 from pipeline.contracts.states import ExtractedCheckpoint, InspectedBuild, JobHandle, JobPoll, RunReference
@@ -54,13 +54,16 @@ def start_training(
     """Create the training job and record it.
 
     Raises:
-        RunNotFoundError, TrainingFailedError: there is no artifact of the run to begin with.
+        RunNotFoundError, TrainingFailedError: there is no artifact of the run to begin with, or none whose hash it
+            recorded.
         CapacityError, ThrottledError, ServiceUnavailableError, PipelineError: SageMaker does not take the job.
     """
     record = runs.get(run.run_id)
     options = with_price(record.options, default_instance_type)
     config = options.training_job()
     environment = config.environment.model_copy(update={"executable": build.executable})
+    channels, digest = _initial_channel(run, options.start_from, runs)
+    told = config.model_copy(update={"environment": environment})
     request = JobRequest(
         name=_name(record, record.training_job, "train", settings),
         run_id=run.run_id,
@@ -69,8 +72,8 @@ def start_training(
         image_uri=settings.training_image_uri,
         role_arn=settings.job_role_arn,
         entrypoint=None,
-        hyperparameters=to_hyperparameters(config.model_copy(update={"environment": environment})),
-        channels={"build": _uri(run, run.build_key), **_initial_channel(run, options.start_from, runs)},
+        hyperparameters=to_hyperparameters(TrainingJobInput(**dict(told), initial_sha256=digest)),
+        channels={"build": _uri(run, run.build_key), **channels},
         output_uri=_uri(run, names.run_key(run.run_id, "output")),
         checkpoint_uri=_uri(run, names.run_key(run.run_id, "checkpoints/")),
         instance_type=options.instances.instance_type or default_instance_type,
@@ -82,17 +85,23 @@ def start_training(
     return _start(request, state, settings.poll_min_seconds, sagemaker, runs, "training_job")
 
 
-def _initial_channel(run: RunReference, start_from: str | None, runs: RunsTable) -> dict[str, str]:
-    """The artifact of the run to begin with, as one more channel of the training job."""
+def _initial_channel(run: RunReference, start_from: str | None, runs: RunsTable) -> tuple[dict[str, str], str | None]:
+    """The artifact of the run to begin with, as one more channel of the training job, and the hash recorded of it."""
     if start_from is None:
-        return {}
-    key = runs.get(start_from).artifacts.get(_ARTIFACT)
+        return {}, None
+    earlier = runs.get(start_from)
+    key = earlier.artifacts.get(_ARTIFACT)
     if key is None:
         raise TrainingFailedError(
             f"The run {start_from}, which this one is to begin with, has left no {_ARTIFACT}.",
             "Name a run whose training has succeeded.",
         )
-    return {"initial": _uri(run, key)}
+    if earlier.artifact_sha256 is None:
+        raise TrainingFailedError(
+            f"The run {start_from}, which this one is to begin with, recorded no hash of its {_ARTIFACT}.",
+            "Train that run's build again, and name the new run.",
+        )
+    return {"initial": _uri(run, key)}, earlier.artifact_sha256
 
 
 def start_evaluation(

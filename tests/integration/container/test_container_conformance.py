@@ -1,5 +1,6 @@
 """SageMaker's container contract, with the real entry points as processes on a relocated /opt/ml."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -100,6 +101,9 @@ def pack_artifact(model: Path, base: Path) -> None:
     channel.mkdir(parents=True)
     with tarfile.open(channel / "model.tar.gz", "w:gz") as archive:
         archive.add(model, arcname=".")
+    told = base / "input" / "config" / "hyperparameters.json"
+    recorded = hashlib.sha256((channel / "model.tar.gz").read_bytes()).hexdigest()
+    told.write_text(json.dumps(json.loads(told.read_text()) | {"initial_sha256": json.dumps(recorded)}))
 
 
 def test_training_tells_its_metrics_on_stdout(trained: Path) -> None:

@@ -1,5 +1,6 @@
 """Runs that end as they should: deployed, kept back, or a duplicate of another."""
 
+import hashlib
 import io
 import json
 import tarfile
@@ -7,9 +8,13 @@ from typing import Any
 
 import pytest
 
+from pipeline.aws.objects import ObjectStore
 from pipeline.contracts.policy import ArtifactManifest, CurrentPolicy
 from pipeline.contracts.run import RunRecord, RunStatus
-from tests.fakes.pipeline_stack import BETTER_AND_BETTER, PREFIX, PipelineStack
+from pipeline.contracts.states import JobPoll, RunReference
+from pipeline.errors import ArtifactInvalidError
+from pipeline.steps.artifacts import extract_checkpoint
+from tests.fakes.pipeline_stack import BETTER_AND_BETTER, BUCKET, PREFIX, PipelineStack
 from tests.fakes.run_documents import CHAIN
 from tests.fakes.sagemaker_double import COMPLETED, IN_PROGRESS
 
@@ -131,6 +136,42 @@ def test_a_run_begins_with_the_artifact_of_an_earlier_one(stack: PipelineStack, 
         "build": f"s3://gamedojo-test-bucket/runs/{record.run_id}/build.zip",
         "initial": f"s3://gamedojo-test-bucket/{earlier.artifacts['model.tar.gz']}",
     }
+    archive = stack.read(earlier.artifacts["model.tar.gz"])
+    recorded = hashlib.sha256(archive).hexdigest()
+    assert earlier.artifact_sha256 == recorded
+    assert json.loads(training["HyperParameters"]["initial_sha256"]) == recorded
+
+
+def test_an_artifact_that_was_replaced_between_two_tries_is_refused(stack: PipelineStack, basic: bytes) -> None:
+    _, record = stack.run(stack.put("builds/Basic.zip", basic))
+    key = record.artifacts["model.tar.gz"]
+    run = RunReference(run_id=record.run_id, policy=record.policy, bucket=BUCKET, build_key=record.build_key)
+    training = JobPoll(
+        job_name="train",
+        wait_seconds=1,
+        started_at_epoch=0,
+        deadline_epoch=1,
+        done=True,
+        status="Completed",
+        model_artifact_key=key,
+    )
+    objects = ObjectStore(stack.s3, BUCKET)
+    stack.runs.update(record.run_id, lambda known: known.model_copy(update={"status": RunStatus.RUNNING}))
+    extract_checkpoint(run, training, record.state, objects, stack.runs)
+    objects.write(key, stack.read(key) + bytes(512))
+    with pytest.raises(ArtifactInvalidError, match="replaced since"):
+        extract_checkpoint(run, training, record.state, objects, stack.runs)
+
+
+def test_a_run_cannot_begin_with_an_artifact_of_which_there_is_no_record(stack: PipelineStack, basic: bytes) -> None:
+    _, earlier = stack.run(stack.put("builds/Basic.zip", basic))
+    jobs = len(stack.sagemaker.jobs)
+    stack.runs.update(earlier.run_id, lambda known: known.model_copy(update={"artifact_sha256": None}))
+    _, record = stack.run(posted(stack, basic, start_from=earlier.run_id))
+    assert record.failure is not None
+    assert (record.failure.code, earlier.run_id in record.failure.cause) == ("TrainingFailed", True)
+    assert "no hash" in record.failure.cause
+    assert len(stack.sagemaker.jobs) == jobs
 
 
 @pytest.mark.parametrize("known", [False, True])

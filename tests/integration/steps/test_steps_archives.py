@@ -1,6 +1,7 @@
 """model.tar.gz: only what was written comes out of it, and what is packed is the same each time."""
 
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -52,6 +53,14 @@ def test_files_come_out_as_they_went_in_and_are_those_of_the_manifest(objects: O
     folder = unpacked(objects, tar_gz(written), tmp_path)
     assert files(folder) == written
     assert set(archives.check_manifest(folder, KEY).files) == set(written) - {"manifest.json"}
+
+
+@pytest.mark.parametrize("behind", [b"", b"what nobody unpacks" * 100_000])
+def test_the_hash_is_that_of_the_whole_object(objects: ObjectStore, tmp_path: Path, behind: bytes) -> None:
+    body = tar_gz(training_files("basic-1")) + behind
+    objects.write(KEY, body)
+    assert archives.unpack(objects, KEY, tmp_path) == hashlib.sha256(body).hexdigest()
+    assert files(tmp_path) == training_files("basic-1")
 
 
 @pytest.mark.parametrize("name", ["../evil", "a/../../evil", "/etc/evil", ".."])

@@ -133,6 +133,7 @@ class Run:
     finished_at: datetime | None = None
     source_key: str = ""
     build_sha256: str | None = None
+    artifact_sha256: str | None = None
     executable: str | None = None
     notes: tuple[SettingNote, ...] = ()
     estimate: CostEstimate | None = None
