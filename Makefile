@@ -96,6 +96,10 @@ test-functions-312: .venv-functions-312/.done ## the Lambda code under Python 3.
 	  printf '\033[33mSKIPPED: Python 3.12 is not installed, so the Lambda code was tested under 3.11 only\033[0m\n'
 	fi
 
+test-dashboard: setup ## the dashboard in Chromium on the local cloud; needs Debian's chromium and chromium-driver
+	$(call say,The dashboard in Chromium)
+	$(PYTEST) tests/dashboard --pictures docs/images
+
 test-unity: setup ## the C# client for Unity, compiled and run by Mono
 	$(call say,The C# client under Mono)
 	$(PYTEST) tests/unit/unity tests/integration/unity
@@ -222,4 +226,4 @@ help: ## this list
 
 , := ,
 
-.PHONY: demo local local-down sample-builds test lint test-fast test-rl test-e2e test-functions-312 test-unity test-peers test-clients test-faults test-security bench-envs bench-gpu bench-predict format setup schema openapi cli-docs lock clean help
+.PHONY: demo local local-down sample-builds test lint test-fast test-rl test-e2e test-functions-312 test-dashboard test-unity test-peers test-clients test-faults test-security bench-envs bench-gpu bench-predict format setup schema openapi cli-docs lock clean help

@@ -112,6 +112,7 @@ def _describe(connection: Connection, settings: LocalSettings) -> str:
     return f"""
   control API   {connection.control_url}
     x-api-key   {connection.control_key}
+  dashboard     {connection.control_url}/dashboard
   predict API   {connection.predict_url}
     x-api-key   {connection.predict_key}
   bucket        s3://{connection.bucket}/builds/  (drop a build here)
