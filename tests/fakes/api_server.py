@@ -170,8 +170,9 @@ def _handler_for(api: FakeApi) -> type[BaseHTTPRequestHandler]:
                 self.close_connection = True
                 return
             payload = answer.payload()
-            self.send_response(answer.status)
-            for name, value in {"content-type": answer.content_type, **answer.headers}.items():
+            self.send_response_only(answer.status)
+            headers = {"date": self.date_time_string(), "content-type": answer.content_type, **answer.headers}
+            for name, value in headers.items():
                 self.send_header(name, value)
             self.send_header("content-length", str(len(payload)))
             self.end_headers()

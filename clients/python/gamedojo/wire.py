@@ -5,6 +5,8 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -132,8 +134,23 @@ def unreachable(error: httpx.RequestError, url: str, attempts: int, *, may_be_do
 
 
 def _retry_after_seconds(response: httpx.Response) -> float | None:
-    text = response.headers.get("retry-after", "")
-    return float(text) if re.fullmatch(r"\d+(\.\d+)?", text) else None
+    """The API sends seconds; whoever stands in between (a proxy, S3) may send a date. Neither: None."""
+    text = response.headers.get("retry-after", "").strip()
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    until, sent = _date(text), _date(response.headers.get("date", ""))
+    if until is None:
+        return None
+    return max((until - (sent or datetime.now(UTC))).total_seconds(), 0.0)  # by the server's clock, if it tells it
+
+
+def _date(text: str) -> datetime | None:
+    """An HTTP date (RFC 9110, 5.6.7)."""
+    try:
+        found = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _is_html(response: httpx.Response) -> bool:

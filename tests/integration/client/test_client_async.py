@@ -81,11 +81,13 @@ async def test_the_pause_is_the_one_that_the_server_asks_for(api: FakeApi) -> No
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
 
-    api.script("GET", RUN_PATH, Answer(429, {}, headers={"retry-after": "7"}), Answer(document=succeeded()))
+    dated = {"date": "Sun, 06 Nov 1994 08:49:37 GMT", "retry-after": "Sun, 06 Nov 1994 08:49:46 GMT"}
+    busy = Answer(429, {}, headers={"retry-after": "7"}), Answer(503, {}, headers=dated)
+    api.script("GET", RUN_PATH, *busy, Answer(document=succeeded()))
     transport = AsyncTransport(retry=QUICK, sleep=sleep)
     async with AsyncGamedojoClient(api.connection(), transport=transport) as client:
         await client.run(RUN_ID)
-    assert pauses == [7.0]
+    assert pauses == [7.0, 9.0]
 
 
 async def test_a_cancelled_question_leaves_the_client_usable(api: FakeApi, client: AsyncGamedojoClient) -> None:

@@ -76,6 +76,27 @@ def test_the_pause_is_the_one_that_the_server_asks_for(api: FakeApi) -> None:
     assert pauses == [7.0]
 
 
+@pytest.mark.parametrize(
+    ("until", "pause"),
+    [
+        ("Sun, 06 Nov 1994 08:49:46 GMT", 9.0),
+        ("Sunday, 06-Nov-94 08:49:46 GMT", 9.0),
+        ("Sun Nov  6 08:49:46 1994", 9.0),
+        ("Sun, 06 Nov 1994 08:49:30 GMT", 0.0),
+        ("Sun, 06 Nov 1994 09:49:37 GMT", 30.0),
+        ("soon", 0.0),
+        ("-7", 0.0),
+    ],
+)
+def test_a_date_until_which_to_wait_is_one_by_the_servers_clock(api: FakeApi, until: str, pause: float) -> None:
+    pauses: list[float] = []
+    headers = {"date": "Sun, 06 Nov 1994 08:49:37 GMT", "retry-after": until}
+    api.script("GET", RUN_PATH, Answer(503, {}, headers=headers), Answer(document=succeeded()))
+    with GamedojoClient(api.connection(), transport=Transport(retry=QUICK, sleep=pauses.append)) as client:
+        client.run(RUN_ID)
+    assert pauses == [pytest.approx(pause, abs=QUICK.longest_delay_seconds)]
+
+
 def test_an_answer_that_does_not_come_ends_as_unreachable(api: FakeApi) -> None:
     api.script("GET", RUN_PATH, Answer(document=succeeded(), delay_seconds=0.5))
     with (

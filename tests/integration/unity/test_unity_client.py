@@ -84,6 +84,13 @@ def test_nothing_is_sent_during_a_long_pause(client: UnityClient, api: FakeApi) 
     assert len(api.received) == 1
 
 
+def test_a_date_until_which_to_wait_is_one_by_the_services_clock(client: UnityClient, api: FakeApi) -> None:
+    headers = {"date": "Sun, 06 Nov 1994 08:49:37 GMT", "Retry-After": "Sun, 06 Nov 1994 08:54:37 GMT"}
+    api.script("POST", ROUTE, Answer(503, {"code": "ModelNotReady"}, headers=headers))
+    client.scenario("PauseIsKept", api.url)
+    assert len(api.received) == 1
+
+
 def test_a_problem_is_a_typed_exception_with_all_that_it_says(client: UnityClient, api: FakeApi) -> None:
     api.script(
         "POST",

@@ -66,8 +66,8 @@ namespace Gamedojo.Tests
             }
         }
 
-        public void Answer(int status, string body, string retryAfter = null, int which = 0) =>
-            Take(which).TrySetResult(new HttpAnswer(status, System.Text.Encoding.UTF8.GetBytes(body), retryAfter));
+        public void Answer(int status, string body, string retryAfter = null, int which = 0, string date = null) =>
+            Take(which).TrySetResult(new HttpAnswer(status, System.Text.Encoding.UTF8.GetBytes(body), retryAfter, date));
 
         /// <summary>One discrete choice for each agent.</summary>
         public void Act(int which, params int[] choices)

@@ -34,6 +34,34 @@ namespace Gamedojo.Tests
             Check.Equal(2, made.Transport.Bodies.Count, "requests");
         }
 
+        public static async Task ADateUntilWhichToWaitIsOneByTheServersClock()
+        {
+            string[] dates =
+            {
+                "Sun, 06 Nov 1994 08:49:40 GMT", "Sunday, 06-Nov-94 08:49:40 GMT", "Sun Nov  6 08:49:40 1994",
+            };
+            foreach (string until in dates)
+            {
+                var made = new Made(settings => settings.MaxRetries = 0);
+                Task<PolicyAction> asked = made.Policy.PredictAsync(Seen);
+                made.Transport.Answer(503, "{}", until, date: "Sun, 06 Nov 1994 08:49:37 GMT");
+                var error = await Check.ThrowsAsync<ServiceUnavailableException>(() => asked);
+                Check.Equal(TimeSpan.FromSeconds(3), error.Problem.RetryAfter.Value);
+            }
+        }
+
+        public static async Task ADateThatHasPassedAndAnythingElseAskForNoPause()
+        {
+            foreach (string said in new[] { "Sun, 06 Nov 1994 08:49:37 GMT", "soon", "-7" })
+            {
+                var made = new Made(settings => settings.MaxRetries = 0);
+                Task<PolicyAction> asked = made.Policy.PredictAsync(Seen);
+                made.Transport.Answer(503, "{}", said);
+                var error = await Check.ThrowsAsync<ServiceUnavailableException>(() => asked);
+                Check.Equal(TimeSpan.Zero, error.Problem.RetryAfter ?? TimeSpan.Zero);
+            }
+        }
+
         public static async Task APauseThatOutlastsTheTimeoutIsNotWaitedFor()
         {
             var made = new Made();

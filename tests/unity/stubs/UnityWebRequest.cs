@@ -56,7 +56,7 @@ namespace UnityEngine.Networking
         readonly HttpWebRequest _request;
         readonly UnityWebRequestAsyncOperation _operation = new UnityWebRequestAsyncOperation();
         int _ended;
-        string _retryAfter;
+        WebHeaderCollection _headers;
 
         public UnityWebRequest(string url, string method)
         {
@@ -100,7 +100,7 @@ namespace UnityEngine.Networking
             }
         }
 
-        public string GetResponseHeader(string name) => name == "Retry-After" ? _retryAfter : null;
+        public string GetResponseHeader(string name) => _headers?[name];
 
         public UnityWebRequestAsyncOperation SendWebRequest()
         {
@@ -140,7 +140,7 @@ namespace UnityEngine.Networking
                 answer.GetResponseStream().CopyTo(buffer);
                 downloadHandler.data = buffer.ToArray();
                 responseCode = (long)answer.StatusCode;
-                _retryAfter = answer.Headers["Retry-After"];
+                _headers = answer.Headers;
                 bool cut = answer.ContentLength > buffer.Length;
                 bool fine = (int)answer.StatusCode < 400;
                 End(cut ? Result.ConnectionError : fine ? Result.Success : Result.ProtocolError, cut ? "cut off" : null);

@@ -10,6 +10,12 @@ namespace Gamedojo
     {
         const int ShownCharacters = 200;
 
+        /// <summary>Of an HTTP date: today's, and the two old ones (RFC 9110, 5.6.7).</summary>
+        static readonly string[] DateForms =
+        {
+            "r", "dddd, dd-MMM-yy HH:mm:ss 'GMT'", "ddd MMM d HH:mm:ss yyyy",
+        };
+
         /// <exception cref="UnexpectedAnswerException">Not a prediction for this many agents.</exception>
         public static Prediction Prediction(HttpAnswer answer, int agents)
         {
@@ -50,7 +56,7 @@ namespace Gamedojo
                     ?? "An answer without an explanation",
                 Remedy = Given(document, "remedy") ?? Remedy(answer.Status),
                 Errors = Fields(document),
-                RetryAfter = Pause(answer.RetryAfter),
+                RetryAfter = Pause(answer),
             };
             switch (problem.Code)
             {
@@ -201,14 +207,32 @@ namespace Gamedojo
             }
         }
 
-        /// <summary>Retry-After in seconds; the API never sends a date.</summary>
-        static TimeSpan? Pause(string retryAfter)
+        /// <summary>
+        /// Retry-After: the API sends seconds; whoever stands in between may send a date, which is one by the server's
+        /// clock where it tells that.
+        /// </summary>
+        static TimeSpan? Pause(HttpAnswer answer)
         {
             double seconds;
-            bool known = double.TryParse(
-                retryAfter, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out seconds);
-            bool sensible = known && seconds < TimeSpan.FromDays(1).TotalSeconds;
-            return sensible ? TimeSpan.FromSeconds(seconds) : (TimeSpan?)null;
+            if (!double.TryParse(
+                answer.RetryAfter, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out seconds))
+            {
+                DateTimeOffset? until = Date(answer.RetryAfter);
+                if (until == null)
+                {
+                    return null;
+                }
+                seconds = Math.Max(0, (until.Value - (Date(answer.Date) ?? DateTimeOffset.UtcNow)).TotalSeconds);
+            }
+            return seconds < TimeSpan.FromDays(1).TotalSeconds ? TimeSpan.FromSeconds(seconds) : (TimeSpan?)null;
+        }
+
+        static DateTimeOffset? Date(string text)
+        {
+            const DateTimeStyles Styles = DateTimeStyles.AssumeUniversal | DateTimeStyles.AllowInnerWhite;
+            DateTimeOffset found;
+            bool known = DateTimeOffset.TryParseExact(text, DateForms, CultureInfo.InvariantCulture, Styles, out found);
+            return known ? found : (DateTimeOffset?)null;
         }
 
         static string Beginning(byte[] body)

@@ -52,7 +52,8 @@ namespace Gamedojo
                     {
                         byte[] body = await answer.Content.ReadAsByteArrayAsync().ConfigureAwait(false);
                         RetryConditionHeaderValue pause = answer.Headers.RetryAfter;
-                        return new HttpAnswer((int)answer.StatusCode, body, pause == null ? null : pause.ToString());
+                        return new HttpAnswer(
+                            (int)answer.StatusCode, body, pause?.ToString(), answer.Headers.Date?.ToString("r"));
                     }
                 }
             }

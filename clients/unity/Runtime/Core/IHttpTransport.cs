@@ -7,11 +7,12 @@ namespace Gamedojo
     /// <summary>An HTTP answer, whatever its status.</summary>
     public sealed class HttpAnswer
     {
-        public HttpAnswer(int status, byte[] body, string retryAfter)
+        public HttpAnswer(int status, byte[] body, string retryAfter, string date = null)
         {
             Status = status;
             Body = body ?? new byte[0];
             RetryAfter = retryAfter;
+            Date = date;
         }
 
         public int Status { get; }
@@ -20,6 +21,9 @@ namespace Gamedojo
 
         /// <summary>The header Retry-After as it came; null without one.</summary>
         public string RetryAfter { get; }
+
+        /// <summary>The header Date as it came, the server's own time; null without one.</summary>
+        public string Date { get; }
     }
 
     /// <summary>Sends requests. One for System.Net.Http and one for UnityWebRequest come with this package.</summary>

@@ -50,7 +50,8 @@ namespace Gamedojo.Unity
                 throw new UnreachableException(url.GetLeftPart(UriPartial.Authority) + " gave no answer: " + request.error);
             }
             return new HttpAnswer(
-                (int)request.responseCode, request.downloadHandler.data, request.GetResponseHeader("Retry-After"));
+                (int)request.responseCode, request.downloadHandler.data,
+                request.GetResponseHeader("Retry-After"), request.GetResponseHeader("Date"));
         }
     }
 }
