@@ -67,7 +67,7 @@ lint: setup ## format, lint, types, import borders, templates
 	$(VENV)/ruff format --check .
 	$(VENV)/ruff check .
 	$(call say,Types)
-	$(VENV)/mypy functions/pipeline rl_src container local sample_builds demo benchmarks clients/python/gamedojo
+	$(VENV)/mypy functions/pipeline rl_src container local sample_builds demo supply benchmarks clients/python/gamedojo
 	for app in functions/*/app.py; do $(VENV)/mypy "$$app"; done
 	$(call say,Import borders)
 	$(VENV)/lint-imports --no-cache
@@ -201,6 +201,12 @@ setup: .venv/.done .venv-lambda/.done .venv-sam/.done ## install the three envir
 	$(UV) pip install -q --python .venv-predict-peers/bin/python --require-hashes -r requirements/predict-peers.txt
 	touch $@
 
+.venv-supply/.done: .venv/bin/uv requirements/supply.txt
+	$(call say,Making the environment that lists what is shipped)
+	$(PYTHON) -m venv --clear .venv-supply
+	$(UV) pip install -q --python .venv-supply/bin/python --require-hashes -r requirements/supply.txt
+	touch $@
+
 schema: setup ## write the JSON Schema of a request to docs/request.schema.json
 	$(VENV)/python -m pipeline.contracts.schema > docs/request.schema.json
 
@@ -210,8 +216,17 @@ openapi: setup ## write the OpenAPI documents of both APIs and the page of error
 cli-docs: setup ## write the page of the command line to docs/cli.md
 	$(VENV)/python -m gamedojo.cli.reference > docs/cli.md
 
+licences: setup ## write the licences of what is shipped to docs/licences.md
+	$(VENV)/python -m supply > docs/licences.md
+
+sbom: .venv-supply/.done ## write what is shipped, with hashes, as CycloneDX files to build/sbom/
+	mkdir -p build/sbom
+	cat requirements/training.txt requirements/torch.txt | .venv-supply/bin/cyclonedx-py requirements - --output-reproducible -o build/sbom/training-image.json
+	.venv-supply/bin/cyclonedx-py requirements requirements/inference.txt --output-reproducible -o build/sbom/inference-image.json
+	.venv-supply/bin/cyclonedx-py requirements functions/requirements.txt --output-reproducible -o build/sbom/lambda-functions.json
+
 lock: .venv/bin/uv ## compile every lock file anew from requirements/*.in
-	for name in dev training inference lambda-runtime sam peers peers-fast predict-peers clients; do
+	for name in dev training inference lambda-runtime sam peers peers-fast predict-peers clients supply; do
 	  $(UV) pip compile -q --upgrade --generate-hashes --python-version 3.11 requirements/$$name.in -o requirements/$$name.txt
 	done
 	$(UV) pip compile -q --generate-hashes --python-version 3.11 -c requirements/dev.txt requirements/functions.in -o functions/requirements.txt
@@ -226,4 +241,4 @@ help: ## this list
 
 , := ,
 
-.PHONY: demo local local-down sample-builds test lint test-fast test-rl test-e2e test-functions-312 test-dashboard test-unity test-peers test-clients test-faults test-security bench-envs bench-gpu bench-predict format setup schema openapi cli-docs lock clean help
+.PHONY: demo local local-down sample-builds test lint test-fast test-rl test-e2e test-functions-312 test-dashboard test-unity test-peers test-clients test-faults test-security bench-envs bench-gpu bench-predict format setup schema openapi cli-docs licences sbom lock clean help

@@ -1,0 +1,1 @@
+"""What we ship that others wrote: which packages, under which licences."""
