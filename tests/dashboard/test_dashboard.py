@@ -204,6 +204,9 @@ def test_a_run_is_cancelled_after_a_question_and_offers_to_go_on(dashboard):
     window.find("h1", "Train again")
     assert window.script("return document.getElementById('field-policy').value") == "basic"
     window.fill("#field-seed", "7")
+    others = json.loads(window.script("return document.querySelector('textarea').value"))
+    others["evaluation"]["promote_if"] = "always"
+    window.fill("textarea", json.dumps(others))
     window.click("button", "Start training")
     Browser.eventually(lambda: dashboard.hash().startswith("#/runs/"), "the run's page", 30)
     window.click("main button", "Cancel")
@@ -216,19 +219,26 @@ def test_a_run_is_cancelled_after_a_question_and_offers_to_go_on(dashboard):
     assert (dashboard.newest()["status"], dashboard.newest()["options"]["seed"]) == ("CANCELLED", 7)
 
 
-def test_a_redriven_run_goes_on_and_its_policy_has_a_version_to_roll_back_to(dashboard, cloud, pictures):
+def test_a_redriven_run_goes_into_service_and_the_version_before_is_brought_back(dashboard, cloud):
     window = dashboard.window
     run_id = dashboard.newest()["run_id"]
+    before = cloud.control("GET", "/policies/basic").json()["version"]
     dashboard.go(f"/runs/{run_id}")
     window.click("main button", "Redrive")
     window.find(".badge.running")
-    ended = cloud.finished(run_id)
-    window.find(f".badge.{ended['status'].lower()}")
+    window.find(".badge.succeeded", seconds=240)
     dashboard.go("/policies/basic")
     window.find(".versions li")
-    versions = window.script("return document.querySelectorAll('.versions li').length")
-    buttons = window.script("return document.querySelectorAll('.versions button').length")
-    assert (versions, buttons) == ((2, 1) if ended["status"] == "SUCCEEDED" else (1, 0))
+    assert window.script("return [...document.querySelectorAll('.versions a')].map(e => e.textContent)") == [
+        run_id,
+        before,
+    ]
+    dashboard.accessible()
+    window.click(f"[aria-label='Roll back to {before}']")
+    window.click("dialog button", "Roll back")
+    Browser.eventually(lambda: dashboard.hash().startswith("#/runs/"), "the run's page", 30)
+    window.find(".badge.succeeded", seconds=120)
+    assert cloud.control("GET", "/policies/basic").json()["version"] == before
     dashboard.accessible()
 
 

@@ -23,7 +23,7 @@ export async function comparePage(place, _, query, signal) {
   const known = told.filter((one) => one.status === "fulfilled").map((one) => one.value);
   place.append(...told.filter((one) => one.status === "rejected").map((one) => problemCard(one.reason)), table(known));
   const charts = new Charts(signal);
-  place.append(charts.element);
+  place.append(h("h2", { class: "visually-hidden" }, "Curves"), charts.element);
   const anything = charts.show(known.flatMap(([record, { behaviors }]) => behaviors.map(({ behavior, columns }) => ({
     label: behaviors.length > 1 ? `${record.run_id} ${behavior}` : record.run_id, columns,
   }))));

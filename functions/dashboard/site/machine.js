@@ -13,16 +13,18 @@ export const STATES = [
 
 /** States that are looked at again and again, until what they wait for is there. */
 const LOOPS = new Set(["TakeTurn", "CheckTraining", "CheckEvaluation", "CheckEndpoint"]);
-const PER_ROW = 3;
-const [WIDTH, HEIGHT, GAP_X, GAP_Y] = [150, 40, 30, 24];
+const [WIDTH, HEIGHT, GAP_X, GAP_Y] = [158, 40, 22, 24];
+const phone = matchMedia("(max-width: 40rem)");
 
 /** Present state lit, those that were entered filled in, the one that failed marked. */
 export function machinePicture(record) {
+  const perRow = phone.matches ? 2 : 5;
   const entered = new Set((record.history ?? []).map((one) => one.state));
+  if (entered.has("StartTraining")) entered.add("TakeTurn"); // it writes nothing down when there is a turn at once
   const failed = record.failure?.state;
-  const rows = Math.ceil(STATES.length / PER_ROW);
+  const rows = Math.ceil(STATES.length / perRow);
   const at = (index) => ({
-    x: 6 + (index % PER_ROW) * (WIDTH + GAP_X), y: 6 + Math.floor(index / PER_ROW) * (HEIGHT + GAP_Y),
+    x: 6 + (index % perRow) * (WIDTH + GAP_X), y: 6 + Math.floor(index / perRow) * (HEIGHT + GAP_Y),
   });
   const kind = (state) => {
     if (state === failed) return "failed";
@@ -30,7 +32,7 @@ export function machinePicture(record) {
     return entered.has(state) ? "done" : "ahead";
   };
   const picture = svg("svg", {
-    class: "machine", role: "img", viewBox: `0 0 ${PER_ROW * (WIDTH + GAP_X) - GAP_X + 12} ${rows * (HEIGHT + GAP_Y)}`,
+    class: "machine", role: "img", viewBox: `0 0 ${perRow * (WIDTH + GAP_X) - GAP_X + 12} ${rows * (HEIGHT + GAP_Y)}`,
     "aria-label": `State machine. ${STATES.filter((one) => kind(one) === "done").length} of ${STATES.length} states are `
       + `done, ${record.status === "RUNNING" ? `it is at ${words(record.state)}` : `it ended as ${record.status}`}.`,
   });

@@ -13,7 +13,7 @@ export async function newRunPage(place, _, query) {
     control("GET", "/builds?limit=100"),
     from ? control("GET", `/training-runs/${encodeURIComponent(from)}`) : null,
   ]);
-  const request = record ? requestOf(record) : { evaluation: { episodes: 30 } };
+  const request = record ? requestOf(record) : {};
   place.replaceChildren(
     h("h1", {}, from ? `Train again: ${from}` : "New run"),
     new NewRun(page.builds.filter((build) => build.status === "READY"), request).form);
@@ -49,9 +49,9 @@ class NewRun {
       this.drop, field("Build", this.key, "One that was uploaded before needs no second upload."),
       h("div", { class: "fields" },
         field("Policy", this.policy, "Left empty: made from the file's name."),
-        field("Decisions to train", this.steps, "Left empty: the stack's default."),
+        field("Decisions to train", this.steps, "Left empty: as many as the defaults say."),
         field("Seed", this.seed)),
-      field("Other settings", this.others, "JSON, as the page of requests describes it."),
+      field("Other settings", this.others, 'JSON, for example {"algorithm": "sac", "max_cost_usd": 5}; docs/requests.md has every setting.'),
       this.progress, this.problems, h("div", { class: "actions" }, this.button));
   }
 

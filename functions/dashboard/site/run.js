@@ -76,7 +76,8 @@ function heading(view, record, look) {
   }) }, "Redrive");
   return h("div", { class: "actions" }, statusBadge(record.status),
     h("a", { href: `#/policies/${record.policy}` }, record.policy),
-    record.cleanup_pending ? h("span", { class: "muted" }, "cleaning up…") : null, progressBar(record),
+    record.cleanup_pending ? h("span", { class: "muted" }, "cleaning up…") : null,
+    record.status === "RUNNING" ? progressBar(record) : null,
     record.status === "RUNNING" ? cancel : null,
     ["FAILED", "CANCELLED"].includes(record.status) && !record.cleanup_pending ? redrive : null,
     record.serves ? null : h("a", { class: "button", href: `#/new?from=${record.run_id}` }, "Train again with changes"),

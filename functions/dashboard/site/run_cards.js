@@ -58,7 +58,8 @@ export function reportCard({ run_id: runId, evaluation }) {
 function behaviorReport({ behavior, deterministic, stochastic }) {
   const plays = [["Likeliest actions", deterministic], ["Sampled actions", stochastic]].filter(([, one]) => one);
   return h("details", { open: true }, h("summary", {}, behavior), ...plays.map(([name, play]) => h("div", {},
-    h("h3", {}, name), h("pre", { tabindex: "0", "aria-label": `${name} of ${behavior}` }, JSON.stringify(play, null, 1)))));
+    h("h3", {}, name), h("pre", { tabindex: "0", "aria-label": `${name} of ${behavior}` },
+      JSON.stringify(play, null, 1)))));
 }
 
 export function artifactsCard({ run_id: runId, artifacts }) {

@@ -15,6 +15,7 @@ export const statusBadge = (status) =>
 /** How far the training is, as a bar; nothing before the first iteration. */
 export function progressBar(record) {
   const { env_steps: steps, env_steps_limit: limit } = record.progress ?? {};
+  if (steps && record.status !== "RUNNING") return h("span", { class: "number" }, number(steps));
   if (!steps || !limit) return h("span", { class: "muted" }, "–");
   return h("span", { class: "progress" },
     h("progress", { max: limit, value: Math.min(steps, limit), "aria-label": `Training of ${record.run_id}` }),
@@ -55,7 +56,8 @@ function render(place, page, query) {
   if (!page.runs.length) {
     const filtered = query.get("policy") || query.get("status");
     place.replaceChildren(filtered
-      ? emptyCard("No run is like that", "No run has this policy and status.", h("a", { href: "#/runs" }, "Show all runs"))
+      ? emptyCard("No run is like that", "No run has this policy and status.",
+        h("a", { href: "#/runs" }, "Show all runs"))
       : emptyCard("No runs yet", "Drop a Unity build here, and it becomes a trained agent behind an API.",
         h("a", { class: "button primary", href: "#/new" }, "Start the first run")));
     return;

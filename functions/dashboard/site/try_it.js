@@ -82,7 +82,8 @@ function sensorForm({ name, shape }) {
 
 function numbersForm(name, size) {
   const inputs = Array.from({ length: size }, (_, index) =>
-    h("input", { type: "number", step: "any", value: "0", required: true, "aria-label": `${name}, number ${index + 1}` }));
+    h("input", { type: "number", step: "any", value: "0", required: true,
+      "aria-label": `${name}, number ${index + 1}` }));
   return { name,
     element: h("fieldset", {}, h("legend", {}, name), h("div", { class: "numbers" }, inputs)),
     value: () => inputs.map((input) => Number(input.value)),
