@@ -1,14 +1,15 @@
-"""boto3 clients, made once a process and kept: connections stay open between invocations.
+"""AWS's clients, made once a process and kept: connections stay open between invocations.
 
-Endpoints, region and credentials come from botocore's own environment variables.
+They are those of boto3 without what it adds on top: a function waits for neither its resources nor its transfers to be
+imported. Endpoints, region and credentials come from botocore's own environment variables.
 """
 
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from botocore.config import Config
+from botocore.session import Session, get_session
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -31,57 +32,75 @@ which redirects for a new bucket of another region. An endpoint given by its IP 
 
 
 @cache
+def _session() -> Session:
+    """Credentials, and the description of services that all clients share."""
+    return get_session()
+
+
+def _client(service: str, config: Config) -> Any:
+    return _session().create_client(service, config=config)
+
+
+@cache
 def s3() -> "S3Client":
     """Objects."""
-    return boto3.client("s3", config=_S3_CONFIG)
+    made: S3Client = _client("s3", _S3_CONFIG)
+    return made
 
 
 @cache
 def dynamodb() -> "DynamoDBClient":
     """Run records and leases."""
-    return boto3.client("dynamodb", config=_CONFIG)
+    made: DynamoDBClient = _client("dynamodb", _CONFIG)
+    return made
 
 
 @cache
 def sagemaker() -> "SageMakerClient":
     """Jobs, models, endpoints."""
-    return boto3.client("sagemaker", config=_CONFIG)
+    made: SageMakerClient = _client("sagemaker", _CONFIG)
+    return made
 
 
 @cache
 def sagemaker_runtime() -> "SageMakerRuntimeClient":
     """Predictions."""
-    return boto3.client("sagemaker-runtime", config=_RUNTIME_CONFIG)
+    made: SageMakerRuntimeClient = _client("sagemaker-runtime", _RUNTIME_CONFIG)
+    return made
 
 
 @cache
 def stepfunctions() -> "SFNClient":
     """Executions."""
-    return boto3.client("stepfunctions", config=_CONFIG)
+    made: SFNClient = _client("stepfunctions", _CONFIG)
+    return made
 
 
 @cache
 def logs() -> "CloudWatchLogsClient":
     """What jobs print."""
-    return boto3.client("logs", config=_CONFIG)
+    made: CloudWatchLogsClient = _client("logs", _CONFIG)
+    return made
 
 
 @cache
 def sns() -> "SNSClient":
     """Notifications."""
-    return boto3.client("sns", config=_CONFIG)
+    made: SNSClient = _client("sns", _CONFIG)
+    return made
 
 
 @cache
 def cloudwatch() -> "CloudWatchClient":
     """What endpoints measure, and alarms on it."""
-    return boto3.client("cloudwatch", config=_CONFIG)
+    made: CloudWatchClient = _client("cloudwatch", _CONFIG)
+    return made
 
 
 @cache
 def application_autoscaling() -> Any:
     """Instances that come and go."""
-    return boto3.client("application-autoscaling", config=_CONFIG)
+    return _client("application-autoscaling", _CONFIG)
 
 
 @dataclass(frozen=True)

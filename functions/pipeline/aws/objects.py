@@ -18,6 +18,7 @@ from pipeline.errors import BuildNotFoundError, PipelineError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from s3transfer.manager import TransferManager
 
 _NOT_FOUND = {"NoSuchKey", "NoSuchVersion", "404", "NoSuchBucket"}
 _BLOCK_BYTES = 256 * 1024
@@ -77,14 +78,14 @@ class ObjectStore:
 
     def upload(self, path: Path, key: str, content_type: str = "application/octet-stream") -> None:
         """Upload a file, in parts when it is large."""
-        with self._translated(key), path.open("rb") as file:
-            self._client.upload_fileobj(file, self.bucket, key, ExtraArgs={"ContentType": content_type})
+        with self._translated(key), path.open("rb") as file, self._transfers() as transfers:
+            transfers.upload(file, self.bucket, key, {"ContentType": content_type}).result()
 
     def copy(self, source_key: str, target_key: str, version_id: str | None = None) -> None:
         """Copy inside the bucket, in parts when it is larger than CopyObject's 5 GB."""
         source = {"Bucket": self.bucket, "Key": source_key} | ({"VersionId": version_id} if version_id else {})
-        with self._translated(source_key):
-            self._client.copy(source, self.bucket, target_key)  # type: ignore[arg-type]
+        with self._translated(source_key), self._transfers() as transfers:
+            transfers.copy(source, self.bucket, target_key).result()
 
     @contextmanager
     def stream(self, key: str) -> Iterator[BinaryIO]:
@@ -136,6 +137,12 @@ class ObjectStore:
         with self._translated(key):
             answer = self._client.get_object(Bucket=self.bucket, Key=key, Range=f"bytes={start}-{start + length - 1}")
             return answer["Body"].read()
+
+    def _transfers(self) -> "TransferManager":
+        """What moves large objects in parts; what only reads does not wait for its import."""
+        from s3transfer.manager import TransferManager
+
+        return TransferManager(self._client)
 
     @contextmanager
     def _translated(self, key: str) -> Iterator[None]:

@@ -286,5 +286,5 @@ def test_nothing_is_imported_that_predict_does_not_use():
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     imported = set(done.stdout.split())
     assert {one for one in imported if one.partition(".")[0] == "pipeline"} == USED
-    unused = {"aws_xray_sdk", "aws_lambda_powertools", "numpy", "yaml"}
+    unused = {"aws_xray_sdk", "aws_lambda_powertools", "boto3", "s3transfer", "numpy", "yaml"}
     assert unused & imported == set()
