@@ -62,7 +62,7 @@ bench-predict: setup .venv-predict-peers/.done ## our inference server against o
 	$(call say,Predict)
 	$(VENV)/python -m benchmarks.predict
 
-lint: setup ## format, lint, types, import borders, templates
+lint: setup .venv-checkers/.done ## format, lint, types, import borders, templates, Dockerfiles
 	$(call say,Format and lint)
 	$(VENV)/ruff format --check .
 	$(VENV)/ruff check .
@@ -73,6 +73,11 @@ lint: setup ## format, lint, types, import borders, templates
 	$(VENV)/lint-imports --no-cache
 	$(call say,Templates)
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam validate --lint
+	.venv-checkers/bin/cfn-lint --config-file .cfnlintrc.yaml
+	$(VENV)/python -m pytest -q tests/contract/test_template_state_machine.py -k statelint
+	.venv-checkers/bin/checkov --config-file .checkov.yaml --file template.yaml
+	$(call say,Dockerfiles)
+	.venv-checkers/bin/hadolint container/Dockerfile
 
 test-fast: setup ## unit, contract and integration tests
 	$(call say,Unit$(,) contract and integration tests)
@@ -159,6 +164,12 @@ setup: .venv/.done .venv-lambda/.done .venv-sam/.done ## install the three envir
 	$(call say,[5/5] Making the environment of the SAM command line)
 	$(PYTHON) -m venv .venv-sam
 	$(UV) pip install -q --python .venv-sam/bin/python --require-hashes -r requirements/sam.txt
+	touch $@
+
+.venv-checkers/.done: .venv/bin/uv requirements/checkers.txt
+	$(call say,Making the environment of the template's and Dockerfiles' checkers)
+	$(PYTHON) -m venv --clear .venv-checkers
+	$(UV) pip install -q --python .venv-checkers/bin/python --require-hashes -r requirements/checkers.txt
 	touch $@
 
 .venv-functions-312/.done: .venv/bin/uv requirements/functions-test.txt
