@@ -105,8 +105,8 @@ def copy_into(root: Path, context: Path, instructions: tuple[Instruction, ...]) 
 def files_with_rights(root: Path) -> frozenset[str]:
     """Files below `root`, relative to it, that run with more rights than their caller's.
 
-    `find -xdev -type f -perm /6000`, and those with capabilities. Of an unpacked image, less those of its base, this has
-    to be empty.
+    `find -xdev -type f -perm /6000`, and those with capabilities. Of an unpacked image, less those of its base, this
+    has to be empty.
     """
     device = root.lstat().st_dev
     found = set()
