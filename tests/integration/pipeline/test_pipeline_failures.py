@@ -131,11 +131,15 @@ def test_an_input_that_names_no_run_fails_the_execution_with_the_reason(stack: P
 
 
 FAILURE = "AlgorithmError: [BuildCrashed] The build ended with signal 11. Remedy: Start it on a desktop., exit code: 1"
+TOO_MANY = "AlgorithmError: [BuildLimit] it ran more than 40 processes. Remedy: Look for what it starts., exit code: 1"
+REPLACED = "AlgorithmError: [UnknownOrigin] It has the SHA-256 0. Remedy: Train the earlier run again., exit code: 1"
 
 
 @pytest.mark.parametrize(
     ("ended", "code", "words"),
     [
+        ({"TrainingJobStatus": "Failed", "FailureReason": TOO_MANY}, "BuildLimit", ["40 processes", "what it starts."]),
+        ({"TrainingJobStatus": "Failed", "FailureReason": REPLACED}, "UnknownOrigin", ["SHA-256", "earlier run"]),
         ({"TrainingJobStatus": "Failed", "FailureReason": FAILURE}, "BuildCrashed", ["signal 11", "on a desktop."]),
         ({"TrainingJobStatus": "Failed", "FailureReason": "InternalServerError"}, "Platform", ["InternalServerError"]),
         ({"TrainingJobStatus": "Failed"}, None, ["without saying why", "log"]),
