@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 from hypothesis import settings
 
 os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "gamedojo")
@@ -14,3 +15,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # How long one example takes says more of the machine's other work than of the code.
 settings.register_profile("gamedojo", deadline=None)
 settings.load_profile("gamedojo")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--privileges", action="store_true", help="hold what Lambdas call against their policies")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--privileges"):
+        from tests.fakes.privilege_verdict import Privileges  # not before the variables above
+
+        config.pluginmanager.register(Privileges(), "privileges of lambdas")

@@ -31,7 +31,7 @@ from pipeline.aws.runs_table import RunsTable
 from pipeline.aws.turns_table import TurnsTable
 from pipeline.contracts.evaluation import IncumbentComparison
 from pipeline.contracts.run import RunRecord
-from tests.fakes import artifact_archives
+from tests.fakes import artifact_archives, recorded_calls
 from tests.fakes.control_stack import BUCKET, MACHINE_ROLE, REGION, LambdaContext, forget_handlers, sample_event
 from tests.fakes.expanded_template import STATE_MACHINE, resources
 from tests.fakes.faulty_clients import CrashError, Faults, FaultyClient
@@ -59,6 +59,7 @@ class RuntimeDouble:
     faults: list[Exception] = field(default_factory=list)
 
     def invoke_endpoint(self, **request: Any) -> dict[str, Any]:
+        recorded_calls.note("sagemaker-runtime", "InvokeEndpoint", request)
         if self.faults:
             raise self.faults.pop(0)
         model = self.sagemaker.served_model(request["EndpointName"])

@@ -17,6 +17,8 @@ from botocore.model import ServiceModel
 from botocore.paginate import Paginator
 from botocore.validate import ParamValidator
 
+from tests.fakes import recorded_calls
+
 Answer = dict[str, Any]
 IN_PROGRESS: Answer = {"TrainingJobStatus": "InProgress", "SecondaryStatus": "Training"}
 COMPLETED: Answer = {"TrainingJobStatus": "Completed", "SecondaryStatus": "Completed"}
@@ -289,6 +291,7 @@ class SageMakerDouble:
 
     def _call(self, operation: str, request: Answer) -> None:
         checked(operation, "input_shape", request)
+        recorded_calls.note("sagemaker", operation, request)
         self.calls.append(operation)
         if self.faults.get(operation):
             raise self.faults[operation].pop(0)
