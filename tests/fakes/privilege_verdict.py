@@ -1,4 +1,4 @@
-"""Hooks of pytest, with --privileges: at the end of a session, what Lambdas called is held against their policies, both ways.
+"""Hooks of pytest, with --privileges: what Lambdas called in a session is held against their policies, both ways.
 
 A call that no policy allows fails any session. What a policy allows and no call needed fails a session that ran all of
 tests/integration, for only that one can tell.
