@@ -2,7 +2,7 @@
 
 import { control } from "./api.js";
 import { Charts } from "./charts.js";
-import { field, h } from "./dom.js";
+import { h } from "./dom.js";
 import { number } from "./format.js";
 import { emptyCard, problemCard } from "./notices.js";
 import { statusBadge } from "./runs.js";
@@ -31,15 +31,15 @@ export async function comparePage(place, _, query, signal) {
 }
 
 function chooser(runs, chosen) {
-  const select = h("select", { multiple: true, size: Math.min(6, Math.max(2, runs.length)) }, runs.map((run) =>
-    h("option", { value: run.run_id, selected: chosen.includes(run.run_id) },
-      `${run.run_id} · ${run.status.toLowerCase()}`)));
+  const choice = ({ run_id: runId }) => h("label", { class: "choice" },
+    h("input", { type: "checkbox", name: "run", value: runId, checked: chosen.includes(runId) }), ` ${runId}`);
   function apply(event) {
     event.preventDefault();
-    location.hash = `#/compare?runs=${[...select.selectedOptions].map((one) => one.value).join(",")}`;
+    location.hash = `#/compare?runs=${new FormData(event.target).getAll("run").join(",")}`;
   }
-  return h("form", { class: "card filters", onsubmit: apply },
-    field("Runs", select, `Up to ${AT_MOST}; hold Ctrl or Shift for several.`), h("button", { class: "primary" }, "Compare"));
+  return h("form", { class: "card", onsubmit: apply },
+    h("fieldset", { class: "choices" }, h("legend", {}, `Runs, up to ${AT_MOST}`), runs.map(choice)),
+    h("div", { class: "actions" }, h("button", { class: "primary" }, "Compare")));
 }
 
 function table(known) {
