@@ -26,6 +26,7 @@ def deliver(stack: PipelineStack, order: list[int], data: st.DataObject) -> list
     return execute_interleaved(stack, events, lambda waiting: data.draw(st.permutations(waiting)))
 
 
+@pytest.mark.timeout(900)  # twelve examples, each of several runs through the whole state machine
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(order=deliveries, data=st.data())
 def test_each_build_is_trained_once_however_often_and_in_whatever_order_it_is_told(
