@@ -20,7 +20,7 @@ DEFINITION: dict[str, Any] = json.loads(Path(STATE_MACHINE).read_text())
 STATES: dict[str, dict[str, Any]] = DEFINITION["States"]
 TASKS = {name: state for name, state in STATES.items() if state["Type"] == "Task"}
 CAUGHT = [name for name in TASKS if name != "FinishRun"]
-LAMBDAS_THAT_ARE_NO_STATES = {"control_read", "control_write", "predict", "sweep_runs", "sweep_endpoints"}
+LAMBDAS_THAT_ARE_NO_STATES = {"control_read", "control_write", "dashboard", "predict", "sweep_runs", "sweep_endpoints"}
 
 LAMBDA_ERRORS = {
     "Lambda.ServiceException",

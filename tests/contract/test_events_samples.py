@@ -118,17 +118,18 @@ def test_the_posted_start_is_what_the_api_sends():
     read_document(ApiEvent, sample_event("states/admit_run_posted")["document"])
 
 
-@pytest.mark.parametrize("folder", ["control", "predict"])
+@pytest.mark.parametrize("folder", ["control", "dashboard", "predict"])
 def test_there_is_an_event_for_every_route(folder):
-    api = {"control": "ControlApi", "predict": "PredictApi"}[folder]
+    api = {"control": "ControlApi", "dashboard": "ControlApi", "predict": "PredictApi"}[folder]
     paths = resources("AWS::ApiGateway::RestApi")[api]["Body"]["paths"]
     routes = {(method.upper(), path) for path, methods in paths.items() if "proxy" not in path for method in methods}
     routes = {(method, path) for method, path in routes if method != "OPTIONS"}
+    routes = {each for each in routes if each[1].startswith("/dashboard") == (folder == "dashboard")}
     events = [sample_event(name) for name in sample_events(folder)]
     assert {(event["httpMethod"], event["resource"]) for event in events} == routes
 
 
-@pytest.mark.parametrize("name", sample_events("control") + sample_events("predict"))
+@pytest.mark.parametrize("name", sample_events("control") + sample_events("dashboard") + sample_events("predict"))
 def test_a_proxy_event_agrees_with_itself(name):
     event = sample_event(name)
     assert event["path"] == event["resource"].format(**(event["pathParameters"] or {}))
@@ -155,5 +156,6 @@ def test_the_bodies_follow_their_contracts():
 def test_the_handlers_of_all_functions_have_an_event_to_be_invoked_with():
     handlers = {one["Handler"].split(".")[0] for one in resources("AWS::Lambda::Function").values()}
     states = {name.split("/")[1] for name in sample_events("states")}
-    assert handlers - states == {"control_read", "control_write", "predict", "sweep_runs", "sweep_endpoints"}
+    others = {"control_read", "control_write", "dashboard", "predict", "sweep_runs", "sweep_endpoints"}
+    assert handlers - states == others
     assert source()["Resources"]["PredictFunction"]["Properties"]["Handler"] == "predict.app.handler"

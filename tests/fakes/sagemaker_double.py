@@ -49,6 +49,7 @@ class Job:
     request: Answer
     answers: list[Answer]
     """One for each look; the last one stays."""
+    has_left_artifact: bool = False
 
     def look(self) -> Answer:
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -96,7 +97,8 @@ class SageMakerDouble:
         answer = job.look()
         output = f"{job.request['OutputDataConfig']['S3OutputPath']}/{TrainingJobName}/output/model.tar.gz"
         ended = answer["TrainingJobStatus"] == "Completed"
-        if ended:
+        if ended and not job.has_left_artifact:
+            job.has_left_artifact = True
             self.on_completed(_step(job.request), job.request)
         environment = {"Environment": job.request["Environment"]} if "Environment" in job.request else {}
         moment = datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)
