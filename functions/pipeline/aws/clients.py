@@ -12,6 +12,7 @@ from botocore.config import Config
 from botocore.session import Session, get_session
 
 if TYPE_CHECKING:
+    from mypy_boto3_application_autoscaling import ApplicationAutoScalingClient
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -98,9 +99,10 @@ def cloudwatch() -> "CloudWatchClient":
 
 
 @cache
-def application_autoscaling() -> Any:
+def application_autoscaling() -> "ApplicationAutoScalingClient":
     """Instances that come and go."""
-    return _client("application-autoscaling", _CONFIG)
+    made: ApplicationAutoScalingClient = _client("application-autoscaling", _CONFIG)
+    return made
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ class HostingClients:
 
     sagemaker: "SageMakerClient"
     cloudwatch: "CloudWatchClient"
-    autoscaling: Any
+    autoscaling: "ApplicationAutoScalingClient"
 
 
 def hosting() -> HostingClients:

@@ -1,6 +1,6 @@
 """Application Auto Scaling: an endpoint's instances come and go by how much it is asked."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -9,33 +9,44 @@ from pipeline.contracts.request import EndpointRequest
 from pipeline.errors import NotYetConsistentError
 from pipeline.rules import names
 
-_TARGET = {"ServiceNamespace": "sagemaker", "ScalableDimension": "sagemaker:variant:DesiredInstanceCount"}
+if TYPE_CHECKING:
+    from mypy_boto3_application_autoscaling import ApplicationAutoScalingClient
+
+_NAMESPACE: Final = "sagemaker"
+_DIMENSION: Final = "sagemaker:variant:DesiredInstanceCount"
 _POLICY = "invocations"
 _SCALE_OUT_SECONDS = 60
 _SCALE_IN_SECONDS = 300
 """After a change: instances come sooner than they go, for a game waits for the one and nobody for the other."""
 
 
-def register(client: Any, endpoint: str, hosting: EndpointRequest) -> None:
+def register(client: "ApplicationAutoScalingClient", endpoint: str, hosting: EndpointRequest) -> None:
     """Let the endpoint's instances follow `hosting.invocations_per_minute`; called again, it brings this up to date.
+
+    Without `hosting.max_instance_count` their number stays what it is.
 
     Raises:
         NotYetConsistentError: the endpoint is not there, or is changing.
         ThrottledError, ServiceUnavailableError, PipelineError: see `translation.translate`.
     """
-    resource = {**_TARGET, "ResourceId": names.scalable_resource(endpoint)}
-    metric = {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"}
+    resource = names.scalable_resource(endpoint)
     try:
         client.register_scalable_target(
-            **resource, MinCapacity=hosting.instance_count, MaxCapacity=hosting.max_instance_count
+            ServiceNamespace=_NAMESPACE,
+            ScalableDimension=_DIMENSION,
+            ResourceId=resource,
+            MinCapacity=hosting.instance_count,
+            MaxCapacity=hosting.max_instance_count or hosting.instance_count,
         )
         client.put_scaling_policy(
-            **resource,
+            ServiceNamespace=_NAMESPACE,
+            ScalableDimension=_DIMENSION,
+            ResourceId=resource,
             PolicyName=_POLICY,
             PolicyType="TargetTrackingScaling",
             TargetTrackingScalingPolicyConfiguration={
                 "TargetValue": float(hosting.invocations_per_minute),
-                "PredefinedMetricSpecification": metric,
+                "PredefinedMetricSpecification": {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"},
                 "ScaleOutCooldown": _SCALE_OUT_SECONDS,
                 "ScaleInCooldown": _SCALE_IN_SECONDS,
             },
@@ -46,7 +57,7 @@ def register(client: Any, endpoint: str, hosting: EndpointRequest) -> None:
         raise translate("Application Auto Scaling", error) from error
 
 
-def deregister(client: Any, endpoint: str) -> None:
+def deregister(client: "ApplicationAutoScalingClient", endpoint: str) -> None:
     """The number of instances stays from now on; an endpoint that was never scaled is fine.
 
     Raises:
@@ -54,7 +65,9 @@ def deregister(client: Any, endpoint: str) -> None:
         ThrottledError, ServiceUnavailableError, PipelineError: see `translation.translate`.
     """
     try:
-        client.deregister_scalable_target(**_TARGET, ResourceId=names.scalable_resource(endpoint))
+        client.deregister_scalable_target(
+            ServiceNamespace=_NAMESPACE, ScalableDimension=_DIMENSION, ResourceId=names.scalable_resource(endpoint)
+        )
     except (ClientError, BotoCoreError) as error:
         code = error_code(error)
         if code == "ConcurrentUpdateException":
@@ -63,13 +76,13 @@ def deregister(client: Any, endpoint: str) -> None:
             raise translate("Application Auto Scaling", error) from error
 
 
-def scaled_endpoints(client: Any, prefix: str) -> frozenset[str]:
+def scaled_endpoints(client: "ApplicationAutoScalingClient", prefix: str) -> frozenset[str]:
     """Names of our endpoints that are scaled, whether they are there or not.
 
     Raises:
         ThrottledError, ServiceUnavailableError, PipelineError: see `translation.translate`.
     """
-    pages = client.get_paginator("describe_scalable_targets").paginate(ServiceNamespace=_TARGET["ServiceNamespace"])
+    pages = client.get_paginator("describe_scalable_targets").paginate(ServiceNamespace=_NAMESPACE)
     try:
         resources = [target["ResourceId"].split("/") for page in pages for target in page["ScalableTargets"]]
     except (ClientError, BotoCoreError) as error:

@@ -1,6 +1,6 @@
 """VerifyEndpoint: what was recorded in the evaluation is asked again; only then is the policy the current one."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.aws import inference, scaling
 from pipeline.aws.objects import ObjectStore
@@ -18,6 +18,7 @@ from pipeline.rules.parity import differences
 from pipeline.steps.records import check_wanted, entered, now
 
 if TYPE_CHECKING:
+    from mypy_boto3_application_autoscaling import ApplicationAutoScalingClient
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
 
 _SHOWN = 3
@@ -35,7 +36,7 @@ def verify_endpoint(
     promotion: Promotion,
     state: str,
     runtime: "SageMakerRuntimeClient",
-    autoscaling: Any,
+    autoscaling: "ApplicationAutoScalingClient",
     objects: ObjectStore,
     runs: RunsTable,
     policies: PoliciesTable,
