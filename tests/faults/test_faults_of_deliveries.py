@@ -11,6 +11,9 @@ from tests.fakes.fault_scenarios import calls_of, packed_build
 from tests.fakes.faulty_clients import KINDS
 from tests.fakes.interleaving import execute_interleaved
 from tests.fakes.pipeline_stack import PipelineStack, pipeline_stack
+from tests.fakes.running_cloud import with_options
+
+pytestmark = pytest.mark.timeout(1800)  # a dozen examples and more, each of several runs through the whole machine
 
 KEYS = ("builds/Basic.zip", "builds/basic/again.zip", "builds/other.zip")
 """Two builds of one policy, and one of another."""
@@ -20,13 +23,13 @@ deliveries = st.lists(st.integers(0, len(KEYS) - 1), min_size=2, max_size=5)
 
 
 def deliver(stack: PipelineStack, order: list[int], data: st.DataObject) -> list[str]:
-    puts = [stack.put(key, packed_build()) for key in KEYS]
+    build = with_options(packed_build(), {"evaluation": {"promote_if": "always"}})  # each run changes the endpoint
+    puts = [stack.put(key, build) for key in KEYS]
     events: list[dict[str, Any]] = [puts[number] for number in order]
 
     return execute_interleaved(stack, events, lambda waiting: data.draw(st.permutations(waiting)))
 
 
-@pytest.mark.timeout(900)  # twelve examples, each of several runs through the whole state machine
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(order=deliveries, data=st.data())
 def test_each_build_is_trained_once_however_often_and_in_whatever_order_it_is_told(
