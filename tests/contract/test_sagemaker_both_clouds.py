@@ -29,6 +29,7 @@ from tests.fakes.sagemaker_cloud import BUCKET, IMAGE, ROLE, client, emulator, m
 
 ON_AWS = os.environ.get("GAMEDOJO_TEST_AWS_SAGEMAKER") == "1"
 JOB_ENDED = ("Completed", "Failed", "Stopped")
+SERVICES = ("sagemaker", "sagemaker-runtime", "s3", "cloudwatch", "application-autoscaling")
 ORDER = ["Starting", "Pending", "Downloading", "Training", "Stopping", "Uploading"]
 
 
@@ -39,6 +40,8 @@ class Account:
     sagemaker: Any
     runtime: Any
     s3: Any
+    cloudwatch: Any
+    autoscaling: Any
     role: str
     bucket: str
     image: str
@@ -106,6 +109,33 @@ class Account:
         document: dict[str, Any] = json.loads(answer["Body"].read())
         return document
 
+    def alarm(self, what: str) -> str:
+        """One that is OK, has no data, and stays as `ring` sets it."""
+        name = self.name(what)
+        self.cloudwatch.put_metric_alarm(
+            AlarmName=name,
+            Namespace="gamedojo/contract",
+            MetricName=name,
+            Statistic="Sum",
+            Period=60,
+            EvaluationPeriods=1,
+            Threshold=1,
+            ComparisonOperator="GreaterThanThreshold",
+            TreatMissingData="ignore",
+        )
+        self.made.append(lambda: self.cloudwatch.delete_alarms(AlarmNames=[name]))
+        self.ring(name, "OK")
+        return name
+
+    def ring(self, alarm: str, state: str = "ALARM") -> None:
+        self.cloudwatch.set_alarm_state(AlarmName=alarm, StateValue=state, StateReason="the contract says so")
+
+    def bakes(self, name: str) -> bool:
+        """Whether a deployment to the endpoint has the traffic and waits for alarms."""
+        pending = self.sagemaker.describe_endpoint(EndpointName=name).get("PendingDeploymentSummary", {})
+        statuses = [one["Status"] for each in pending.get("ProductionVariants", []) for one in each["VariantStatus"]]
+        return "Baking" in statuses
+
     def clear_up(self) -> None:
         for delete in reversed(self.made):
             with contextlib.suppress(ClientError):
@@ -118,15 +148,16 @@ class Account:
 @contextlib.contextmanager
 def aws() -> Iterator[Account]:
     role, bucket, image = (os.environ[f"GAMEDOJO_TEST_AWS_{name}"] for name in ("ROLE", "BUCKET", "IMAGE"))
-    clients = [boto3.client(name) for name in ("sagemaker", "sagemaker-runtime", "s3")]
+    clients = [boto3.client(name) for name in SERVICES]
     yield Account(*clients, role, bucket, image, most_seconds=1800, pause_seconds=10)
 
 
 @contextlib.contextmanager
 def double(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     folder = tmp_path_factory.mktemp("both")
-    with emulator(folder / "emulator") as url, service(folder, url) as running:
-        clients = running.sagemaker, running.runtime, client(url, "s3")
+    often = {"alarm_poll_seconds": 0.1}
+    with emulator(folder / "emulator") as url, service(folder, url, timing=often) as running:
+        clients = [client(url if name in ("s3", "cloudwatch") else running.url, name) for name in SERVICES]
         yield Account(*clients, ROLE, BUCKET, IMAGE, most_seconds=60, pause_seconds=0.05)
 
 
@@ -248,3 +279,52 @@ def test_an_update_that_fails_leaves_the_old_one_and_one_that_works_replaces_it(
     )
     assert account.settled(endpoint)["EndpointConfigName"] == account.name("second")
     assert account.ask(endpoint)["model"] == account.name("second")
+
+
+def test_an_alarm_that_rings_while_an_update_bakes_takes_it_back(account: Account, endpoint: str):
+    before = account.settled(endpoint)["EndpointConfigName"]
+    alarm, config = account.alarm("alarm"), account.config("alarming")
+    routing = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 1800}
+    account.sagemaker.update_endpoint(
+        EndpointName=endpoint,
+        EndpointConfigName=config,
+        RetainAllVariantProperties=True,
+        DeploymentConfig={
+            "BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": routing},
+            "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": alarm}]},
+        },
+    )
+    account.until(lambda: account.bakes(endpoint), "the update bakes")
+    account.until(lambda: account.ask(endpoint)["model"] == config, "the new one answers")
+    account.ring(alarm)
+    described = account.settled(endpoint)
+    assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("InService", before)
+    assert described["FailureReason"]
+    assert account.ask(endpoint)["model"] == before
+
+
+def test_a_scaled_endpoint_has_its_limits_and_its_policy_until_it_is_scaled_no_more(account: Account, endpoint: str):
+    account.settled(endpoint)
+    dimension = {"ServiceNamespace": "sagemaker", "ScalableDimension": "sagemaker:variant:DesiredInstanceCount"}
+    target = {**dimension, "ResourceId": f"endpoint/{endpoint}/variant/AllTraffic"}
+    metric = {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"}
+    nobody = f"endpoint/{account.name('nothing')}/variant/AllTraffic"
+    with pytest.raises(ClientError) as caught:
+        account.autoscaling.register_scalable_target(**{**target, "ResourceId": nobody}, MinCapacity=1, MaxCapacity=2)
+    assert caught.value.response["Error"]["Code"] == "ValidationException"
+    for most in (2, 3):
+        account.autoscaling.register_scalable_target(**target, MinCapacity=1, MaxCapacity=most)
+        account.autoscaling.put_scaling_policy(
+            **target,
+            PolicyName="contract",
+            PolicyType="TargetTrackingScaling",
+            TargetTrackingScalingPolicyConfiguration={"TargetValue": 70.0, "PredefinedMetricSpecification": metric},
+        )
+    resource = target["ResourceId"]
+    found = account.autoscaling.describe_scalable_targets(ServiceNamespace="sagemaker", ResourceIds=[resource])
+    assert [(each["MinCapacity"], each["MaxCapacity"]) for each in found["ScalableTargets"]] == [(1, 3)]
+    policies = account.autoscaling.describe_scaling_policies(ServiceNamespace="sagemaker", ResourceId=resource)
+    assert [each["PolicyName"] for each in policies["ScalingPolicies"]] == ["contract"]
+    account.autoscaling.deregister_scalable_target(**target)
+    with pytest.raises(account.autoscaling.exceptions.ObjectNotFoundException):
+        account.autoscaling.deregister_scalable_target(**target)
