@@ -29,6 +29,7 @@ _ORDER = (CALLS, ON_THE_CLOUD)
 
 _HEADING = re.compile(r"^## (.+)$", re.MULTILINE)
 _RUN = re.compile(r"\b[a-z0-9-]+-[0-9a-f]{12}\b")
+_ANY_RUN = "&lt;run>"
 
 
 class Injected(NamedTuple):
@@ -70,7 +71,7 @@ def calls_section(injected: list[Injected], summary: str) -> str:
 
 def cloud_section(survived: list[Survived]) -> str:
     """Of the local cloud, in the order of the tests."""
-    rows = [f"| {' | '.join(_RUN.sub('<run>', cell) for cell in row)} |" for row in survived]
+    rows = [f"| {' | '.join(_RUN.sub(_ANY_RUN, cell) for cell in row)} |" for row in survived]
     return "\n".join(
         [_CLOUD_INTRODUCTION, "", "| fault | what survives | what the user sees |", "|---|---|---|", *rows]
     )
@@ -96,5 +97,5 @@ def _messages(injected: list[Injected]) -> str:
     kinds: dict[str, set[str]] = defaultdict(set)
     for one in injected:
         if one.message:
-            kinds[_RUN.sub("<run>", one.message)].add(one.kind)
+            kinds[_RUN.sub(_ANY_RUN, one.message)].add(one.kind)
     return "".join(f"- {message} ({', '.join(sorted(found))})\n" for message, found in sorted(kinds.items()))

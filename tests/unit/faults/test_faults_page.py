@@ -31,4 +31,4 @@ def test_a_section_is_replaced_and_the_other_left_as_it_is(tmp_path: Path) -> No
 
 def test_rows_of_the_cloud_name_no_run_by_its_id() -> None:
     section = cloud_section([Survived("killed", "records of basic-0123456789ab", "FAILED")])
-    assert "| killed | records of <run> | FAILED |" in section
+    assert "| killed | records of &lt;run> | FAILED |" in section
