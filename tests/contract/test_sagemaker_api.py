@@ -14,7 +14,8 @@ import pytest
 from botocore.validate import ParamValidator
 
 from local.sagemaker.validation import service_model, violations
-from tests.fakes.sagemaker_cloud import BUCKET, IMAGE, Cloud, channel, emulator, service, training_request, wait_for
+from tests.fakes.sagemaker_cloud import BUCKET, IMAGE, Cloud, channel, emulator, service, training_request
+from tests.fakes.waiting import wait_for
 
 MODEL = service_model("sagemaker")
 TAG = [{"Key": "k", "Value": "v"}]

@@ -25,7 +25,17 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.fakes.sagemaker_cloud import BUCKET, IMAGE, ROLE, client, emulator, model_archive, service
+from tests.fakes.sagemaker_cloud import (
+    BUCKET,
+    IMAGE,
+    ROLE,
+    client,
+    emulator,
+    model_archive,
+    put_silent_alarm,
+    service,
+    set_alarm,
+)
 
 ON_AWS = os.environ.get("GAMEDOJO_TEST_AWS_SAGEMAKER") == "1"
 JOB_ENDED = ("Completed", "Failed", "Stopped")
@@ -112,23 +122,12 @@ class Account:
     def alarm(self, what: str) -> str:
         """One that is OK, has no data, and stays as `ring` sets it."""
         name = self.name(what)
-        self.cloudwatch.put_metric_alarm(
-            AlarmName=name,
-            Namespace="gamedojo/contract",
-            MetricName=name,
-            Statistic="Sum",
-            Period=60,
-            EvaluationPeriods=1,
-            Threshold=1,
-            ComparisonOperator="GreaterThanThreshold",
-            TreatMissingData="ignore",
-        )
+        put_silent_alarm(self.cloudwatch, name, "gamedojo/contract")
         self.made.append(lambda: self.cloudwatch.delete_alarms(AlarmNames=[name]))
-        self.ring(name, "OK")
         return name
 
     def ring(self, alarm: str, state: str = "ALARM") -> None:
-        self.cloudwatch.set_alarm_state(AlarmName=alarm, StateValue=state, StateReason="the contract says so")
+        set_alarm(self.cloudwatch, alarm, state)
 
     def bakes(self, name: str) -> bool:
         """Whether a deployment to the endpoint has the traffic and waits for alarms."""

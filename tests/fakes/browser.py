@@ -3,15 +3,16 @@
 import base64
 import json
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
+
+from local.ports import free_port
+from tests.fakes.waiting import wait_for
 
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 TAB, ENTER, SPACE = "\ue004", "\ue007", " "
@@ -91,11 +92,7 @@ class Browser:
 
     @staticmethod
     def eventually(look: Callable[[], Any], what: str, seconds: float) -> Any:
-        deadline = time.monotonic() + seconds
-        while not (found := look()):
-            assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"
-            time.sleep(0.1)
-        return found
+        return wait_for(look, what, seconds, pause_seconds=0.1)
 
 
 @contextmanager
@@ -103,9 +100,7 @@ def chromium() -> Iterator[Browser]:
     """A headless window in a profile of its own; ended after."""
     driver = shutil.which("chromedriver")
     assert driver, "the dashboard's tests need Debian's packages chromium and chromium-driver"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen([driver, f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False)
     try:

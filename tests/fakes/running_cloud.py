@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ import httpx
 
 from local.aws import client_arguments, isolated_session
 from local.processes import kill, survivors
+from tests.fakes.waiting import wait_for
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FINAL = ("SUCCEEDED", "KEPT", "FAILED", "CANCELLED")
@@ -126,11 +126,7 @@ class Cloud:
     @staticmethod
     def eventually(look: Callable[[], Any], what: str, seconds: float) -> Any:
         """Look until something is found."""
-        deadline = time.monotonic() + seconds
-        while not (found := look()):
-            assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"
-            time.sleep(0.5)
-        return found
+        return wait_for(look, what, seconds, pause_seconds=0.5)
 
 
 @contextmanager

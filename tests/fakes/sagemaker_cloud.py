@@ -11,9 +11,8 @@ import signal
 import subprocess
 import sys
 import tarfile
-import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -26,6 +25,7 @@ from local.aws import client_arguments, isolated_session
 from local.ports import free_port
 from local.sagemaker.config import ServiceConfig
 from local.sagemaker.service import start
+from tests.fakes.waiting import wait_for
 
 IMAGE_DIR = Path(__file__).with_name("sagemaker_image")
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/fake-image:1"
@@ -42,13 +42,24 @@ QUICK = {
 }
 
 
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60) -> Any:
-    """The first true value of `condition`."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"{what}: not after {seconds} s"
-        time.sleep(0.02)
-    return value
+def put_silent_alarm(cloudwatch: Any, name: str, namespace: str) -> None:
+    """An alarm that is OK and has no data, so that it stays as SetAlarmState sets it."""
+    cloudwatch.put_metric_alarm(
+        AlarmName=name,
+        Namespace=namespace,
+        MetricName=name,
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanThreshold",
+        TreatMissingData="ignore",
+    )
+    set_alarm(cloudwatch, name, "OK")
+
+
+def set_alarm(cloudwatch: Any, name: str, state: str) -> None:
+    cloudwatch.set_alarm_state(AlarmName=name, StateValue=state, StateReason="the test says so")
 
 
 @contextmanager

@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import pickle
-import subprocess
 import sys
 import tempfile
 import zipfile
@@ -21,6 +20,7 @@ from container.job import PLAYER_UID
 from pipeline.rules.job_failures import JobFailure, job_failure
 from sample_builds.packer import pack
 from tests.fakes.artifact_archives import tar_gz, training_files, with_manifest
+from tests.fakes.train_process import failure_of_train
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ("container", "rl_src", "functions")
@@ -63,17 +63,7 @@ def failure_of(base: Path, build: Path, told: Mapping[str, str], initial: bytes 
         "HOME": str(base),
         "SAGEMAKER_BASE_DIR": str(base),
     }
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "container" / "train")],
-        env=environment,
-        cwd=base,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
-    assert done.returncode == 1, done.stderr[-2000:]
-    failure = (base / "output" / "failure").read_text()
+    failure = failure_of_train([sys.executable, str(ROOT / "container" / "train")], environment, base)
     return job_failure(f"AlgorithmError: {failure}, exit code: 1")
 
 

@@ -20,6 +20,7 @@ from pipeline.rules.job_failures import JobFailure, job_failure
 from sample_builds.packer import pack
 from sample_builds.scenes.attacks import ATTACK_CODE, ATTACKS, GOT
 from tests.fakes import reachable_python
+from tests.fakes.train_process import failure_of_train
 
 ROOT = Path(__file__).parents[2]
 SECRET = "wJalrXUtnFEMI-not-a-key"
@@ -70,23 +71,14 @@ def attacked(base: Path, interpreter: Path, **more: str) -> str:
     }
     script = f"ip link set lo up 2>/dev/null || ifconfig lo up; exec {sys.executable} {ROOT / 'container' / 'train'}"
     before = {process.pid for process in psutil.process_iter()}
-    done = subprocess.run(
-        ["unshare", "--net", "/bin/sh", "-c", script],
-        env=environment | LIMITS | more,
-        cwd=base,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
-    assert done.returncode == 1, done.stderr[-2000:]
+    failure = failure_of_train(["unshare", "--net", "/bin/sh", "-c", script], environment | LIMITS | more, base)
     of_the_player = [
         process.info
         for process in psutil.process_iter(["pid", "uids", "cmdline"])
         if process.pid not in before and process.info["uids"] and process.info["uids"].real == PLAYER_UID
     ]
     assert of_the_player == []
-    return (base / "output" / "failure").read_text()
+    return failure
 
 
 def in_the_record(failure: str) -> JobFailure:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.fakes.sagemaker_cloud import Cloud, client, service, wait_for
+from tests.fakes.sagemaker_cloud import Cloud, client, service
+from tests.fakes.waiting import wait_for
 
 TARGET = {"ServiceNamespace": "sagemaker", "ScalableDimension": "sagemaker:variant:DesiredInstanceCount"}
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.fakes.sagemaker_cloud import Cloud, service, wait_for
+from tests.fakes.sagemaker_cloud import Cloud, put_silent_alarm, service, set_alarm
+from tests.fakes.waiting import wait_for
 
 HOUR = 3600
 
@@ -30,22 +31,12 @@ def deployment(kind: str = "ALL_AT_ONCE", *, wait: int = 0, alarms: tuple[str, .
 
 def alarm(cloud: Cloud, name: str) -> str:
     """One without data: the emulator sets any other to what the data say whenever it is asked."""
-    cloud.cloudwatch.put_metric_alarm(
-        AlarmName=name,
-        Namespace="tests",
-        MetricName=name,
-        Statistic="Sum",
-        Period=60,
-        EvaluationPeriods=1,
-        Threshold=1,
-        ComparisonOperator="GreaterThanThreshold",
-    )
-    ring(cloud, name, "OK")
+    put_silent_alarm(cloud.cloudwatch, name, "tests")
     return name
 
 
 def ring(cloud: Cloud, name: str, state: str = "ALARM") -> None:
-    cloud.cloudwatch.set_alarm_state(AlarmName=name, StateValue=state, StateReason="the test says so")
+    set_alarm(cloud.cloudwatch, name, state)
 
 
 def update(cloud: Cloud, name: str, config: str, **arguments: object) -> None:

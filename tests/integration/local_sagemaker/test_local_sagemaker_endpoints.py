@@ -9,7 +9,8 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.fakes.sagemaker_cloud import IMAGE, ROLE, Cloud, service, wait_for
+from tests.fakes.sagemaker_cloud import IMAGE, ROLE, Cloud, service
+from tests.fakes.waiting import wait_for
 
 
 def error_of(caught: pytest.ExceptionInfo[ClientError]) -> tuple[str, str, int]:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 
-from tests.fakes.sagemaker_cloud import Cloud, client, service, training_request, wait_for
+from tests.fakes.sagemaker_cloud import Cloud, client, service, training_request
+from tests.fakes.waiting import wait_for
 
 
 @pytest.fixture(autouse=True)

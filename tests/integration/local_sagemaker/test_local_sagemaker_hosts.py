@@ -7,7 +7,8 @@ import pytest
 
 from local.ports import free_port
 from local.sagemaker.processes import hosts_can_be_named, isolation_is_possible
-from tests.fakes.sagemaker_cloud import BUCKET, Cloud, channel, wait_for
+from tests.fakes.sagemaker_cloud import BUCKET, Cloud, channel
+from tests.fakes.waiting import wait_for
 
 GROUP = "/aws/sagemaker/TrainingJobs"
 NAMES = ["algo-1", "algo-2", "algo-3"]

@@ -10,7 +10,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.sagemaker.processes import isolation_is_possible
-from tests.fakes.sagemaker_cloud import BUCKET, IMAGE, Cloud, channel, service, training_request, wait_for
+from tests.fakes.sagemaker_cloud import BUCKET, IMAGE, Cloud, channel, service, training_request
+from tests.fakes.waiting import wait_for
 
 GROUP = "/aws/sagemaker/TrainingJobs"
 

@@ -23,18 +23,8 @@ from pipeline.rules import names
 from pipeline.settings import DeployEndpointSettings
 from pipeline.steps import deployment
 from tests.fakes.expanded_template import resources
-from tests.fakes.sagemaker_cloud import (
-    BUCKET,
-    IMAGE,
-    QUICK,
-    ROLE,
-    Cloud,
-    client,
-    emulator,
-    model_archive,
-    service,
-    wait_for,
-)
+from tests.fakes.sagemaker_cloud import BUCKET, IMAGE, QUICK, ROLE, Cloud, client, emulator, model_archive, service
+from tests.fakes.waiting import wait_for
 
 PREFIX = "gamedojo-test"
 ENDPOINT = "gamedojo-test-alarmed-rt"

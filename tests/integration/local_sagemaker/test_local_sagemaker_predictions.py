@@ -19,8 +19,9 @@ from pipeline.contracts.policy import ActionSpec, BehaviorSpec, CurrentPolicy, O
 from predict.app import handler
 from tests.fakes.control_stack import SAID_OF_ITSELF, LambdaContext, forget_handlers, sample_event
 from tests.fakes.onnx_policies import write_artifact
-from tests.fakes.sagemaker_cloud import BUCKET, IMAGE, ROLE, Cloud, service, wait_for
+from tests.fakes.sagemaker_cloud import BUCKET, IMAGE, ROLE, Cloud, service
 from tests.fakes.serving_process import ROOT
+from tests.fakes.waiting import wait_for
 
 ENDPOINT = "gamedojo-test-game"
 OLD, NEW = "game-1", "game-2"

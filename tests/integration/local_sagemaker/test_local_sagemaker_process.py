@@ -11,7 +11,8 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.fakes.sagemaker_cloud import BUCKET, Cloud, config_document, wait_for
+from tests.fakes.sagemaker_cloud import BUCKET, Cloud, config_document
+from tests.fakes.waiting import wait_for
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 DAEMON = "86398.5"

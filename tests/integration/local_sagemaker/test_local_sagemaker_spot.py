@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.sagemaker_cloud import BUCKET, Cloud, service, wait_for
+from tests.fakes.sagemaker_cloud import BUCKET, Cloud, service
+from tests.fakes.waiting import wait_for
 
 SPOT = {
     "EnableManagedSpotTraining": True,

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.sagemaker_cloud import Cloud, service, wait_for
+from tests.fakes.sagemaker_cloud import Cloud, service
+from tests.fakes.waiting import wait_for
 
 WHOLE = ["Starting", "Pending", "Downloading", "Downloading", "Training", "Uploading", "Completed"]
 SLOW = {"starting_seconds": 60.0, "pending_seconds": 120.0, "image_download_seconds": 30.0}
