@@ -79,7 +79,7 @@ lint: setup .venv-checkers/.done ## format, lint, types, import borders, templat
 	$(call say,Dockerfiles)
 	.venv-checkers/bin/hadolint container/Dockerfile
 
-test-fast: setup ## unit, contract and integration tests
+test-fast: setup .venv-supply/.done ## unit, contract and integration tests
 	$(call say,Unit$(,) contract and integration tests)
 	$(PYTEST) tests/unit tests/contract tests/integration tests/security -n $(WORKERS) -m "not faults"
 
@@ -237,7 +237,7 @@ sbom: .venv-supply/.done ## write what is shipped, with hashes, as CycloneDX fil
 	.venv-supply/bin/cyclonedx-py requirements functions/requirements.txt --output-reproducible -o build/sbom/lambda-functions.json
 
 lock: .venv/bin/uv ## compile every lock file anew from requirements/*.in
-	for name in dev training inference lambda-runtime sam peers peers-fast predict-peers clients supply; do
+	for name in dev training inference lambda-runtime sam checkers peers peers-fast predict-peers clients supply; do
 	  $(UV) pip compile -q --upgrade --generate-hashes --python-version 3.11 requirements/$$name.in -o requirements/$$name.txt
 	done
 	$(UV) pip compile -q --generate-hashes --python-version 3.11 -c requirements/dev.txt requirements/functions.in -o functions/requirements.txt
