@@ -51,7 +51,7 @@ class NewRun {
         field("Policy", this.policy, "Left empty: made from the file's name."),
         field("Decisions to train", this.steps, "Left empty: as many as the defaults say."),
         field("Seed", this.seed)),
-      field("Other settings", this.others, 'JSON, for example {"algorithm": "sac", "max_cost_usd": 5}; docs/requests.md has every setting.'),
+      field("Other settings", this.others, 'JSON, for example {"algorithm": "SAC", "max_cost_usd": 5}; docs/requests.md has every setting.'),
       this.progress, this.problems, h("div", { class: "actions" }, this.button));
   }
 

@@ -4,6 +4,7 @@ import { control } from "./api.js";
 import { h } from "./dom.js";
 import { ago, clock } from "./format.js";
 import { act, confirm } from "./notices.js";
+import { serviceBadge } from "./policies.js";
 import { facts } from "./run_cards.js";
 import { tryIt } from "./try_it.js";
 
@@ -38,9 +39,7 @@ function buttons(described, path, problems) {
     });
   } }, "Delete");
   return h("div", { class: "actions" },
-    described.asleep ? h("span", { class: "badge cancelled" }, "Asleep")
-      : h("span", { class: "badge succeeded" }, "In service"),
-    described.asleep ? wake : null, remove);
+    serviceBadge(described), described.asleep ? wake : null, remove);
 }
 
 function behaviorCard({ name, observations, actions, memory_size: memory }) {

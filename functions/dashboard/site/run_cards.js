@@ -98,7 +98,7 @@ const isEmptyObject = (value) =>
 
 export function configurationCard(record) {
   return h("section", { class: "card" }, h("h2", {}, "Configuration"), facts([
-    ["Algorithm", record.options.algorithm ?? "ppo"], ["Seed", String(record.options.seed ?? "–")],
+    ["Algorithm", record.options.algorithm ?? "PPO"], ["Seed", String(record.options.seed ?? "–")],
     ["Build", h("code", {}, record.source_key)],
     record.serves ? ["Brings back", h("a", { href: `#/runs/${record.serves}` }, record.serves)] : null,
   ]), h("details", { id: "request" }, h("summary", {}, "As a request"),
