@@ -109,6 +109,18 @@ test-unity: setup ## the C# client for Unity, compiled and run by Mono
 	$(call say,The C# client under Mono)
 	$(PYTEST) tests/unit/unity tests/integration/unity
 
+test-notebooks: setup .venv-notebooks/.done ## the notebooks, executed whole on a local cloud
+	$(call say,The notebooks)
+	$(PYTEST) tests/notebooks
+
+notebooks: setup .venv-notebooks/.done ## the same, and write what they show into docs/notebooks
+	$(call say,The notebooks$(,) with what they show)
+	$(PYTEST) tests/notebooks --write-notebooks docs/notebooks
+
+test-docs: setup .venv-clients/.done ## every command of README and docs, run on a local cloud
+	$(call say,The commands of the docs)
+	$(PYTEST) tests/docs
+
 test-peers: setup .venv-peers/.done ## the unmodified ML-Agents 1.1.0 plays and trains on the sample builds
 	$(call say,The reference clients on the sample builds)
 	$(PYTEST) tests/peers
@@ -188,6 +200,13 @@ setup: .venv/.done .venv-lambda/.done .venv-sam/.done ## install the three envir
 	$(UV) pip install -q --python .venv-clients/bin/python --require-hashes -r requirements/clients.txt
 	touch $@
 
+.venv-notebooks/.done: .venv/bin/uv requirements/notebooks.txt clients/python/pyproject.toml
+	$(call say,Making the environment of the notebooks)
+	$(PYTHON) -m venv --clear .venv-notebooks
+	$(UV) pip install -q --python .venv-notebooks/bin/python --require-hashes -r requirements/notebooks.txt
+	$(UV) pip install -q --python .venv-notebooks/bin/python --no-deps --no-build-isolation -e clients/python
+	touch $@
+
 # torch brings a newer setuptools, without the pkg_resources that mlagents imports: the locked packages come after it.
 .venv-peers/.done: .venv/bin/uv requirements/peers.txt requirements/torch.txt
 	$(call say,Making the environment of the reference clients)
@@ -237,7 +256,7 @@ sbom: .venv-supply/.done ## write what is shipped, with hashes, as CycloneDX fil
 	.venv-supply/bin/cyclonedx-py requirements functions/requirements.txt --output-reproducible -o build/sbom/lambda-functions.json
 
 lock: .venv/bin/uv ## compile every lock file anew from requirements/*.in
-	for name in dev training inference lambda-runtime sam checkers peers peers-fast predict-peers clients supply; do
+	for name in dev training inference lambda-runtime sam checkers peers peers-fast predict-peers clients notebooks supply; do
 	  $(UV) pip compile -q --upgrade --generate-hashes --python-version 3.11 requirements/$$name.in -o requirements/$$name.txt
 	done
 	$(UV) pip compile -q --generate-hashes --python-version 3.11 -c requirements/dev.txt requirements/functions.in -o functions/requirements.txt
@@ -252,4 +271,4 @@ help: ## this list
 
 , := ,
 
-.PHONY: demo local local-down sample-builds test lint test-fast test-rl test-e2e test-functions-312 test-dashboard test-unity test-peers test-clients test-faults test-security bench-envs bench-gpu bench-predict format setup schema openapi cli-docs licences sbom lock clean help
+.PHONY: demo local local-down sample-builds test lint test-fast test-rl test-e2e test-functions-312 test-dashboard test-unity test-peers test-clients test-faults test-security test-notebooks notebooks test-docs bench-envs bench-gpu bench-predict format setup schema openapi cli-docs licences sbom lock clean help
