@@ -13,7 +13,7 @@ from gamedojo import calls, models
 from gamedojo.errors import ApiError, api_error
 from gamedojo.reading import read
 from gamedojo.uploading import upload_name
-from pipeline.contracts import api, cost, evaluation, notes, policy, predict, problem, request, run
+from pipeline.contracts import api, cost, evaluation, job, notes, policy, predict, problem, request, run
 
 MOMENT = datetime(2025, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 
@@ -38,7 +38,7 @@ RECORD = run.RunRecord(
     execution_arn="arn:x",
     source_key="builds/basic.zip",
     build_key="runs/basic-1/build.zip",
-    options=request.RunOptions(seed=7),
+    options=request.RunOptions(seed=7, algorithm="SAC", stop=job.StopRule(mean_return=0.5, budget_usd=2.5)),
     build_sha256="0" * 64,
     notes=(notes.SettingNote(setting="behaviors.Ball.summary_freq", note="changes nothing"),),
     serves="basic-0",
@@ -181,7 +181,10 @@ PAIRS = [
             progress=run.Progress(env_steps=1),
             behaviors=(
                 api.BehaviorSeries(
-                    behavior="B", iterations=3, columns={"mean_return": (0.5, None), "env_steps": (1, 2)}
+                    behavior="B",
+                    iterations=3,
+                    columns={"mean_return": (0.5, None), "env_steps": (1, 2)},
+                    warnings=(policy.TrainingWarning(behavior="B", code="C", cause="a", remedy="r"),),
                 ),
             ),
         ),

@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints
 
 from pipeline.contracts.base import Contract, PolicyName, RunId
 from pipeline.contracts.cost import CostEstimate
-from pipeline.contracts.policy import CurrentPolicy, PolicySpec, ServedVersion
+from pipeline.contracts.policy import CurrentPolicy, PolicySpec, ServedVersion, TrainingWarning
 from pipeline.contracts.run import Progress, RunStatus
 
 MAX_BUILD_BYTES = 100 * 1024**3
@@ -59,6 +59,9 @@ class BehaviorSeries(Contract):
     behavior: str
     iterations: int = Field(ge=0, description="that were told of, of which the columns hold some")
     columns: dict[str, tuple[int | float | None, ...]] = Field(description="null: it was not told there")
+    warnings: tuple[TrainingWarning, ...] = Field(
+        default=(), description="what is not well with it: each kind once, as it was told last"
+    )
 
 
 class MetricsSeries(Contract):

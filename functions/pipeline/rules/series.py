@@ -7,10 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.contracts.api import BehaviorSeries
+from pipeline.contracts.policy import TrainingWarning
 from pipeline.contracts.problem import FieldProblem
 from pipeline.contracts.validation import InvalidDocumentError
 
 Line = Mapping[str, Any]
+
+MOST_WARNINGS = 16
+"""Kinds of warnings that are kept of a behavior."""
 
 
 @dataclass
@@ -22,6 +26,7 @@ class _Kept:
     stride: int = 1
     lines: list[Line] = field(default_factory=list)
     last: Line = field(default_factory=dict)
+    warnings: dict[str, TrainingWarning] = field(default_factory=dict)
 
     def add(self, line: Line) -> None:
         if self.seen % self.stride == 0:
@@ -31,6 +36,9 @@ class _Kept:
                 self.stride *= 2
         self.seen += 1
         self.last = line
+        for warning in _warnings(line):
+            if warning.code in self.warnings or len(self.warnings) < MOST_WARNINGS:
+                self.warnings[warning.code] = warning
 
     def chosen(self) -> list[Line]:
         """At most `points`, evenly, with the first and the last."""
@@ -74,7 +82,12 @@ class Series:
         if self._behaviors and not kept:
             raise _unknown("behavior", str(behavior), self._behaviors)
         found = tuple(
-            BehaviorSeries(behavior=name, iterations=one.seen, columns=_columns(one.chosen()))
+            BehaviorSeries(
+                behavior=name,
+                iterations=one.seen,
+                columns=_columns(one.chosen()),
+                warnings=tuple(one.warnings.values()),
+            )
             for name, one in kept.items()
         )
         if metrics is None:
@@ -93,6 +106,18 @@ def _columns(lines: Sequence[Line]) -> dict[str, tuple[int | float | None, ...]]
     """Each name under which some line has a number."""
     names = dict.fromkeys(name for line in lines for name, value in line.items() if _number(value) is not None)
     return {name: tuple(_number(line.get(name)) for line in lines) for name in names}
+
+
+def _warnings(line: Line) -> list[TrainingWarning]:
+    """Those of one line; what only looks like one is passed over: a build may write to the log as well."""
+    told = line.get("warnings")
+    found = [one for one in told if isinstance(one, dict)] if isinstance(told, list) else []
+    texts = ({name: one.get(name) for name in ("code", "cause", "remedy")} for one in found)
+    return [
+        TrainingWarning(behavior=line["behavior"], **{name: str(text)[:500] for name, text in one.items()})
+        for one in texts
+        if all(isinstance(text, str) for text in one.values())
+    ]
 
 
 def _number(value: object) -> int | float | None:

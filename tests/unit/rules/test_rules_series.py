@@ -59,6 +59,32 @@ def test_behaviors_are_apart_and_what_a_behavior_never_tells_it_has_not():
     assert "mean_return" not in ball.columns
 
 
+def warning(code: str, cause: str = "seen") -> dict:
+    return {"code": code, "cause": cause, "remedy": "do"}
+
+
+def test_a_warning_is_told_once_with_its_last_words_whichever_lines_are_chosen():
+    told = {7: [warning("FlatReturn", "at first")], 50: [warning("LargeKl"), warning("FlatReturn", "at last")]}
+    lines = (line(number, **({"warnings": told[number]} if number in told else {})) for number in range(1, 101))
+    (found,) = series(lines, points=2).columns(metrics=["env_steps"])
+    assert [(one.behavior, one.code, one.cause) for one in found.warnings] == [
+        ("Ball", "FlatReturn", "at last"),
+        ("Ball", "LargeKl", "seen"),
+    ]
+
+
+@pytest.mark.parametrize("told", ["x", {}, [1], [{"code": "A"}], [{"code": "A", "cause": 1, "remedy": "r"}], None])
+def test_what_only_looks_like_a_warning_is_none(told):
+    (found,) = series([line(1, warnings=told)]).columns()
+    assert found.warnings == ()
+
+
+def test_warnings_are_bounded():
+    (found,) = series([line(1, warnings=[warning(f"Code{number}", "x" * 9999) for number in range(99)])]).columns()
+    assert len(found.warnings) == 16
+    assert len(found.warnings[0].cause) == 500
+
+
 def test_what_comes_again_from_a_second_source_counts_once():
     (found,) = series([line(1), line(2), line(3), line(2), line(3), line(4)]).columns()
     assert found.columns["iteration"] == (1, 2, 3, 4)

@@ -9,6 +9,7 @@ from gamedojo.models.measurements import (
     MetricsSeries,
     PlayedEpisodes,
     SuccessRate,
+    TrainingWarning,
 )
 from gamedojo.models.policies import (
     Action,
@@ -34,12 +35,14 @@ from gamedojo.models.runs import (
     HistoryEntry,
     Job,
     JobCost,
+    Options,
     Progress,
     Promotion,
     ReturnDifference,
     Run,
     RunPage,
     SettingNote,
+    StopRule,
 )
 
 __all__ = [
@@ -71,6 +74,7 @@ __all__ = [
     "MetricsSeries",
     "MultipartUpload",
     "ObservationSpec",
+    "Options",
     "PartUrls",
     "PlayedEpisodes",
     "Policy",
@@ -82,6 +86,8 @@ __all__ = [
     "RunPage",
     "ServedVersion",
     "SettingNote",
+    "StopRule",
     "SuccessRate",
+    "TrainingWarning",
     "UploadPart",
 ]

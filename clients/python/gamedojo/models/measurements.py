@@ -7,16 +7,31 @@ from gamedojo.models.runs import Progress
 
 
 @dataclass(frozen=True)
+class TrainingWarning:
+    """Something that is not well with a training: `code` is stable, `remedy` says what to do."""
+
+    behavior: str
+    code: str
+    cause: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
 class BehaviorSeries:
     """What one behavior's training told: the i-th entry of every column is of the same iteration; None: not told."""
 
     behavior: str
     iterations: int = 0
     columns: dict[str, tuple[float | None, ...]] = field(default_factory=dict)
+    warnings: tuple[TrainingWarning, ...] = ()
 
     def told(self, metric: str) -> tuple[float, ...]:
         """The values of one metric, without those that were not told."""
         return tuple(value for value in self.columns.get(metric, ()) if value is not None)
+
+    def latest(self, metric: str) -> float | None:
+        """The value that one metric was told last; None: never."""
+        return next(reversed(self.told(metric)), None)
 
 
 @dataclass(frozen=True)

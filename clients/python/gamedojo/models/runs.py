@@ -121,6 +121,29 @@ class CostEstimate:
 
 
 @dataclass(frozen=True)
+class StopRule:
+    """What ends a training; None: this does not."""
+
+    env_steps: int | None = None
+    mean_return: float | None = None
+    wall_time_seconds: float | None = None
+    budget_usd: float | None = None
+    usd_per_hour: float | None = None
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for, as far as this client looks at it; the record's `document` has all of it.
+
+    Without a `stop` rule of its own, a run has its preset's.
+    """
+
+    algorithm: str = ""
+    seed: int = 0
+    stop: StopRule | None = None
+
+
+@dataclass(frozen=True)
 class Run:
     """Everything known about a run. `document` is the API's answer as it came."""
 
@@ -135,6 +158,7 @@ class Run:
     build_sha256: str | None = None
     artifact_sha256: str | None = None
     executable: str | None = None
+    options: Options = Options()
     notes: tuple[SettingNote, ...] = ()
     estimate: CostEstimate | None = None
     progress: Progress = Progress()
