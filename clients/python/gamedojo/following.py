@@ -1,8 +1,8 @@
-"""Following a run until it ends, through short outages of the API."""
+"""Following runs until they end, through short outages of the API."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from gamedojo.errors import ApiError, GamedojoError, UnreachableError, WaitTimeoutError
@@ -54,6 +54,64 @@ def follow_run(
             looks.succeeded()
             yield run
             if run.is_final:
+                return
+        sleep(looks.patience.poll_seconds)
+
+
+class OpenRuns:
+    """Several runs that are looked at together: those that are named, or all that are running.
+
+    Args:
+        fetch: `GamedojoClient.run`.
+        named: the runs.
+        running: lists what is running, and so has runs that begin later looked at too; None: only those named are.
+    """
+
+    def __init__(
+        self,
+        fetch: Callable[[str], Run],
+        named: Iterable[str] = (),
+        running: Callable[[], Iterable[Run]] = lambda: (),
+    ) -> None:
+        self._fetch, self._running = fetch, running
+        self._open = list(dict.fromkeys(named))
+
+    @property
+    def are_over(self) -> bool:
+        """True once every run that was seen has ended."""
+        return not self._open
+
+    def look(self) -> list[Run]:
+        """The records of all that had not ended at the last look; raises as the two calls do."""
+        listed = {run.run_id: run for run in self._running()}
+        records = [listed.pop(run_id) if run_id in listed else self._fetch(run_id) for run_id in self._open]
+        records += reversed(listed.values())  # the API's lists begin with the newest
+        self._open = [run.run_id for run in records if not run.is_final]
+        return records
+
+
+def follow_runs(
+    runs: OpenRuns,
+    patience: Patience | None = None,
+    *,
+    on_trouble: Callable[[GamedojoError | None], None] = lambda _: None,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Run]:
+    """Yield the record of each open run at every poll, one after another; a run's last one is final.
+
+    It ends when no run is open any more. Arguments and errors as of `follow_run`.
+    """
+    looks = _Looks("", patience or Patience(), on_trouble, clock)
+    while True:
+        try:
+            records = runs.look()
+        except (ApiError, UnreachableError) as error:
+            looks.failed(error)
+        else:
+            looks.succeeded()
+            yield from records
+            if runs.are_over:
                 return
         sleep(looks.patience.poll_seconds)
 

@@ -59,6 +59,21 @@ def steps_of(run: Run, now: datetime | None = None) -> tuple[Step, ...]:
     )
 
 
+def present_step(run: Run) -> str:
+    """The label of the step that the run is in; its bare state where there is none, as of one that is over."""
+    return next((step.label for step in steps_of(run) if step.status == "active"), run.state)
+
+
+def is_training(run: Run) -> bool:
+    """True while the training job is to get on."""
+    return not run.is_final and present_step(run) == "Train"
+
+
+def has_trained(run: Run) -> bool:
+    """True once the training job has ended well."""
+    return any(step.label == "Train" and step.status == "done" for step in steps_of(run))
+
+
 def _layout(run: Run) -> list[tuple[str, tuple[str, ...]]]:
     """The known steps, and unknown states of the run's history where they came."""
     layout = list(STEPS)

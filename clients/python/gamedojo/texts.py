@@ -12,6 +12,16 @@ def return_text(value: float | None) -> str:
     return "-" if value is None else f"{value:,.3f}"
 
 
+def number_text(value: float) -> str:
+    """Any metric: whole numbers whole, others with four digits that count."""
+    return f"{value:,.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:,.4g}"
+
+
+def usd_text(value: float) -> str:
+    """An amount of money; less than ten cents with four decimals."""
+    return f"{value:,.2f} USD" if value == 0 or value >= 0.1 else f"{value:.4f} USD"
+
+
 def duration_text(seconds: float) -> str:
     """42.1 s, 3:07 or 1:02:33."""
     if seconds < 60:
@@ -96,7 +106,6 @@ def _service_lines(run: Run) -> list[str]:
         reasons = " ".join(run.promotion.reasons) if run.promotion else ""
         return [f"Not deployed. {reasons}".strip()]
     if run.endpoint is not None:
-        where = f"The policy {run.policy} is in service at the endpoint {run.endpoint.name}."
-        compared = run.promotion.reasons[-1:] if run.promotion and run.promotion.compared_with else ()
-        return [where, *compared]
+        promoted = [f"Promoted. {' '.join(run.promotion.reasons)}"] if run.promotion else []
+        return [*promoted, f"The policy {run.policy} is in service at the endpoint {run.endpoint.name}."]
     return []

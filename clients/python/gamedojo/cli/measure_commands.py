@@ -6,7 +6,7 @@ import typer
 
 from gamedojo.cli.arguments import AsJson, RunId, open_client
 from gamedojo.cli.output import err, out, print_json, say
-from gamedojo.texts import return_text, sparkline
+from gamedojo.texts import number_text, return_text, sparkline
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -62,12 +62,8 @@ def _series_table(series: "BehaviorSeries") -> "Table":
         told = series.told(metric)
         if told:
             curve = sparkline(told, min(CURVE_WIDTH, max(8, console.width - 64)), ascii_only=console.options.ascii_only)
-            table.add_row(metric, curve, *map(_number, (told[0], told[-1], min(told), max(told))))
+            table.add_row(metric, curve, *map(number_text, (told[0], told[-1], min(told), max(told))))
     return table
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:,.4g}"
 
 
 def _report_table(report: "EvaluationReport") -> "Table":

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gamedojo.cli.arguments import AsJson, Follow, PollSeconds, RunId, open_client
-from gamedojo.cli.completion import complete_policies
+from gamedojo.cli.completion import complete_policies, complete_runs
 from gamedojo.cli.output import err, out, print_json, say
-from gamedojo.cli.watching import follow_or_tell, watch_to_the_end
+from gamedojo.cli.watching import follow_or_tell, watch_several, watch_to_the_end
 from gamedojo.texts import duration_text, return_text, size_text
 
 if TYPE_CHECKING:
@@ -17,14 +17,29 @@ if TYPE_CHECKING:
     from gamedojo.models import Run
 
 
-def watch(run_id: RunId, poll_seconds: PollSeconds = 2.0, as_json: AsJson = False) -> None:
-    """Follow a run until it ends. The exit code is 1 if it failed or was cancelled.
+def watch(
+    run_ids: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN_ID]...",
+            help="The runs, as `gamedojo runs` lists them; none: all that are running, and those that begin meanwhile.",
+            autocompletion=complete_runs,
+        ),
+    ] = None,
+    poll_seconds: PollSeconds = 2.0,
+    as_json: AsJson = False,
+) -> None:
+    """Follow runs until they have ended. The exit code is 1 if one of them failed or was cancelled.
 
-    On a terminal: its steps, the bar of its training, the curve of the mean return and the time that is left. In a
-    pipe: a line for each step. With --json: its record, a line whenever it changes.
+    On a terminal: its steps, how far training has come and the time that is left, return, episode length and losses
+    of each behavior, what it costs; of several runs, a line each. In a pipe, or with TERM=dumb: a line for each change.
+    With --json: a run's record, a line whenever it changes. Ctrl-C ends the watching, not the run.
     """
     with open_client() as client:
-        watch_to_the_end(client, run_id, poll_seconds, as_json=as_json)
+        if run_ids is not None and len(run_ids) == 1:
+            watch_to_the_end(client, run_ids[0], poll_seconds, as_json=as_json)
+        else:
+            watch_several(client, run_ids or (), poll_seconds, as_json=as_json)
 
 
 def show(run_id: RunId, as_json: AsJson = False) -> None:

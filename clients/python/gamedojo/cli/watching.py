@@ -1,16 +1,22 @@
-"""Following a run from a command, to its exit code."""
+"""Following runs from a command, to its exit code."""
 
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
 
-from gamedojo.cli.output import EXIT_FAILED, interruption, out, print_json, say
+from gamedojo.cli.output import EXIT_FAILED, err, interruption, out, print_json, say
 
 if TYPE_CHECKING:
     from gamedojo.client import GamedojoClient
-    from gamedojo.models import Run
+    from gamedojo.models import MetricsSeries, Run
+    from gamedojo.views import WatchView
 
 CURVE_POINTS = 200
+MOST_RUNS = 100
+"""Runs that are followed at once where none is named."""
 
 
 def watch_to_the_end(
@@ -22,21 +28,63 @@ def watch_to_the_end(
         GamedojoError: as `follow_run`.
     """
     from gamedojo.following import Patience
-    from gamedojo.views import view_for, watch_run
+    from gamedojo.views import watch_run
 
     note = (
         f"Stopped watching; the run goes on. Look again with: gamedojo watch {run_id}\n"
         f"End it with: gamedojo cancel {run_id}"
     )
-    with interruption(note):
-        run = watch_run(
-            client.run,
-            run_id,
-            view_for(out(), as_json=as_json),
-            Patience(poll_seconds, appear_seconds),
-            lambda of: client.metrics(of, metrics=("mean_return",), points=CURVE_POINTS),
-        )
-    if run.has_failed or run.was_cancelled:
+    with interruption(note), _watcher(client) as watcher:
+        patience = Patience(poll_seconds, appear_seconds)
+        run = watch_run(watcher.run, run_id, _view(as_json=as_json), patience, _history(watcher))
+    _leave_by([run])
+
+
+def watch_several(client: "GamedojoClient", run_ids: Sequence[str], poll_seconds: float, *, as_json: bool) -> None:
+    """Show the runs that are named, or all that are running and begin meanwhile, until none is left.
+
+    Leaves with 1 if one of them failed or was cancelled, with 130 after Ctrl-C.
+
+    Raises:
+        GamedojoError: as `follow_runs`.
+    """
+    from gamedojo.following import OpenRuns, Patience
+    from gamedojo.views import watch_runs
+
+    note = f"Stopped watching; the runs go on. Look again with: {' '.join(('gamedojo watch', *run_ids))}"
+    with interruption(note), _watcher(client) as watcher:
+        runs = OpenRuns(watcher.run, run_ids) if run_ids else OpenRuns(watcher.run, running=_running(watcher))
+        view = _view(as_json=as_json, several=True)
+        ended = watch_runs(runs, view, Patience(poll_seconds), _history(watcher))
+    if not ended:
+        say("No run is running. `gamedojo runs` lists those that have ended.", err())
+    _leave_by(ended)
+
+
+def _watcher(client: "GamedojoClient") -> "GamedojoClient":
+    """A client that says soon when no answer comes: following is what tries again, and tells of it meanwhile."""
+    from gamedojo.client import GamedojoClient
+    from gamedojo.retrying import RetryPolicy
+
+    return GamedojoClient(client.connection, timeout_seconds=15, retry=RetryPolicy(attempts=2))
+
+
+def _view(*, as_json: bool, several: bool = False) -> "WatchView":
+    from gamedojo.views import view_for
+
+    return view_for(out(), as_json=as_json, redraws=sys.stdout.isatty(), several=several)
+
+
+def _history(client: "GamedojoClient") -> "Callable[[str], MetricsSeries]":
+    return partial(client.metrics, points=CURVE_POINTS)
+
+
+def _running(client: "GamedojoClient") -> "Callable[[], Iterable[Run]]":
+    return partial(client.iterate_runs, status="RUNNING", limit=MOST_RUNS)
+
+
+def _leave_by(ended: "Iterable[Run]") -> None:
+    if any(run.has_failed or run.was_cancelled for run in ended):
         raise typer.Exit(EXIT_FAILED)
 
 
