@@ -84,7 +84,18 @@ class ExtractCheckpointSettings(RunSettings):
     """ExtractCheckpoint."""
 
 
-class JobSettings(RunSettings, PollSettings):
+class KeySettings(Settings):
+    """Those that make something with a volume: the KMS key to encrypt it by, or "none"."""
+
+    kms_key_arn: str
+
+    @property
+    def kms_key(self) -> str | None:
+        """The key's ARN; None: each service uses its own."""
+        return None if self.kms_key_arn == "none" else self.kms_key_arn
+
+
+class JobSettings(RunSettings, PollSettings, KeySettings):
     """Those that create jobs."""
 
     resource_prefix: str
@@ -119,7 +130,7 @@ class DecidePromotionSettings(RunSettings):
     policies_table: str
 
 
-class DeployEndpointSettings(RunSettings, PollSettings):
+class DeployEndpointSettings(RunSettings, PollSettings, KeySettings):
     """DeployEndpoint."""
 
     policies_table: str

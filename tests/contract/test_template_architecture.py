@@ -10,7 +10,7 @@ from cfnlint.api import ManualArgs, lint
 from pipeline.api.codes import all_codes
 from pipeline.api.prediction import FORMATS
 from pipeline.api.routes import CONTROL, PREDICT, methods_by_path
-from pipeline.contracts.predict import MSGPACK
+from pipeline.contracts.constants import MSGPACK
 from pipeline.contracts.problem import Problem
 from tests.fakes.expanded_template import ROOT, as_list, expanded, resources, source, statements
 
@@ -315,9 +315,9 @@ def test_every_target_of_an_event_has_a_queue_for_what_cannot_be_delivered():
         for target in rule["Targets"]:
             (queue, attribute) = target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"]
             assert (queue in queues, attribute) == (True, "Arn"), rule
-            sends = json.dumps(allowed[json.dumps([{"Ref": queue}])])
-            assert "sqs:SendMessage" in sends, queue
-            assert "events.amazonaws.com" in sends, queue
+            (sends,) = allowed[json.dumps([{"Ref": queue}])]["Statement"]
+            assert (sends["Action"], sends["Principal"]) == ("sqs:SendMessage", {"Service": "events.amazonaws.com"})
+            assert sends["Condition"]["ArnLike"]["aws:SourceArn"]["Fn::Sub"].endswith(":rule/${AWS::StackName}-*")
 
 
 def test_every_function_that_is_called_by_events_keeps_those_it_fails_on():
@@ -344,7 +344,7 @@ def test_the_bucket_is_private_versioned_and_spoken_to_over_tls_only():
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
     assert bucket["NotificationConfiguration"]["EventBridgeConfiguration"]["EventBridgeEnabled"] is True
     (policy,) = resources("AWS::S3::BucketPolicy").values()
-    (statement,) = policy["PolicyDocument"]["Statement"]
+    (statement,) = [one for one in policy["PolicyDocument"]["Statement"] if one.get("Sid") == "TlsOnly"]
     assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
 
 

@@ -328,6 +328,7 @@ def _environment(topic_arn: str) -> dict[str, str]:
         "EVALUATION_INSTANCE_TYPE": "ml.c7i.xlarge",
         "POLL_MIN_SECONDS": "7",
         "BAKE_SECONDS": "300",
+        "KMS_KEY_ARN": "none",
         "STAGE": "test",
         "ALLOWED_ORIGIN": "*",
         "TOPIC_ARN": topic_arn,

@@ -46,7 +46,10 @@ class Resource(Contract):
 
 
 class Served(Contract):
-    """What an endpoint is to serve: names, artifact and machine."""
+    """What an endpoint is to serve: names, artifact and machine.
+
+    `kms_key_arn`: for the machine's volume, and for the image of a serverless one; None: SageMaker's own key.
+    """
 
     model_name: str
     config_name: str
@@ -55,6 +58,7 @@ class Served(Contract):
     role_arn: str
     tags: dict[str, str]
     hosting: EndpointRequest
+    kms_key_arn: str | None = None
 
 
 def create_config(client: "SageMakerClient", served: Served) -> str:
@@ -81,8 +85,11 @@ def create_config(client: "SageMakerClient", served: Served) -> str:
     except (ClientError, BotoCoreError) as error:
         refusals.append(_unless_it_may_exist(error))
     variant: Any = {"VariantName": names.VARIANT, "ModelName": served.model_name} | _machine(served.hosting)
+    key: Any = {} if served.kms_key_arn is None else {"KmsKeyId": served.kms_key_arn}
     try:
-        client.create_endpoint_config(EndpointConfigName=served.config_name, ProductionVariants=[variant], Tags=tags)
+        client.create_endpoint_config(
+            EndpointConfigName=served.config_name, ProductionVariants=[variant], Tags=tags, **key
+        )
     except (ClientError, BotoCoreError) as error:
         refusals.append(_unless_it_may_exist(error))
     return "; ".join(refusals)

@@ -55,6 +55,10 @@ class JobRequest(Contract):
     max_runtime_seconds: int
     max_wait_seconds: int | None = None
     """Of a spot job: for waiting and running together; None: the job is none."""
+    output_key_arn: str | None = None
+    """KMS key of what the job leaves in S3; None: the bucket's own way."""
+    volume_key_arn: str | None = None
+    """KMS key of the machines' volumes; SageMaker refuses one for machines with disks of their own."""
 
 
 def create(client: "SageMakerClient", request: JobRequest) -> None:
@@ -173,6 +177,10 @@ def _parameters(request: JobRequest) -> dict[str, Any]:
         "EnableNetworkIsolation": True,
         "Tags": [{"Key": key, "Value": value} for key, value in request.tags.items()],
     }
+    if request.output_key_arn is not None:
+        parameters["OutputDataConfig"]["KmsKeyId"] = request.output_key_arn
+    if request.volume_key_arn is not None:
+        parameters["ResourceConfig"]["VolumeKmsKeyId"] = request.volume_key_arn
     if request.max_wait_seconds is not None:
         parameters["EnableManagedSpotTraining"] = True
         parameters["StoppingCondition"]["MaxWaitTimeInSeconds"] = request.max_wait_seconds

@@ -55,6 +55,7 @@ def deploy_endpoint(
         role_arn=settings.endpoint_role_arn,
         tags=names.tags(settings.resource_prefix, run.policy, run.version),
         hosting=hosting,
+        kms_key_arn=settings.kms_key,
     )
     refused = endpoints.create_config(clients.sagemaker, served)
     name = names.endpoint_name(settings.resource_prefix, run.policy, hosting.mode)

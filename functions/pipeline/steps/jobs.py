@@ -22,6 +22,7 @@ from pipeline.errors import (
 )
 from pipeline.rules import names
 from pipeline.rules.cost import with_price
+from pipeline.rules.instances import has_own_disks
 from pipeline.rules.job_failures import is_explained, job_failure
 from pipeline.rules.statuses import Outlook, job_outlook
 from pipeline.rules.waiting import wait_seconds
@@ -64,6 +65,7 @@ def start_training(
     environment = config.environment.model_copy(update={"executable": build.executable})
     channels, digest = _initial_channel(run, options.start_from, runs)
     told = config.model_copy(update={"environment": environment})
+    instance_type = options.instances.instance_type or default_instance_type
     request = JobRequest(
         name=_name(record, record.training_job, "train", settings),
         run_id=run.run_id,
@@ -76,11 +78,12 @@ def start_training(
         channels={"build": _uri(run, run.build_key), **channels},
         output_uri=_uri(run, names.run_key(run.run_id, "output")),
         checkpoint_uri=_uri(run, names.run_key(run.run_id, "checkpoints/")),
-        instance_type=options.instances.instance_type or default_instance_type,
+        instance_type=instance_type,
         instance_count=options.instances.instance_count,
         volume_size_gb=options.instances.volume_size_gb,
         max_runtime_seconds=options.instances.max_runtime_seconds,
         max_wait_seconds=options.instances.max_runtime_seconds + QUEUE_SECONDS if options.instances.spot else None,
+        **_keys(settings, instance_type),
     )
     return _start(request, state, settings.poll_min_seconds, sagemaker, runs, "training_job")
 
@@ -152,6 +155,7 @@ def start_evaluation(
         instance_count=1,
         volume_size_gb=options.instances.volume_size_gb,
         max_runtime_seconds=options.evaluation.max_runtime_seconds,
+        **_keys(settings, instance_type),
     )
     return _start(request, state, settings.poll_min_seconds, sagemaker, runs, "evaluation_job")
 
@@ -319,6 +323,12 @@ def _record(job: JobDescription) -> JobRecord:
         started_at=job.started_at or job.created_at,
         ended_at=job.ended_at,
     )
+
+
+def _keys(settings: JobSettings, instance_type: str) -> dict[str, str | None]:
+    """The KMS keys of a job, if there is one to be used."""
+    volume = None if has_own_disks(instance_type) else settings.kms_key
+    return {"output_key_arn": settings.kms_key, "volume_key_arn": volume}
 
 
 def _uri(run: RunReference, key: str) -> str:
