@@ -62,7 +62,7 @@ def _limits(run: Run, now: datetime, first_return: float | None) -> Iterator[Lim
         yield Limit("budget", _share(spent, stop.budget_usd), text, left)
     if stop.mean_return is not None:
         text = f"{return_text(progress.mean_return)} of {return_text(stop.mean_return)}"
-        yield Limit("return", _share_of_rise(first_return, progress.mean_return, stop.mean_return), text)
+        yield Limit("target", _share_of_rise(first_return, progress.mean_return, stop.mean_return), text)
 
 
 def _share(done: float, total: float) -> float:

@@ -300,7 +300,7 @@ def test_without_a_stack_every_command_says_how_to_get_one(tmp_path: Path, monke
         assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize("arguments", [("trian",), ("watch",), ("runs", "--limit", "0"), ("runs", "--nope")])
+@pytest.mark.parametrize("arguments", [("trian",), ("cancel",), ("runs", "--limit", "0"), ("runs", "--nope")])
 def test_wrong_usage_leaves_with_2(arguments: tuple[str, ...]) -> None:
     assert call(None, *arguments).exit_code == 2
 

@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 
 from gamedojo.errors import ApiError, GamedojoError, UnreachableError, WaitTimeoutError
-from gamedojo.following import Patience, follow_run
+from gamedojo.following import OpenRuns, Patience, follow_run, follow_runs
 from gamedojo.models import Run
 from gamedojo.reading import read
 from tests.fakes.run_documents import run_document, succeeded
@@ -86,3 +86,74 @@ def test_an_outage_that_does_not_end_is_an_error() -> None:
 def test_a_refused_key_is_an_error_at_once() -> None:
     with pytest.raises(ApiError):
         follow(scripted(ApiError(403, "Http403", "Forbidden")), Patience(appear_seconds=60))
+
+
+class Stack:
+    """Runs by id: the records of their next looks. `running` lists those whose next record is RUNNING, newest first."""
+
+    def __init__(self, **records: list[dict | GamedojoError]) -> None:
+        self._records = records
+        self.fetched: list[str] = []
+
+    def fetch(self, run_id: str) -> Run:
+        self.fetched.append(run_id)
+        left = self._records[run_id]
+        answer = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(answer, GamedojoError):
+            raise answer
+        return read(Run, {**answer, "run_id": run_id})
+
+    def running(self) -> list[Run]:
+        listed = [run_id for run_id, left in self._records.items() if left[0]["status"] == "RUNNING"]
+        found = [self.fetch(run_id) for run_id in reversed(listed)]
+        self.fetched.clear()
+        return found
+
+
+def follow_all(runs: OpenRuns) -> list[tuple[str, str]]:
+    clock = Clock()
+    return [(run.run_id, run.status) for run in follow_runs(runs, sleep=clock.sleep, clock=clock)]
+
+
+def test_named_runs_are_followed_each_to_its_end() -> None:
+    stack = Stack(a=[run_document(), succeeded()], b=[run_document(), run_document(), succeeded()])
+    assert follow_all(OpenRuns(stack.fetch, ["a", "b", "a"])) == [
+        ("a", "RUNNING"),
+        ("b", "RUNNING"),
+        ("a", "SUCCEEDED"),
+        ("b", "RUNNING"),
+        ("b", "SUCCEEDED"),
+    ]
+
+
+def test_what_is_running_is_listed_at_once_and_only_what_has_left_the_list_is_asked_for() -> None:
+    stack = Stack(a=[run_document(), run_document(), succeeded()], b=[run_document(), succeeded()])
+    runs = OpenRuns(stack.fetch, running=stack.running)
+    assert [run.run_id for run in runs.look()] == ["a", "b"], "oldest first"
+    assert stack.fetched == []
+    assert [(run.run_id, run.status) for run in runs.look()] == [("a", "RUNNING"), ("b", "SUCCEEDED")]
+    assert stack.fetched == ["b"]
+    assert follow_all(runs) == [("a", "SUCCEEDED")]
+
+
+def test_a_run_that_begins_meanwhile_is_followed_as_well() -> None:
+    stack = Stack(a=[run_document(), succeeded()])
+    runs = OpenRuns(stack.fetch, running=stack.running)
+    runs.look()
+    stack._records["b"] = [run_document(), succeeded()]
+    assert [(run.run_id, run.status) for run in runs.look()] == [("a", "SUCCEEDED"), ("b", "RUNNING")]
+    assert not runs.are_over
+
+
+def test_nothing_that_runs_is_the_end_at_once() -> None:
+    assert follow_all(OpenRuns(Stack().fetch, running=Stack().running)) == []
+
+
+def test_an_outage_in_the_middle_of_a_look_loses_no_run() -> None:
+    stack = Stack(a=[run_document(), succeeded()], b=[run_document(), DOWN, succeeded()])
+    assert follow_all(OpenRuns(stack.fetch, ["a", "b"]))[-2:] == [("a", "SUCCEEDED"), ("b", "SUCCEEDED")]
+
+
+def test_a_run_that_nobody_knows_is_an_error_at_once() -> None:
+    with pytest.raises(ApiError):
+        follow_all(OpenRuns(Stack(a=[run_document()], b=[UNKNOWN]).fetch, ["a", "b"]))

@@ -1,5 +1,6 @@
 import io
 import json
+import re
 from datetime import timedelta
 
 import pytest
@@ -9,11 +10,11 @@ from rich.console import Console
 
 from gamedojo.errors import UnreachableError
 from gamedojo.following import Patience
-from gamedojo.models import BehaviorSeries, MetricsSeries, Run
+from gamedojo.models import BehaviorSeries, MetricsSeries, Run, TrainingWarning
 from gamedojo.reading import read
 from gamedojo.texts import duration_text, outcome_text, seconds_left, size_text, sparkline
 from gamedojo.views import JsonLinesView, PlainView, TerminalView, WatchView, picture_of, view_for, watch_run
-from tests.fakes.run_documents import BEGAN, RUN_ID, failed, kept, run_document, succeeded, training
+from tests.fakes.run_documents import BEGAN, CHAIN, RUN_ID, at, failed, kept, run_document, succeeded, training
 
 
 def record(document: dict) -> Run:
@@ -60,23 +61,56 @@ def test_plain_lines_tell_each_step_once_without_control_characters() -> None:
     admitted = run_document("AdmitRun")
     show_all(PlainView(where, 3600), admitted, admitted, training(1000), training(2000), succeeded())
     lines = text_of(where).splitlines()
-    assert [line.split()[-1] for line in lines[:2]] == [RUN_ID, "AdmitRun"]
-    assert "CheckTraining" in lines[2]
-    assert "env steps 1,000 of 50,000" in lines[2]
-    assert "FinishRun" in lines[3]
-    assert lines[4].endswith("SUCCEEDED")
-    assert "mean return 0.930" in lines[5]
-    assert "gamedojo-dev-basic" in lines[6]
+    assert lines[0].endswith(RUN_ID)
+    assert "env steps 1,000 of 50,000" in lines.pop(5)
+    assert [line.split() for line in lines[1:13]] == [[f"{at}.0", "s", state] for at, state in enumerate(CHAIN)]
+    assert lines[13].split() == ["12.0", "s", "SUCCEEDED"]
+    assert "mean return 0.930" in lines[14]
+    assert "gamedojo-dev-basic" in lines[16]
     assert "\x1b" not in text_of(where)
+
+
+def test_plain_lines_of_several_runs_name_theirs() -> None:
+    where = console()
+    other = {**training(7), "run_id": "other-1"}
+    show_all(PlainView(where, names_runs=True), run_document(), other, failed(), other)
+    lines = text_of(where).splitlines()
+    assert all(line.split()[0] in (RUN_ID, "other-1") for line in lines)
+    of_one = [line.removeprefix(RUN_ID).strip() for line in lines if line.startswith(RUN_ID)]
+    assert of_one[0] == "policy basic"
+    assert [line.split()[-1] for line in of_one[1:5]] == ["AdmitRun", "InspectBuild", "FinishRun", "FAILED"]
+    assert of_one[5:] == outcome_text(record(failed())).splitlines()
+
+
+def test_plain_lines_begin_anew_with_a_run_that_is_redriven() -> None:
+    where = console()
+    again = run_document("AdmitRun", history=[{"state": "AdmitRun", "at": at(60)}], updated_at=at(60))
+    show_all(PlainView(where), run_document("InspectBuild"), again)
+    assert text_of(where).splitlines()[-1].split() == ["1:00", "AdmitRun"]
+
+
+def test_plain_lines_tell_of_a_state_that_is_not_in_the_history_yet() -> None:
+    where = console()
+    accepted = {**run_document(), "state": "Accepted", "history": []}
+    show_all(PlainView(where), accepted, accepted, run_document())
+    assert [line.split()[-1] for line in text_of(where).splitlines()[1:]] == ["Accepted", "AdmitRun"]
+
+
+def test_plain_lines_tell_each_warning_once() -> None:
+    where = console()
+    view = PlainView(where, 3600)
+    view.show(record(training()))
+    for _ in range(2):
+        view.learn(series("Basic", warnings=("FlatReturn",)))
+    told = [line for line in text_of(where).splitlines() if "WARNING" in line]
+    assert [line.split("WARNING ")[1] for line in told] == ["Basic (FlatReturn): It is flat. Remedy: Raise it."]
 
 
 def test_plain_lines_tell_of_training_as_it_gets_on() -> None:
     where = console()
     show_all(PlainView(where, 0), training(1000), training(1000), training(2000, None))
-    assert [line.split("env steps ")[1].split(" of")[0] for line in text_of(where).splitlines()[1:]] == [
-        "1,000",
-        "2,000",
-    ]
+    told = [line for line in text_of(where).splitlines() if "env steps " in line]
+    assert [line.split("env steps ")[1].split(" of")[0] for line in told] == ["1,000", "2,000"]
     assert "mean return -" in text_of(where)
 
 
@@ -108,8 +142,7 @@ def test_a_terminal_shows_ticks_bar_and_figures() -> None:
     assert "✓ Admit the run" in picture
     assert "· Evaluate" in picture
     assert "10,240 of 50,000" in picture
-    assert "mean return 0.412" in picture
-    assert "env steps/s 1,204" in picture
+    assert table_of(picture) == {"return": "0.412", "best": "0.412", "env steps/s": "1,204"}
     assert "at most 33.0 s left" in picture
     assert "elapsed 20.0 s" in picture
 
@@ -230,9 +263,17 @@ def test_a_sparkline_is_as_wide_as_it_may_be(values: list[float], width: int) ->
     assert len(sparkline(values, width)) == min(len(values), width)
 
 
+def table_of(picture: str, row: int = 1) -> dict[str, str]:
+    """The cells of one row of how the behaviors learn, by title."""
+    lines = picture.splitlines()
+    titles = next(index for index, line in enumerate(lines) if re.match(r"(behavior  )?return  ", line))
+    return dict(zip(*(re.split(r"  +", line.strip()) for line in (lines[titles], lines[titles + row])), strict=True))
+
+
 def curve_of(view: TerminalView, where: Console) -> str:
-    where.print(view.render(BEGAN))
-    return next((line for line in reversed(text_of(where).splitlines()) if line.startswith("  return  ")), "")
+    with where.capture() as captured:
+        where.print(view.render(BEGAN))
+    return table_of(captured.get()).get("curve", "")
 
 
 def test_a_terminal_draws_the_mean_return_as_it_comes() -> None:
@@ -242,20 +283,80 @@ def test_a_terminal_draws_the_mean_return_as_it_comes() -> None:
     assert curve_of(view, where) == "", "one value is no curve"
     for env_steps, mean_return in ((2_000, None), (3_000, 0.5), (3_000, 0.5), (4_000, 0.75)):
         view.show(record(training(env_steps, mean_return)))
-    assert curve_of(view, where).split() == ["return", "▁▅█", "0.250", "to", "0.750"]
+    assert curve_of(view, where) == "▁▅█"
 
 
-def series(*behaviors: str) -> MetricsSeries:
-    columns = {"mean_return": (0.0, None, 0.1, 0.2)}
-    return MetricsSeries(RUN_ID, behaviors=tuple(BehaviorSeries(name, 4, columns) for name in behaviors))
+def series(*behaviors: str, warnings: tuple[str, ...] = ()) -> MetricsSeries:
+    columns = {
+        "env_steps": (1_000.0, 2_000.0, 3_000.0, 4_000.0),
+        "mean_return": (0.0, None, 0.1, 0.2),
+        "mean_episode_length": (None, 20.0, 15.0, 12.5),
+        "policy_loss": (-0.5, -0.01234, None, None),
+    }
+    return MetricsSeries(
+        RUN_ID,
+        behaviors=tuple(
+            BehaviorSeries(
+                name, 4, columns, tuple(TrainingWarning(name, code, "It is flat.", "Raise it.") for code in warnings)
+            )
+            for name in behaviors
+        ),
+    )
+
+
+def drawn_with(told: MetricsSeries, document: dict, width: int = 100) -> str:
+    where = console(terminal=True, width=width)
+    view = TerminalView(where)
+    view.show(record(document))
+    view.learn(told)
+    with where.capture() as captured:
+        where.print(view.render(BEGAN + timedelta(seconds=20)))
+    return captured.get()
+
+
+def test_the_table_has_what_the_series_told_last_and_what_the_record_has_told_since() -> None:
+    picture = drawn_with(series("Basic"), training(5_000, 0.3))
+    assert table_of(picture) == {
+        "behavior": "Basic",
+        "return": "0.300",
+        "curve": "▁▃▆█",
+        "best": "0.300",
+        "length": "12.5",
+        "env steps/s": "1,204",
+        "policy loss": "-0.01234",
+    }
+
+
+def test_each_of_several_behaviors_has_a_row_of_its_own_series() -> None:
+    picture = drawn_with(series("Striker", "Goalie"), training(5_000, 0.3))
+    rows = [table_of(picture, row) for row in (1, 2)]
+    assert [(row["behavior"], row["return"], row["curve"]) for row in rows] == [
+        ("Striker", "0.200", "▁▅█"),
+        ("Goalie", "0.200", "▁▅█"),
+    ]
+
+
+def test_a_table_leaves_out_what_matters_least_rather_than_cut_it() -> None:
+    kept = [list(table_of(drawn_with(series("Basic"), training(5_000, 0.3), width))) for width in (90, 50, 30)]
+    assert kept == [
+        ["behavior", "return", "curve", "best", "length", "env steps/s", "policy loss"],
+        ["return", "curve", "best", "length", "env steps/s"],
+        ["return", "curve", "env steps/s"],
+    ]
+
+
+def test_warnings_are_shown_with_their_remedy_and_not_more_than_there_is_room_for() -> None:
+    picture = drawn_with(series("Basic", warnings=("A", "B", "C", "D", "E")), training())
+    assert picture.count("! Basic: It is flat. Raise it.") == 3
+    assert "! and 2 more warnings" in picture
 
 
 @pytest.mark.parametrize(
     ("history", "curve"),
-    [(series("Basic"), ["▁▂▃█", "0.000", "to", "0.930"]), (series("A", "B"), []), (UnreachableError("down"), [])],
+    [(series("Basic"), "▁▂▃█"), (UnreachableError("down"), "▁█")],
 )
-def test_the_curve_begins_before_the_first_look(history: MetricsSeries | UnreachableError, curve: list[str]) -> None:
-    where = console(terminal=True)
+def test_the_curve_begins_before_the_first_look(history: MetricsSeries | UnreachableError, curve: str) -> None:
+    where = console(terminal=True, width=120)
     documents = [training(4_000, 0.2), succeeded()]
 
     def ask(_: str) -> MetricsSeries:
@@ -266,16 +367,28 @@ def test_the_curve_begins_before_the_first_look(history: MetricsSeries | Unreach
     view = TerminalView(where)
     patience = Patience(poll_seconds=0.001)
     watch_run(lambda _: record(documents.pop(0)), RUN_ID, view, patience, ask)
-    drawn_curve = curve_of(view, where).split()[1:]
-    assert drawn_curve == (curve or ["▁█", "0.200", "to", "0.930"])
+    assert curve_of(view, where) == curve
 
 
-@pytest.mark.parametrize("view", [PlainView(console()), JsonLinesView(console())])
-def test_views_without_a_curve_ask_for_no_series(view: WatchView) -> None:
+def test_programs_ask_for_series_themselves() -> None:
     def ask(_: str) -> MetricsSeries:
         raise AssertionError
 
-    watch_run(lambda _: record(succeeded()), RUN_ID, view, history=ask)
+    watch_run(lambda _: record(succeeded()), RUN_ID, JsonLinesView(console()), history=ask)
+
+
+def test_series_are_asked_for_when_training_has_got_on_and_not_at_every_look() -> None:
+    asked: list[str] = []
+
+    def ask(run_id: str) -> MetricsSeries:
+        asked.append(run_id)
+        return series("Basic")
+
+    documents = [run_document(), training(1_000), *(training(steps) for steps in range(2_000, 9_000, 1_000))]
+    documents += [succeeded()]
+    view = TerminalView(console(terminal=True))
+    watch_run(lambda _: record(documents.pop(0)), RUN_ID, view, Patience(poll_seconds=0.001), ask)
+    assert asked == [RUN_ID] * 2, "with the first progress, and at the end"
 
 
 def test_a_picture_of_a_run_that_is_over_has_its_outcome() -> None:
@@ -290,7 +403,121 @@ def test_the_curve_has_one_line_however_wide_the_terminal_is(width: int) -> None
     where = console(terminal=True, width=width)
     view = TerminalView(where)
     view.show(record(training()))
-    view.recall([number / 7 for number in range(500)])
-    curve = curve_of(view, where)
-    assert 10 < len(curve) <= width
-    assert ("to 71.286" in curve) is (width >= 40)
+    columns = {"mean_return": tuple(number / 7 for number in range(500))}
+    view.learn(MetricsSeries(RUN_ID, behaviors=(BehaviorSeries("Basic", 500, columns),)))
+    assert 6 <= len(curve_of(view, where)) <= 40
+
+
+LIMITED = {
+    "options": {"stop": {"env_steps": 50_000, "mean_return": 0.93, "wall_time_seconds": 100, "budget_usd": 0.02}},
+    "training_job": {"name": "t", "started_at": at(2)},
+    "estimate": {
+        "training": {
+            "instance_type": "ml.c7i.large",
+            "instance_count": 2,
+            "spot": True,
+            "max_seconds": 3600,
+            "usd_per_hour": 1.0,
+            "max_usd": 2.0,
+        },
+        "evaluation": {
+            "instance_type": "ml.c7i.large",
+            "instance_count": 1,
+            "spot": False,
+            "max_seconds": 3600,
+            "usd_per_hour": 1.0,
+            "max_usd": 1.0,
+        },
+        "max_usd": 3.0,
+        "prices": "of today",
+    },
+}
+
+
+def test_each_limit_has_a_bar_and_the_first_to_be_reached_tells_the_time_left() -> None:
+    picture = drawn({**training(), **LIMITED}, seconds=20, width=100)
+    rows = {line.split("  ")[0].split(" ━")[0].strip(): line for line in picture.splitlines()}
+    assert rows["env steps"].rstrip().endswith("10,240 of 50,000")
+    assert rows["time"].rstrip().endswith("18.0 s of 1:40")
+    assert rows["budget"].rstrip().endswith("0.0100 USD of 0.0200 USD")
+    assert rows["target"].rstrip().endswith("0.412 of 0.930")
+    assert "at most 18.0 s left" in picture, "the budget is half spent after 18 s"
+    assert "cost about 0.0100 USD of at most 3.00 USD" in picture
+
+
+def lines_on_a_terminal(document: dict, height: int, width: int = 80) -> list[str]:
+    """What a view in use draws, which cannot scroll."""
+    where = Console(
+        file=io.StringIO(),
+        force_terminal=True,
+        width=width,
+        height=height,
+        color_system=None,
+        _environ={"TERM": "xterm"},
+    )
+    view = TerminalView(where)
+    view.show(record(document))
+    view.trouble(UnreachableError("refused"))
+    with where.capture() as captured:
+        where.print(view.live_picture())
+    return captured.get().splitlines()
+
+
+def test_on_a_low_terminal_the_steps_are_one_line_and_nothing_below_is_lost() -> None:
+    document = {**training(), **LIMITED}
+    high, low = lines_on_a_terminal(document, 30), lines_on_a_terminal(document, 12)
+    assert "✓ Admit the run" in "\n".join(high)
+    assert len(low) <= 12
+    assert low[1].startswith("✓ ✓ ▸ · · · · · ·  Train ")
+    assert low[-1].startswith("no answer for ")
+
+
+def several(where: Console, *documents: dict) -> TerminalView:
+    view = TerminalView(where)
+    for document in documents:
+        view.show(record(document))
+    return view
+
+
+def test_several_runs_have_a_line_each() -> None:
+    where = console(terminal=True, width=120)
+    view = several(where, training(), {**failed(), "run_id": "x-2"}, {**succeeded(), "run_id": "x-3"})
+    view.show(record(training(20_480, 0.5)))
+    where.print(view.render(BEGAN + timedelta(seconds=20)))
+    titles, one, other, third = text_of(where).splitlines()
+    assert titles.split()[:2] == ["run", "step"]
+    assert one.split() == [RUN_ID, "Train", "41%", "24.5", "s", "0.500", "▁█", "1,204", "20.0", "s"]
+    assert other.split()[:3] == ["x-2", "FAILED", "BuildRejected"]
+    assert third.split()[:3] == ["x-3", "SUCCEEDED", "0.930"]
+
+
+def test_of_more_runs_than_lines_those_that_go_on_are_shown() -> None:
+    where = Console(file=io.StringIO(), force_terminal=True, width=80, height=5, _environ={"TERM": "xterm"})
+    ended = [{**succeeded(), "run_id": f"ended-{number}"} for number in range(4)]
+    view = several(where, *ended, {**training(), "run_id": "open-1"}, {**training(), "run_id": "open-2"})
+    with where.capture() as captured:
+        where.print(view.live_picture())
+    shown = [line for line in captured.get().splitlines() if line]
+    assert len(shown) == 5
+    assert "open-1" in captured.get()
+    assert "open-2" in captured.get()
+    assert "and 3 more" in shown[-1]
+
+
+def test_the_outcomes_of_several_runs_name_theirs() -> None:
+    where = console(terminal=True)
+    show_all(several(where, training()), {**failed(), "run_id": "x-2"}, {**succeeded(), "run_id": "x-3"})
+    assert "x-2: Failed in InspectBuild (BuildRejected): The zip holds no Linux program." in text_of(where)
+    assert "x-3: Evaluated mean return 0.930" in text_of(where)
+
+
+@pytest.mark.parametrize("width", [30, 40, 60, 80, 200])
+def test_no_line_of_several_runs_is_wider_than_the_terminal(width: int) -> None:
+    where = console(terminal=True, width=width)
+    view = several(where, training(), *({**document, "run_id": "x-2"} for document in (failed(), succeeded())))
+    where.print(view.render(BEGAN))
+    assert max(len(line) for line in text_of(where).splitlines()) <= width
+
+
+def test_a_log_with_colors_is_no_terminal() -> None:
+    assert isinstance(view_for(console(terminal=True), redraws=False), PlainView)

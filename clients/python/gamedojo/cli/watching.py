@@ -1,9 +1,11 @@
 """Following runs from a command, to its exit code."""
 
+import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
@@ -34,7 +36,7 @@ def watch_to_the_end(
         f"Stopped watching; the run goes on. Look again with: gamedojo watch {run_id}\n"
         f"End it with: gamedojo cancel {run_id}"
     )
-    with interruption(note), _watcher(client) as watcher:
+    with interruption(note), _left_in_order(), _watcher(client) as watcher:
         patience = Patience(poll_seconds, appear_seconds)
         run = watch_run(watcher.run, run_id, _view(as_json=as_json), patience, _history(watcher))
     _leave_by([run])
@@ -52,13 +54,29 @@ def watch_several(client: "GamedojoClient", run_ids: Sequence[str], poll_seconds
     from gamedojo.views import watch_runs
 
     note = f"Stopped watching; the runs go on. Look again with: {' '.join(('gamedojo watch', *run_ids))}"
-    with interruption(note), _watcher(client) as watcher:
+    with interruption(note), _left_in_order(), _watcher(client) as watcher:
         runs = OpenRuns(watcher.run, run_ids) if run_ids else OpenRuns(watcher.run, running=_running(watcher))
         view = _view(as_json=as_json, several=True)
         ended = watch_runs(runs, view, Patience(poll_seconds), _history(watcher))
     if not ended:
         say("No run is running. `gamedojo runs` lists those that have ended.", err())
     _leave_by(ended)
+
+
+@contextmanager
+def _left_in_order() -> Iterator[None]:
+    """A SIGTERM or a closed terminal ends the program as an exception does: what was redrawn has hidden the cursor."""
+
+    def leave(number: int, _: object) -> NoReturn:
+        sys.exit(128 + number)
+
+    numbers = (signal.SIGTERM, signal.SIGHUP) if hasattr(signal, "SIGHUP") else (signal.SIGTERM,)
+    before = [signal.signal(number, leave) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _watcher(client: "GamedojoClient") -> "GamedojoClient":

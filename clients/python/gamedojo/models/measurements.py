@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from gamedojo.models.runs import Progress
+from gamedojo.models.runs import EvaluationWarning, Progress
 
 
 @dataclass(frozen=True)
@@ -77,16 +77,6 @@ class BehaviorEvaluation:
     behavior: str
     deterministic: PlayedEpisodes
     stochastic: PlayedEpisodes | None = None
-
-
-@dataclass(frozen=True)
-class EvaluationWarning:
-    """Something of the evaluation that is worth a look."""
-
-    behavior: str
-    code: str
-    cause: str
-    remedy: str = ""
 
 
 @dataclass(frozen=True)

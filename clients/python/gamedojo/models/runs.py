@@ -34,6 +34,16 @@ class Job:
 
 
 @dataclass(frozen=True)
+class EvaluationWarning:
+    """Something of the evaluation that is worth a look."""
+
+    behavior: str
+    code: str
+    cause: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
 class EvaluationSummary:
     """The evaluation report's headline; the interval is the mean's 95 % confidence interval."""
 
@@ -41,6 +51,7 @@ class EvaluationSummary:
     ci95_low: float | None = None
     ci95_high: float | None = None
     episodes: int | None = None
+    warnings: tuple[EvaluationWarning, ...] = ()
 
 
 @dataclass(frozen=True)

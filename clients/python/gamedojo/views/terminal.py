@@ -27,7 +27,9 @@ class TerminalView:
         self._runs: dict[str, TrackedRun] = {}
         self._trouble: tuple[GamedojoError, datetime] | None = None
         self._spinner = Spinner("line" if console.options.ascii_only else "dots", style="cyan")
-        self._live = Live(console=console, get_renderable=self._picture, refresh_per_second=8, vertical_overflow="crop")
+        self._live = Live(
+            console=console, get_renderable=self.live_picture, refresh_per_second=8, vertical_overflow="crop"
+        )
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -65,7 +67,8 @@ class TerminalView:
         """The present picture, as a record of its own; time goes on between the records."""
         return self._render(now or datetime.now(UTC), most_lines=None)
 
-    def _picture(self) -> RenderableType:
+    def live_picture(self) -> RenderableType:
+        """As `render`, within the terminal's height: what is drawn in place cannot scroll."""
         return self._render(datetime.now(UTC), most_lines=self._console.size.height)
 
     def _render(self, now: datetime, most_lines: int | None) -> RenderableType:
