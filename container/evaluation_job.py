@@ -13,6 +13,7 @@ from container.opt_ml import OptMl
 from pipeline.contracts.evaluation import EvaluationReport, ParityRecord
 from pipeline.contracts.job import EvaluationJobConfig, from_hyperparameters
 from pipeline.contracts.validation import InvalidDocumentError
+from rl_src.envs.sightings import FINDING_CODES, findings, kept
 from rl_src.evaluation.comparison import Incumbent
 from rl_src.evaluation.evaluate import EvaluationConfig, evaluate
 from rl_src.evaluation.report import render_report
@@ -50,6 +51,7 @@ def _evaluate(opt_ml: OptMl, stop: job.StopSignal) -> None:
         plan = _plan(config, opt_ml, folder, training, spec)
         incumbent = _incumbent(opt_ml, folder / "incumbent")
         report, parity = evaluate(plan, lambda: _load(artifact).policies, run_id, stop, incumbent)
+        report["warnings"] += _of_the_build(training, folder)
         facts = _facts(plan, artifact, spec)
     opt_ml.model.mkdir(parents=True, exist_ok=True)
     # Through the contracts: what the pipeline would refuse fails here, where the reason is in the log.
@@ -85,6 +87,13 @@ def _plan(
         log_file=folder / "player.log",
         run_as=job.player_user(folder, program),
     )
+
+
+def _of_the_build(training: TrainingRecord, folder: Path) -> list[dict[str, str]]:
+    """What it was seen to reach for, in training or now; each finding once."""
+    trained = training.summary.get("warnings", ())
+    before = [item for item in trained if isinstance(item, dict) and item.get("code") in FINDING_CODES]
+    return list({item["code"]: item for item in (*before, *findings(kept(folder)))}.values())
 
 
 def _number_of_builds(episodes: int) -> int:

@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from pipeline.contracts.job import TrainingJobInput, from_hyperparameters
 from pipeline.contracts.policy import ActionSpec, BehaviorSpec, ObservationSpec, PolicySpec, TrainingSummary
 from pipeline.contracts.validation import InvalidDocumentError
 from rl_src.envs.player import PlayerUser
+from rl_src.envs.sightings import findings, kept
 from rl_src.envs.specs import BehaviorSpec as UnityBehaviorSpec
 from rl_src.serving.artifact import check_manifest
 from rl_src.serving.errors import InvalidArtifactError
@@ -134,7 +135,7 @@ def _train(own: _Job, head: Head | None = None, lost: LostHosts | None = None) -
         )
     else:
         result = _train_on_all_hosts(own, config, head, lost)
-    _describe(opt_ml, result)
+    _describe(opt_ml, result, findings(kept(own.folder)))
 
 
 def _train_on_all_hosts(own: _Job, config: "TrainingConfig", head: Head, lost: LostHosts) -> "TrainingResult":
@@ -156,8 +157,8 @@ def _train_on_all_hosts(own: _Job, config: "TrainingConfig", head: Head, lost: L
         )
 
 
-def _describe(opt_ml: OptMl, result: "TrainingResult") -> None:
-    """What else belongs into an artifact."""
+def _describe(opt_ml: OptMl, result: "TrainingResult", of_the_build: Sequence[Mapping[str, str]]) -> None:
+    """What else belongs into an artifact. `of_the_build`: warnings about what it reached for."""
     run_id, policy = job.identity()
     spec = PolicySpec(
         policy=policy,
@@ -167,7 +168,9 @@ def _describe(opt_ml: OptMl, result: "TrainingResult") -> None:
         ),
     )
     _write(opt_ml.model / "policy_spec.json", spec)
-    _write(opt_ml.model / "training_summary.json", TrainingSummary.model_validate(result.summary()))
+    summary = result.summary()
+    summary["warnings"] = [*summary["warnings"], *of_the_build]
+    _write(opt_ml.model / "training_summary.json", TrainingSummary.model_validate(summary))
     write_manifest(opt_ml.model, run_id)
 
 

@@ -22,6 +22,7 @@ from rl_src.envs.errors import (
 )
 from rl_src.envs.http2 import MessageTooLargeError, ViolationError
 from rl_src.envs.player import LOG_TAIL_CHARACTERS, Player, PlayerExit, fitted
+from rl_src.envs.sightings import seen
 
 _QUOTED_CHARACTERS = 160
 
@@ -220,7 +221,9 @@ def _remedy_from_log(player: Player) -> str | None:
 
 
 def _log(player: Player) -> str:
-    return _quoted("the player's log", player.log_tail()) or " The player's log is empty."
+    """What it was seen to do, and its last words."""
+    quoted = _quoted("the player's log", player.log_tail()) or " The player's log is empty."
+    return seen(player.sightings()) + quoted
 
 
 def _log_and_output(player: Player) -> str:
@@ -230,7 +233,8 @@ def _log_and_output(player: Player) -> str:
         return _log(player)
     printed = fitted(output, LOG_TAIL_CHARACTERS // 2)
     logged = fitted(log, LOG_TAIL_CHARACTERS - len(printed))
-    return _quoted("the player's log", logged) + _quoted("what it printed", printed)
+    said = _quoted("the player's log", logged) + _quoted("what it printed", printed)
+    return seen(player.sightings()) + said
 
 
 def _quoted(source: str, tail: str) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from rl_src.envs import supervisor
+from rl_src.envs.sightings import FILE_SUFFIX, Sighting, keep
 
 LOG_TAIL_LINES = 8
 LOG_TAIL_CHARACTERS = 500
@@ -125,7 +126,7 @@ class Player:
         os.close(_new_file(self.log_file, run_as))
         output = _new_file(self.output_file, run_as)
         try:
-            self._supervised = _Supervised(command, output, run_as, variables, bounds)
+            self._supervised = _Supervised(command, output, run_as, variables, bounds, log_file)
         finally:
             os.close(output)
         # A client that is dropped without close() must not leave its build behind.
@@ -149,6 +150,10 @@ class Player:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._supervised.process.wait(timeout_seconds)
         return self.poll()
+
+    def sightings(self) -> Sequence[Sighting]:
+        """What it was seen to reach for and may not have; complete once it has ended, empty until then."""
+        return self._supervised.sightings
 
     def kill(self) -> None:
         """End the player and everything that it started. Does nothing when they are gone."""
@@ -185,7 +190,10 @@ class _Supervised:
         run_as: PlayerUser | None,
         variables: Mapping[str, str],
         bounds: str,
+        log_file: Path,
     ) -> None:
+        self.sightings: list[Sighting] = []
+        self._log_file = log_file
         identity = (str(run_as.uid), str(run_as.gid)) if run_as else ("-", "-")
         self._temporary = None if run_as else tempfile.mkdtemp(prefix="player-home-")
         home = str(run_as.home) if run_as else str(self._temporary)
@@ -207,7 +215,10 @@ class _Supervised:
             if self._exit is None and self.process.poll() is not None:
                 assert self.process.stdout is not None
                 with self.process.stdout as status:
-                    self._exit = self._read_exit(status.read().decode("ascii", "replace").splitlines())
+                    lines = status.read().decode("ascii", "replace").splitlines()
+                self._exit = self._read_exit([line for line in lines if not self._is_sighting(line)])
+                # Named by the process: the next player may have the same log.
+                keep(self.sightings, self._log_file.with_name(f"{self._log_file.name}.{self.process.pid}{FILE_SUFFIX}"))
             return self._exit
 
     def end(self) -> None:
@@ -217,6 +228,13 @@ class _Supervised:
             self.process.stdin.close()
         self.process.wait()
         self.poll()
+
+    def _is_sighting(self, line: str) -> bool:
+        """And keeps it. Or a word that there will be none: what cannot be seen is not held against the build."""
+        sighting = Sighting.from_line(line)
+        if sighting is not None:
+            self.sightings.append(sighting)
+        return sighting is not None or line == "blind"
 
     def _read_exit(self, lines: list[str]) -> PlayerExit:
         match [line.split() for line in lines]:

@@ -11,19 +11,28 @@ dropped to another user.
 `--limits`: processes, bytes on disk, bytes of a log, and the player's log. Once a second the supervisor looks what the
 player takes of the machine, and ends it when that is too much. A log that becomes too long is emptied.
 
-Standard output has two lines: `player <pid>` at once, and how it ended: `exited <code>`, `signalled <number>`,
-`refused <errno>`, `exceeded processes`, `exceeded disk`, `exceeded output` or `abandoned`. The first lets the trainer
-clean up after a supervisor that was killed itself.
+Standard output begins with `player <pid>`, which lets the trainer clean up after a supervisor that was killed itself,
+and ends with how the player ended: `exited <code>`, `signalled <number>`, `refused <errno>`, `exceeded processes`,
+`exceeded disk`, `exceeded output` or `abandoned`. Between the two, `saw <kind> <what>` tells what it reached for
+(`lookout`); `blind` comes instead where the system cannot tell.
 """
 
+import _socket  # what socket is made of: quick to import
+import _thread
 import contextlib
 import ctypes
 import os
 import resource
 import select
 import signal
+import struct
 import sys
 import time
+
+# It is run by path and isolated, so that nothing of its own folder is found; last, so that no name there hides another.
+sys.path.append(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - no pathlib: start-up
+
+import lookout  # type: ignore[import-not-found]
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -137,9 +146,15 @@ class _Watch:
 
 
 def _become_player(
-    supervisor: int, uid: str, gid: str, errors: int, command: list[str], limits: _Limits | None
+    supervisor: int,
+    uid: str,
+    gid: str,
+    errors: int,
+    command: list[str],
+    limits: _Limits | None,
+    eyes: _socket.socket,
 ) -> None:
-    """In the child: never returns."""
+    """In the child: never returns. `eyes`: takes the descriptor on which the kernel tells what it does."""
     try:
         os.setsid()
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -158,10 +173,26 @@ def _become_player(
         devnull = os.open(os.devnull, os.O_RDONLY)
         os.dup2(devnull, 0)
         os.dup2(2, STATUS_FD)
+        listener = lookout.begin()
+        if listener is not None:
+            passed = struct.pack("i", listener)
+            eyes.sendmsg([b"\0"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, passed)])
         os.execv(command[0], command)
     except OSError as error:
         os.write(errors, str(error.errno).encode())
     os._exit(_FAILED_TO_EXEC)
+
+
+def _look_out(eyes: _socket.socket, uid: str, gid: str) -> None:
+    """Begin to tell what the player reaches for. Waits until it has begun, or failed to."""
+    _, passed, _, _ = eyes.recvmsg(1, _socket.CMSG_SPACE(4))
+    if not passed:
+        _tell("blind")
+        return
+    (listener,) = struct.unpack("i", passed[0][2])
+    own = (None, None) if uid == "-" else (int(uid), int(gid))
+    sight = lookout.Lookout(listener, *own, tell=lambda kind, what: _tell(f"saw {kind} {what}"))
+    _thread.start_new_thread(sight.watch, ())
 
 
 def _wait(player: int, parent: int, watch: _Watch | None) -> int | str | None:
@@ -259,13 +290,16 @@ def main(arguments: list[str]) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD, signal.SIGTERM])
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     error_read, error_write = os.pipe()  # closed by a successful exec
+    eyes, players_eyes = _socket.socketpair()
     player = os.fork()
     if player == 0:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        _become_player(supervisor, uid, gid, error_write, command, limits)
+        _become_player(supervisor, uid, gid, error_write, command, limits, players_eyes)
     os.close(error_write)
+    players_eyes.close()
     _tell(f"player {player}")
+    _look_out(eyes, uid, gid)
     refused = os.read(error_read, 16).decode()
     watch = _Watch(limits, uid, os.environ.get("HOME", "/nowhere")) if limits is not None else None
     status = _wait(player, int(parent), watch)

@@ -90,7 +90,11 @@ def test_every_attack_is_tried() -> None:
     assert {*TOLD, *TAKEN} == set(ATTACKS)
 
 
-TOLD = ("read-credentials", "write-outside", "reach-network")
+TOLD = {
+    "read-credentials": ("BuildSeeksCredentials", "/environ"),
+    "write-outside": ("BuildWritesForbidden", "/gamedojo-attack-"),
+    "reach-network": ("BuildUsesNetwork", "192.0.2.1:443"),
+}
 TAKEN = {
     "fill-disk": "it wrote more than 48 MB to the disk",
     "fork-without-end": "it ran more than 40 processes",
@@ -100,12 +104,17 @@ TAKEN = {
 
 @pytest.mark.parametrize("attack", TOLD)
 def test_what_a_build_reaches_for_it_does_not_get(tmp_path: Path, interpreter: Path, faulty: Path, attack: str) -> None:
-    """It says itself what it got, at the end of its log, which the failure quotes."""
+    """What it tried is named as it was seen from outside; what it got it says itself, at the end of its log."""
     base = job_folder(tmp_path, faulty, attack)
     failure = attacked(base, interpreter)
-    assert in_the_record(failure).code == "BuildCrashed"
+    told = in_the_record(failure)
+    assert told.code == "BuildCrashed"
+    finding, what = TOLD[attack]
+    assert finding in told.cause.split("log:", 1)[0]
+    assert what in told.cause.split("log:", 1)[0]
     assert f"exit code {ATTACK_CODE}" in failure
     assert f"REFUSED whatever is not named above: {attack}" in failure
+    print(failure)
     assert GOT not in failure.split("log:", 1)[1]
     assert SECRET not in failure
 

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from pipeline.contracts.base import Contract, PolicyName, RunId
 from pipeline.contracts.cost import CostEstimate
-from pipeline.contracts.evaluation import ReturnDifference
+from pipeline.contracts.evaluation import EvaluationWarning, ReturnDifference
 from pipeline.contracts.notes import SettingNote
 from pipeline.contracts.request import RunOptions
 
@@ -55,6 +55,7 @@ class EvaluationSummary(Contract):
     ci95_low: float
     ci95_high: float
     episodes: int
+    warnings: tuple[EvaluationWarning, ...] = Field(default=(), description="the report's, the first of them")
 
 
 class PromotionDecision(Contract):

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from pipeline.aws.objects import ObjectStore
 from pipeline.aws.policies_table import PoliciesTable
 from pipeline.aws.runs_table import RunsTable
-from pipeline.contracts.evaluation import EvaluationReport, ParityRecord
+from pipeline.contracts.evaluation import EvaluationReport, EvaluationWarning, ParityRecord
 from pipeline.contracts.run import EvaluationSummary
 from pipeline.contracts.states import JobPoll, Promotion, RunReference
 from pipeline.errors import ArtifactInvalidError, BuildNotFoundError
@@ -19,6 +19,8 @@ from pipeline.steps.records import entered, now
 
 _MAX_RESULTS_BYTES = 256 * 1024**2
 """DecidePromotion has the 512 MB of disk that every function has."""
+
+_MOST_WARNINGS = 20
 
 _REPORT, _PARITY, _PAGE = "evaluation_report.json", "parity.json", "evaluation_report.html"
 
@@ -48,6 +50,7 @@ def decide_promotion(
         ci95_low=report.ci95_low,
         ci95_high=report.ci95_high,
         episodes=sum(behavior.deterministic.episodes for behavior in report.behaviors),
+        warnings=_warnings(report),
     )
     runs.update(
         run.run_id,
@@ -56,6 +59,11 @@ def decide_promotion(
         ),
     )
     return Promotion(promote=decision.promote, report_key=report_key, parity_key=parity_key)
+
+
+def _warnings(report: EvaluationReport) -> tuple[EvaluationWarning, ...]:
+    """As many as a record may hold; those about the build itself first."""
+    return tuple(sorted(report.warnings, key=lambda item: bool(item.behavior))[:_MOST_WARNINGS])
 
 
 def _keep_results(
