@@ -114,7 +114,6 @@ def test_what_a_build_reaches_for_it_does_not_get(tmp_path: Path, interpreter: P
     assert what in told.cause.split("log:", 1)[0]
     assert f"exit code {ATTACK_CODE}" in failure
     assert f"REFUSED whatever is not named above: {attack}" in failure
-    print(failure)
     assert GOT not in failure.split("log:", 1)[1]
     assert SECRET not in failure
 
