@@ -23,7 +23,7 @@ SPEC = {
         }
     ],
 }
-ACTIONS = {"version": VERSION, "behavior": BEHAVIOR, "continuous": [[0.25, -0.5]], "discrete": [[3]]}
+ACTIONS = {"version": VERSION, "behavior": BEHAVIOR, "continuous": [0.25, -0.5], "discrete": [3]}
 
 
 def answer_to(path: str) -> bytes:

@@ -2,20 +2,38 @@
 
 import os
 from collections.abc import Mapping
-from typing import Self
+from contextlib import suppress
+from sys import maxsize
+from typing import Annotated, Any, Self, dataclass_transform
 
-from pydantic import BaseModel, ConfigDict, Field
+Count = Annotated[int, range(maxsize)]
+Positive = Annotated[int, range(1, maxsize)]
 
 
 class MissingSettingError(Exception):
     """An environment variable that the template must set is missing or empty."""
 
 
-class Settings(BaseModel):
-    """Reads itself from the environment; a field `bucket_name` is the variable `BUCKET_NAME`."""
+class InvalidSettingError(Exception):
+    """An environment variable is set to something else than it should be."""
 
-    # A handler needs one class of this file: the others are never built.
-    model_config = ConfigDict(frozen=True, defer_build=True)
+
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+class Settings:
+    """Reads itself from the environment; a field `bucket_name` is the variable `BUCKET_NAME`.
+
+    A field is a text, or a whole number with the `range` of what it may be.
+    """
+
+    def __init__(self, **values: str | int) -> None:
+        # No pydantic: Predict's cold start would wait for it.
+        vars(self).update(values)
+
+    @classmethod
+    def fields(cls) -> dict[str, Any]:
+        """Name and type of each, those of the bases first."""
+        own = (vars(base).get("__annotations__", {}) for base in cls.__mro__[::-1])
+        return {name: kind for annotations in own for name, kind in annotations.items()}
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
@@ -23,14 +41,23 @@ class Settings(BaseModel):
 
         Raises:
             MissingSettingError: names the variables that are not set.
-            pydantic.ValidationError: a variable is set to something else than it should be.
+            InvalidSettingError: a variable is no whole number, or out of its range.
         """
         source = os.environ if environment is None else environment
-        values = {name: source.get(name.upper(), "") for name in cls.model_fields}
-        missing = sorted(name.upper() for name, value in values.items() if not value)
+        missing = sorted(name.upper() for name in cls.fields() if not source.get(name.upper()))
         if missing:
             raise MissingSettingError(f"{cls.__name__} needs the environment variables {', '.join(missing)}")
-        return cls.model_validate(values)
+        return cls(**{name: _read(name.upper(), kind, source[name.upper()]) for name, kind in cls.fields().items()})
+
+
+def _read(name: str, kind: Any, text: str) -> str | int:
+    if kind is str:
+        return text
+    (allowed,) = kind.__metadata__
+    with suppress(ValueError):
+        if (number := int(text)) in allowed:
+            return number
+    raise InvalidSettingError(f"{name} is {text!r}; a whole number from {allowed[0]} to {allowed[-1]} is right")
 
 
 class RunSettings(Settings):
@@ -65,7 +92,7 @@ class InspectBuildSettings(RunSettings, PriceSettings):
 class PollSettings(Settings):
     """Those that say when to look next."""
 
-    poll_min_seconds: int = Field(ge=1)
+    poll_min_seconds: Positive
 
 
 class TurnSettings(Settings):
@@ -77,7 +104,7 @@ class TurnSettings(Settings):
 class TakeTurnSettings(RunSettings, PollSettings, TurnSettings):
     """TakeTurn."""
 
-    max_concurrent_runs: int = Field(ge=0)
+    max_concurrent_runs: Count
 
 
 class ExtractCheckpointSettings(RunSettings):
@@ -137,7 +164,8 @@ class DeployEndpointSettings(RunSettings, PollSettings, KeySettings):
     resource_prefix: str
     inference_image_uri: str
     endpoint_role_arn: str
-    bake_seconds: int = Field(ge=0, le=900)
+    operators_topic_arn: str
+    bake_seconds: Annotated[int, range(901)]
 
 
 class CheckEndpointSettings(PollSettings):

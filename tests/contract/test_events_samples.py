@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pipeline.api.bodies import body_of
-from pipeline.api.prediction import formats, read_request
+from pipeline.api.prediction import formats, read_body
 from pipeline.api.predictor import MAX_REQUEST_BYTES
 from pipeline.api.routes import CONTROL
 from pipeline.contracts.request import TrainingRequest
@@ -150,7 +150,7 @@ def test_the_bodies_follow_their_contracts():
         event = sample_event(name)
         if event["body"] is not None:
             said = formats(event["headers"]["Content-Type"], event["headers"]["Accept"])
-            assert read_request(body_of(event, MAX_REQUEST_BYTES), said.given).observations
+            assert read_body(body_of(event, MAX_REQUEST_BYTES), said.given).observations
 
 
 def test_the_handlers_of_all_functions_have_an_event_to_be_invoked_with():

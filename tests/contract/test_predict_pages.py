@@ -11,13 +11,15 @@ from pydantic import BaseModel
 from pipeline.contracts.policy import ActionSpec, BehaviorSpec, ObservationSpec, PolicySpec
 from pipeline.contracts.predict import PredictRequest, PredictResponse
 from pipeline.contracts.problem import Problem
-from pipeline.rules.observations import check_request
+from pipeline.rules.observations import check_question
+from pipeline.rules.questions import read_question
+from pipeline.rules.served import read_spec
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = (DOCS / "predict.md").read_text()
 GUIDE = (DOCS / "predict_from_unity.md").read_text()
 
-BASIC = PolicySpec(
+CONTRACT = PolicySpec(
     policy="basic",
     version="basic-1",
     behaviors=(
@@ -29,6 +31,9 @@ BASIC = PolicySpec(
         ),
     ),
 )
+
+
+BASIC = read_spec(CONTRACT.model_dump_json().encode())
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -53,18 +58,18 @@ def contract_of(body: dict[str, Any]) -> type[BaseModel]:
 def test_a_body_fits_its_contract(body: dict[str, Any]) -> None:
     read = contract_of(body).model_validate_json(json.dumps(body))
     if isinstance(read, PredictRequest) and "BasicSensor" in read.observations:
-        check_request(BASIC, read)
+        check_question(BASIC, read_question(body))
 
 
 def test_what_curl_sends_without_names_fits_too() -> None:
     (by_order,) = [body for body in bodies() if isinstance(body.get("observations"), list)]
-    check_request(BASIC, PredictRequest.model_validate_json(json.dumps(by_order)))
+    check_question(BASIC, read_question(by_order))
 
 
 def test_the_example_of_an_error_is_what_the_api_says() -> None:
     (shown,) = [body for body in bodies() if "detail" in body]
     with pytest.raises(Exception, match="shape") as refused:
-        check_request(BASIC, PredictRequest(observations={"BasicSensor": [1, 2, 3]}))
+        check_question(BASIC, read_question({"observations": {"BasicSensor": [1, 2, 3]}}))
     assert shown["detail"] in str(refused.value)
     assert shown["code"] == type(refused.value).__name__.removesuffix("Error")
 

@@ -4,8 +4,7 @@ from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.contracts.problem import FieldProblem
-from pipeline.contracts.validation import InvalidDocumentError
+from pipeline.errors import InvalidRequestError
 
 
 class BodyTooLargeError(Exception):
@@ -22,13 +21,13 @@ def body_of(event: Mapping[str, Any], limit_bytes: int) -> bytes:
 
     Raises:
         BodyTooLargeError: above the limit.
-        InvalidDocumentError: not what base64 or UTF-8 can hold.
+        InvalidRequestError: not what base64 or UTF-8 can hold.
     """
     text: str = event.get("body") or ""
     try:
         body = b64decode(text, validate=True) if event.get("isBase64Encoded") else text.encode()
     except ValueError as error:
-        raise InvalidDocumentError([FieldProblem(field="", message="not JSON: the body is no text")]) from error
+        raise InvalidRequestError("not JSON: the body is no text") from error
     if len(body) > limit_bytes:
         raise BodyTooLargeError(len(body), limit_bytes)
     return body

@@ -20,7 +20,7 @@ from pipeline.api import codes, problems
 from pipeline.api.codes import ErrorCode
 from pipeline.api.error_page import error_page
 from pipeline.api.routes import CONTROL, PREDICT, AnyDocument, Route
-from pipeline.contracts.predict import JSON, MSGPACK
+from pipeline.contracts.constants import JSON, MSGPACK
 from pipeline.contracts.problem import Problem
 from pipeline.contracts.request import TrainingRequest
 from pipeline.contracts.schema import with_flat_hyperparameters

@@ -1,27 +1,26 @@
 """One prediction of API Gateway: read its body, have it answered, write the answer; in JSON or in MessagePack.
 
-MessagePack passes through as bytes. The request is read and checked as any other, but what goes to the endpoint is what
-the caller sent, and what comes back goes to the caller: pictures are not made into text on the way.
+What goes to the endpoint is what the caller sent: it is read and checked here, but not written anew. An answer in
+MessagePack goes to the caller as it came: pictures are not made into text on the way. Nothing is imported that an
+answer does not need; of a request that is refused, `refusals` tells the rest.
 """
 
+import json
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from pydantic import ValidationError
-
 from pipeline.api.bodies import body_of
 from pipeline.api.predictor import MAX_REQUEST_BYTES, Predictor
 from pipeline.aws.inference import not_an_answer
-from pipeline.contracts.base import Contract
-from pipeline.contracts.predict import JSON, MSGPACK, InvocationResponse, PredictRequest, PredictResponse
-from pipeline.contracts.problem import FieldProblem
-from pipeline.contracts.validation import InvalidDocumentError, read_document, read_object
-from pipeline.errors import UnsupportedMediaTypeError
+from pipeline.contracts.constants import JSON, MSGPACK
+from pipeline.errors import InvalidObservationError, UnsupportedMediaTypeError
+from pipeline.rules.answers import Actions, NoAnswerError, read_actions, to_response
 from pipeline.rules.msgpack import NotMessagePackError, unpack
-from pipeline.rules.observations import CheckedRequest, to_response
+from pipeline.rules.observations import Checked
+from pipeline.rules.questions import Question, read_question
 
 FORMATS = {
     "": JSON,
@@ -31,6 +30,9 @@ FORMATS = {
     "application/vnd.msgpack": MSGPACK,  # as it is registered with IANA
 }
 """By what a `Content-Type` names; "": it names none. The template's BinaryMediaTypes are those of MessagePack."""
+
+MAX_ANSWER_BYTES = 6 * 1024 * 1024 - 4096
+"""Lambda answers with 6 MiB at most, and API Gateway's envelope is part of that."""
 
 _UNSAID = {"text/plain", "application/x-www-form-urlencoded"}
 """What curl and browsers say of a body of which they were not told what it is."""
@@ -46,11 +48,6 @@ class Formats:
     given: str
     wanted: str
 
-    @property
-    def is_json(self) -> bool:
-        """Whether nothing but JSON is spoken."""
-        return self.given == self.wanted == JSON
-
 
 @dataclass(frozen=True)
 class _RawAnswer:
@@ -58,23 +55,13 @@ class _RawAnswer:
     body: bytes
 
 
-class _OneAgent(Contract):
-    """What the container answers for one agent, in JSON."""
+class UnreadableBodyError(Exception):
+    """The body holds no predict request; which field is wrong, `refusals` tells."""
 
-    version: str
-    behavior: str
-    continuous: list[float]
-    discrete: list[int]
-    state: str | None = None
-
-    def batched(self) -> InvocationResponse:
-        return InvocationResponse(
-            version=self.version,
-            behavior=self.behavior,
-            continuous=[self.continuous],
-            discrete=[self.discrete],
-            state=[self.state],
-        )
+    def __init__(self, body: bytes, media: str) -> None:
+        self.body = body
+        self.media = media
+        super().__init__(f"{len(body)} bytes of {media}")
 
 
 def answer(event: Mapping[str, Any], predictor: Predictor, send: Send) -> dict[str, Any]:
@@ -82,18 +69,16 @@ def answer(event: Mapping[str, Any], predictor: Predictor, send: Send) -> dict[s
 
     Raises:
         BodyTooLargeError: the body is above `MAX_REQUEST_BYTES`.
-        UnsupportedMediaTypeError, InvalidDocumentError: it is no request.
+        UnsupportedMediaTypeError, InvalidRequestError, UnreadableBodyError: it is no request.
+        InvalidObservationError: the answer would be above `MAX_ANSWER_BYTES`.
         As `Predictor.ask`.
     """
     body, policy = body_of(event, MAX_REQUEST_BYTES), event["pathParameters"]["policy"]
     said = formats(_header(event, "content-type"), _header(event, "accept"))
-    request = read_request(body, said.given)
-    if said.is_json:
-        return _answer(_written(predictor.predict(policy, request)))
-    found = predict(predictor, policy, request, partial(_forward, send, body, said))
-    if isinstance(found, bytes):
-        return _answer(b64encode(found).decode(), MSGPACK) | {"isBase64Encoded": True}
-    return _answer(_written(found))
+    found = predictor.ask(policy, read_body(body, said.given), partial(_forward, send, body, said))
+    if isinstance(found.answer, _RawAnswer):
+        return _answer(b64encode(found.answer.body).decode(), MSGPACK) | {"isBase64Encoded": True}
+    return _answer(json.dumps(to_response(policy, found.checked, found.answer), separators=(",", ":")))
 
 
 def formats(content_type: str, accept: str) -> Formats:
@@ -112,41 +97,27 @@ def formats(content_type: str, accept: str) -> Formats:
     return Formats(given, MSGPACK if FORMATS.get(first) == MSGPACK else JSON)
 
 
-def read_request(body: bytes, media: str) -> PredictRequest:
-    """The request that a body of this format holds.
+def read_body(body: bytes, media: str) -> Question:
+    """The question that a body of this format holds.
 
     Raises:
-        InvalidDocumentError: it holds none.
+        UnreadableBodyError: it holds none.
     """
-    if media == JSON:
-        return read_document(PredictRequest, body)
     try:
-        return read_object(PredictRequest, unpack(body))
-    except NotMessagePackError as error:
-        raise InvalidDocumentError([FieldProblem(field="", message=f"not MessagePack: {error}")]) from error
+        return read_question(json.loads(body.decode()) if media == JSON else unpack(body))
+    except (ValueError, RecursionError) as error:
+        raise UnreadableBodyError(body, media) from error
 
 
-def predict(
-    predictor: Predictor,
-    policy: str,
-    request: PredictRequest,
-    forward: Callable[[str, CheckedRequest], "_RawAnswer | InvocationResponse"],
-) -> PredictResponse | bytes:
-    """Actions, with at least one of request and answer in MessagePack; bytes: the answer is, as it came."""
-    answered = predictor.ask(policy, request, forward)
-    if isinstance(answered.answer, _RawAnswer):
-        return answered.answer.body
-    return to_response(policy, answered.checked, answered.answer)
-
-
-def _forward(
-    send: Send, body: bytes, said: Formats, endpoint: str, checked: CheckedRequest
-) -> _RawAnswer | InvocationResponse:
+def _forward(send: Send, body: bytes, said: Formats, endpoint: str, checked: Checked) -> _RawAnswer | Actions:
     """Ask the endpoint with what the caller sent."""
     found = send(endpoint, body, said.given, said.wanted)
     if said.wanted == MSGPACK:
         return _RawAnswer(_version(endpoint, found), found)
-    return _as_batch(endpoint, found, checked)
+    try:
+        return read_actions(found, checked)
+    except NoAnswerError as error:
+        raise not_an_answer(endpoint, found) from error
 
 
 def _header(event: Mapping[str, Any], name: str) -> str:
@@ -154,11 +125,12 @@ def _header(event: Mapping[str, Any], name: str) -> str:
     return next((text for key, text in (event.get("headers") or {}).items() if key.lower() == name), "")
 
 
-def _written(response: PredictResponse) -> str:
-    return response.model_dump_json(exclude_none=True)
-
-
 def _answer(body: str, media: str = JSON) -> dict[str, Any]:
+    written = len(body) + body.count('"')  # ASCII; inside Lambda's own JSON a quotation mark takes two bytes
+    if written > MAX_ANSWER_BYTES:
+        raise InvalidObservationError(
+            f"The answer has {written} bytes; {MAX_ANSWER_BYTES} can be answered.", "Ask for fewer agents at once."
+        )
     return {"statusCode": 200, "headers": {"Content-Type": media, "Cache-Control": "no-store"}, "body": body}
 
 
@@ -171,13 +143,3 @@ def _version(endpoint: str, answer: bytes) -> str:
     if not isinstance(version, str):
         raise not_an_answer(endpoint, answer)
     return version
-
-
-def _as_batch(endpoint: str, answer: bytes, checked: CheckedRequest) -> InvocationResponse:
-    """The container's JSON; what it answers for one agent has no batch axis."""
-    try:
-        if checked.batch_size is not None:
-            return InvocationResponse.model_validate_json(answer)
-        return _OneAgent.model_validate_json(answer).batched()
-    except ValidationError as error:
-        raise not_an_answer(endpoint, answer) from error

@@ -12,9 +12,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Generic, Protocol, TypeVar
 
-from pipeline.contracts.base import POLICY_NAME_PATTERN
-from pipeline.contracts.policy import CurrentPolicy, PolicySpec
-from pipeline.contracts.predict import InvocationRequest, InvocationResponse, PredictRequest, PredictResponse
+from pipeline.contracts.constants import POLICY_NAME_PATTERN
 from pipeline.errors import (
     InvalidObservationError,
     NotYetConsistentError,
@@ -22,7 +20,9 @@ from pipeline.errors import (
     PolicyNotFoundError,
     TransientError,
 )
-from pipeline.rules.observations import CheckedRequest, check_request, to_response
+from pipeline.rules.observations import Checked, check_question
+from pipeline.rules.questions import Question
+from pipeline.rules.served import Current, Spec, read_current, read_spec
 
 MAX_REQUEST_BYTES = 3 * 1024 * 1024
 """The published limit of one request. A serverless endpoint takes 4 MB and a Lambda 6 MB with the proxy's envelope."""
@@ -48,7 +48,7 @@ AnswerT = TypeVar("AnswerT", bound=Answer)
 class Answered(Generic[AnswerT]):
     """An answer, and the question as it was last put."""
 
-    checked: CheckedRequest
+    checked: Checked
     answer: AnswerT
 
 
@@ -56,43 +56,35 @@ class Answered(Generic[AnswerT]):
 class _Served:
     """What is in service, and when that was read (monotonic seconds)."""
 
-    current: CurrentPolicy
-    spec: PolicySpec
+    current: Current
+    spec: Spec
     read_at: float
 
 
 @dataclass
 class Predictor:
-    """Answers predict requests; one for each process, so that what it has read is kept between requests."""
+    """Answers predict requests; one for each process, so that what it has read is kept between requests.
 
-    load_current: Callable[[str], CurrentPolicy]
-    load_spec: Callable[[CurrentPolicy], PolicySpec]
-    invoke: Callable[[str, InvocationRequest], InvocationResponse]
+    `load_current`: a policy's name → the JSON text of its `CurrentPolicy`; `load_spec`: its name and the spec's key →
+    the JSON text of its `PolicySpec`.
+    """
+
+    load_current: Callable[[str], bytes]
+    load_spec: Callable[[str, str], bytes]
     clock: Callable[[], float] = monotonic
     _known: dict[str, _Served] = field(default_factory=dict, init=False)
 
-    def predict(self, policy: str, request: PredictRequest) -> PredictResponse:
-        """Actions for one observation or a batch.
-
-        Raises:
-            As `ask`; its `send` raises what `pipeline.aws.inference.invoke` does.
-        """
-        answered = self.ask(policy, request, lambda endpoint, checked: self.invoke(endpoint, checked.invocation))
-        return to_response(policy, answered.checked, answered.answer)
-
-    def ask(
-        self, policy: str, request: PredictRequest, send: Callable[[str, CheckedRequest], AnswerT]
-    ) -> Answered[AnswerT]:
-        """Have `send` ask the endpoint that serves the policy, once the request fits.
+    def ask(self, policy: str, question: Question, send: Callable[[str, Checked], AnswerT]) -> Answered[AnswerT]:
+        """Have `send` ask the endpoint that serves the policy, once the question fits.
 
         Raises:
             PolicyNotFoundError: no policy of this name is in service.
             PolicyAsleepError: its idle endpoint was taken down.
-            InvalidObservationError: the request does not fit the policy's spec.
+            InvalidObservationError: the question does not fit the policy's spec.
             StaleStateError, ModelNotReadyError, ModelError, ThrottledError, ServiceUnavailableError,
             NotYetConsistentError: by `send`.
         """
-        served, checked = self._check(self._awake(policy), request)
+        served, checked = self._check(self._awake(policy), question)
         try:
             answer = send(served.current.endpoint_name, checked)
         except (NotYetConsistentError, InvalidObservationError):
@@ -101,7 +93,7 @@ class Predictor:
             _check_awake(fresh)
             if fresh.current == served.current:
                 raise
-            checked = check_request(fresh.spec, request)
+            checked = check_question(fresh.spec, question)
             answer = send(fresh.current.endpoint_name, checked)
         else:
             if answer.version != served.current.version:
@@ -109,15 +101,15 @@ class Predictor:
                     self._read_again(served)
         return Answered(checked, answer)
 
-    def _check(self, served: _Served, request: PredictRequest) -> tuple[_Served, CheckedRequest]:
+    def _check(self, served: _Served, question: Question) -> tuple[_Served, Checked]:
         """Check against what is known; before a refusal, against what is in service now."""
         try:
-            return served, check_request(served.spec, request)
+            return served, check_question(served.spec, question)
         except InvalidObservationError:
             fresh = self._read_again(served)
             if fresh.spec == served.spec:
                 raise
-            return fresh, check_request(fresh.spec, request)
+            return fresh, check_question(fresh.spec, question)
 
     def _awake(self, policy: str) -> _Served:
         served = self._in_service(policy)
@@ -148,11 +140,14 @@ class Predictor:
     def _read(self, policy: str, known: _Served | None) -> _Served:
         read_at = self.clock()
         try:
-            current = self.load_current(policy)
+            current = read_current(self.load_current(policy))
         except PolicyNotFoundError:
             self._known.pop(policy, None)
             raise
-        spec = known.spec if known is not None and known.current == current else self.load_spec(current)
+        if known is not None and known.current == current:
+            spec = known.spec
+        else:
+            spec = read_spec(self.load_spec(policy, current.spec_key))
         self._known[policy] = _Served(current, spec, read_at)
         return self._known[policy]
 

@@ -92,6 +92,7 @@ def read_body(app: APIGatewayRestResolver, model: type[Model]) -> Model:
 
     Raises:
         BodyTooLargeError: above `MAX_BODY_BYTES`.
+        InvalidRequestError: no text.
         InvalidDocumentError: no JSON, or not of this contract.
     """
     return read_request(model, body_of(app.current_event.raw_event, MAX_BODY_BYTES))

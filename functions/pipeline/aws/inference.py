@@ -9,10 +9,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from pydantic import ValidationError
 
 from pipeline.aws.translation import error_code, translate
-from pipeline.contracts.predict import JSON, InvocationRequest, InvocationResponse
 from pipeline.errors import (
     InvalidObservationError,
     ModelError,
@@ -25,42 +23,20 @@ from pipeline.errors import (
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
 
-MAX_ENDPOINT_BODY_BYTES = 4 * 1024 * 1024
-"""What a serverless endpoint takes; a real-time one takes 6,291,456 bytes. The lower one is ours for both."""
-
 _SHOWN_CHARACTERS = 500
-
-
-def invoke(client: "SageMakerRuntimeClient", endpoint_name: str, request: InvocationRequest) -> InvocationResponse:
-    """Send one batch to the endpoint and read its answer.
-
-    Raises:
-        InvalidObservationError: it is too large for an endpoint, or the container refused it (its own status was 4xx).
-        StaleStateError: it refused a memory of another version or behavior.
-        ModelError: the container failed, or answered something else than an `InvocationResponse`.
-        ModelNotReadyError: the endpoint is starting up.
-        NotYetConsistentError: no such endpoint (yet, or any more), or it cannot be invoked in its present state.
-        ThrottledError: too many requests.
-        ServiceUnavailableError: SageMaker could not be reached or failed on its side.
-    """
-    body = request.model_dump_json(exclude_none=True).encode()
-    if len(body) > MAX_ENDPOINT_BODY_BYTES:  # 9e9 is three bytes of a caller's JSON, and twelve written out
-        raise InvalidObservationError(
-            f"Written out, the request has {len(body)} bytes; an endpoint takes {MAX_ENDPOINT_BODY_BYTES}.",
-            "Ask for fewer agents at once, or send the observations as tensors.",
-        )
-    answer = ask(client, endpoint_name, body, JSON, JSON)
-    try:
-        return InvocationResponse.model_validate_json(answer)
-    except ValidationError as error:
-        raise not_an_answer(endpoint_name, answer) from error
 
 
 def ask(client: "SageMakerRuntimeClient", endpoint_name: str, body: bytes, media: str, answer_media: str) -> bytes:
     """Send a body as it is, in a format that the container reads, and hand on what it answers.
 
     Raises:
-        As `invoke`, but an answer is not looked into.
+        InvalidObservationError: the container refused it (its own status was 4xx).
+        StaleStateError: it refused a memory of another version or behavior.
+        ModelError: the container failed.
+        ModelNotReadyError: the endpoint is starting up.
+        NotYetConsistentError: no such endpoint (yet, or any more), or it cannot be invoked in its present state.
+        ThrottledError: too many requests.
+        ServiceUnavailableError: SageMaker could not be reached or failed on its side.
     """
     try:
         answer = client.invoke_endpoint(EndpointName=endpoint_name, ContentType=media, Accept=answer_media, Body=body)

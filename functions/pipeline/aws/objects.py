@@ -5,6 +5,7 @@ import hashlib
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from botocore.exceptions import BotoCoreError, ClientError
 
 from pipeline.aws.translation import error_code, translate
-from pipeline.contracts.base import Contract
 from pipeline.contracts.registry import remedy_of_missing_build
 from pipeline.errors import BuildNotFoundError, PipelineError
 
@@ -20,11 +20,14 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from s3transfer.manager import TransferManager
 
+    from pipeline.contracts.base import Contract
+
 _NOT_FOUND = {"NoSuchKey", "NoSuchVersion", "404", "NoSuchBucket"}
 _BLOCK_BYTES = 256 * 1024
 
 
-class ObjectHead(Contract):
+@dataclass(frozen=True)
+class ObjectHead:
     """What S3 says of an object without its content."""
 
     size_bytes: int
@@ -32,7 +35,8 @@ class ObjectHead(Contract):
     version_id: str | None
 
 
-class StoredObject(Contract):
+@dataclass(frozen=True)
+class StoredObject:
     """One object, as a listing tells it."""
 
     key: str
@@ -72,7 +76,7 @@ class ObjectStore:
         with self._translated(key):
             self._client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type)
 
-    def write_document(self, key: str, document: Contract) -> None:
+    def write_document(self, key: str, document: "Contract") -> None:
         """Write a contract as JSON."""
         self.write(key, document.model_dump_json(indent=2).encode(), "application/json")
 

@@ -1,15 +1,13 @@
-"""What is in service, as the bucket tells it: `policies/<policy>/current.json` and the spec that it names."""
+"""What is in service, as the bucket tells it."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pipeline.aws.objects import ObjectStore
+from pipeline.aws.policy_documents import PolicyDocuments
 from pipeline.aws.translation import translate
 from pipeline.contracts.policy import CurrentPolicy, PolicySpec
-from pipeline.errors import BuildNotFoundError, PolicyNotFoundError
-from pipeline.rules import names
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -22,7 +20,8 @@ class ServedPolicies:
 
     def __init__(self, client: "S3Client", bucket: str) -> None:
         self._client = client
-        self._objects = ObjectStore(client, bucket)
+        self._bucket = bucket
+        self._documents = PolicyDocuments(client, bucket)
 
     def current(self, policy: str) -> CurrentPolicy:
         """What is in service under this name.
@@ -30,7 +29,7 @@ class ServedPolicies:
         Raises:
             PolicyNotFoundError: nothing is.
         """
-        return CurrentPolicy.model_validate_json(self._read(policy, names.policy_key(policy, "current.json")))
+        return CurrentPolicy.model_validate_json(self._documents.current(policy))
 
     def spec(self, current: CurrentPolicy) -> PolicySpec:
         """The spec of the version in service.
@@ -38,12 +37,12 @@ class ServedPolicies:
         Raises:
             PolicyNotFoundError: it is not there.
         """
-        return PolicySpec.model_validate_json(self._read(current.policy, current.spec_key))
+        return PolicySpec.model_validate_json(self._documents.spec(current.policy, current.spec_key))
 
     def names(self) -> Iterator[str]:
         """Names of the policies that are or were in service, in order."""
         pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self._objects.bucket, Prefix=_PREFIX, Delimiter="/"
+            Bucket=self._bucket, Prefix=_PREFIX, Delimiter="/"
         )
         try:
             for page in pages:
@@ -51,9 +50,3 @@ class ServedPolicies:
                     yield entry["Prefix"].removeprefix(_PREFIX).removesuffix("/")
         except (ClientError, BotoCoreError) as error:
             raise translate("S3", error) from error
-
-    def _read(self, policy: str, key: str) -> bytes:
-        try:
-            return self._objects.read(key)
-        except BuildNotFoundError as error:
-            raise PolicyNotFoundError(f"No policy named {policy!r} is in service.") from error

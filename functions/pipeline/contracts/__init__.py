@@ -10,6 +10,7 @@ Where to look:
 - `policy`: what a policy observes and does; the manifest of its artifact
 - `evaluation`: the evaluation report and the recorded pairs that verify an endpoint
 - `predict`: the predict API and what is sent to the endpoint
+- `constants`: what of them is needed without pydantic
 - `problem`: the body of every error answer
 - `validation`: reading a document with errors that name the field and the nearest valid name
 """

@@ -4,9 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-POLICY_NAME_PATTERN = r"^[a-z0-9](-?[a-z0-9]){0,39}$"
-"""Lower-case letters, digits and single hyphens, at most 40: leaves room for prefix, suffix and version within the
-63 characters of a SageMaker name (botocore: `EndpointName`, `^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}`)."""
+from pipeline.contracts.constants import POLICY_NAME_PATTERN
 
 PolicyName = Annotated[str, StringConstraints(pattern=POLICY_NAME_PATTERN, max_length=40)]
 RunId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](-?[a-z0-9]){0,49}$", max_length=50)]

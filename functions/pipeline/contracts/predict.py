@@ -14,11 +14,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Discriminator, Field, PlainSerializer, Tag, WithJsonSchema
 
 from pipeline.contracts.base import Contract
-
-JSON = "application/json"
-MSGPACK = "application/msgpack"
-
-MAX_DIMENSIONS = 8
+from pipeline.contracts.constants import LEAST_DIVISOR, MAX_DIMENSIONS
 
 
 def _from_base64(value: object) -> object:
@@ -46,7 +42,7 @@ class Tensor(Contract):
     shape: list[Annotated[int, Field(ge=0)]] = Field(max_length=MAX_DIMENSIONS)
     data: TensorData
     divisor: float = Field(
-        default=1.0, ge=1e-30, description="what each value is divided by: 255 for bytes of a picture"
+        default=1.0, ge=LEAST_DIVISOR, description="what each value is divided by: 255 for bytes of a picture"
     )
 
 

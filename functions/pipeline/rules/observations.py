@@ -1,90 +1,52 @@
 """Does what a caller sent fit the policy's spec? Answered before an endpoint is asked.
 
-Plain Python, because numpy is not in the Lambda package; rows are checked by built-ins that loop in C, so a picture of
-84x84x3 values takes about a millisecond.
+Plain Python, because numpy is not in the Lambda package. What fits is found to by built-ins that loop in C: a picture
+of 84x84x3 values takes about a millisecond. What does not is then looked through row by row.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise
 from math import isnan
+from typing import Any
 
-from pipeline.contracts.policy import BehaviorSpec, ObservationSpec, PolicySpec
-from pipeline.contracts.predict import (
-    Action,
-    InvocationRequest,
-    InvocationResponse,
-    PredictRequest,
-    PredictResponse,
-    Tensor,
-)
-from pipeline.errors import InvalidObservationError, ModelError
-from pipeline.rules.tensors import FLOAT32_MAX, check_tensor, to_rows
-
-Values = list[object] | Tensor
+from pipeline.errors import InvalidObservationError
+from pipeline.rules.questions import Question
+from pipeline.rules.served import Behavior, Sensor, Spec
+from pipeline.rules.tensors import FLOAT32_MAX, Tensor, Values, check_tensor, to_rows
 
 _NUMBERS = {int, float}
 
 
 @dataclass(frozen=True)
-class CheckedRequest:
-    """What the endpoint is asked. `batch_size` is None when one observation was given, without a batch axis."""
+class Checked:
+    """A question that fits. `batch_size` is None when one observation was given, without a batch axis."""
 
-    invocation: InvocationRequest
     batch_size: int | None
+    wants_state: bool
+
+    @property
+    def agents(self) -> int:
+        """How many actions are right."""
+        return 1 if self.batch_size is None else self.batch_size
 
 
-def check_request(spec: PolicySpec, request: PredictRequest) -> CheckedRequest:
-    """Fit a request to the policy: the behavior, each sensor's shape and values, masks, memory.
+def check_question(spec: Spec, question: Question) -> Checked:
+    """Fit a question to the policy: the behavior, each sensor's shape and values, masks, memory.
 
     Raises:
         InvalidObservationError: names the sensor or mask, what was expected and what was given.
     """
-    behavior = _choose_behavior(spec, request.behavior)
-    sensors = _in_sensor_order(behavior, request.observations)
-    sizes = [_check_sensor(sensor, value) for sensor, value in zip(behavior.observations, sensors, strict=True)]
+    behavior = _choose_behavior(spec, question.behavior)
+    given = _in_sensor_order(behavior, question.observations)
+    sizes = [_check_sensor(sensor, value) for sensor, value in zip(behavior.sensors, given, strict=True)]
     batch_size = _same_batch(behavior, sizes)
-    masks = _check_masks(behavior, request.action_masks, batch_size)
-    # Checked above, value by value: pydantic need not walk through it once more.
-    invocation = InvocationRequest.model_construct(
-        behavior=behavior.name,
-        observations=sensors if batch_size is not None else [_as_batch(value) for value in sensors],
-        action_masks=masks,
-        deterministic=request.deterministic,
-        state=_check_state(behavior, request, batch_size),
-    )
-    return CheckedRequest(invocation, batch_size)
+    _check_masks(behavior, question.action_masks, batch_size)
+    _check_state(behavior, question, batch_size)
+    return Checked(batch_size, question.wants_state)
 
 
-def to_response(policy: str, checked: CheckedRequest, answer: InvocationResponse) -> PredictResponse:
-    """The endpoint's batch as the caller asked for it: one action, or one for each observation.
-
-    Raises:
-        ModelError: the endpoint answered for another number of agents, or without a memory that was asked for.
-    """
-    expected = 1 if checked.batch_size is None else checked.batch_size
-    if not len(answer.continuous) == len(answer.discrete) == expected:
-        raise ModelError(
-            f"The endpoint answered {len(answer.continuous)} continuous and {len(answer.discrete)} discrete actions "
-            f"to {expected} observations."
-        )
-    state = _answered_state(checked, answer, expected)
-    actions = tuple(
-        Action(continuous=tuple(continuous), discrete=tuple(discrete))
-        for continuous, discrete in zip(answer.continuous, answer.discrete, strict=True)
-    )
-    single = checked.batch_size is None
-    return PredictResponse(
-        policy=policy,
-        version=answer.version,
-        behavior=answer.behavior,
-        action=actions[0] if single else None,
-        actions=None if single else actions,
-        state=state[0] if single and state else state,
-    )
-
-
-def _choose_behavior(spec: PolicySpec, name: str | None) -> BehaviorSpec:
+def _choose_behavior(spec: Spec, name: str | None) -> Behavior:
     known = {behavior.name: behavior for behavior in spec.behaviors}
     if name is None and len(known) == 1:
         return spec.behaviors[0]
@@ -94,9 +56,9 @@ def _choose_behavior(spec: PolicySpec, name: str | None) -> BehaviorSpec:
     raise InvalidObservationError(f"The request {said}.", f"Give `behavior` as one of: {', '.join(sorted(known))}.")
 
 
-def _in_sensor_order(behavior: BehaviorSpec, given: dict[str, Values] | list[Values]) -> list[Values]:
-    names = [sensor.name for sensor in behavior.observations]
-    wanted = f"Behavior {behavior.name!r} observes, in this order: {', '.join(map(_describe, behavior.observations))}."
+def _in_sensor_order(behavior: Behavior, given: dict[str, Values] | list[Values]) -> list[Values]:
+    names = [sensor.name for sensor in behavior.sensors]
+    wanted = f"Behavior {behavior.name!r} observes, in this order: {', '.join(map(_describe, behavior.sensors))}."
     if isinstance(given, list):
         if len(given) != len(names):
             raise InvalidObservationError(f"Observations of {len(names)} sensors expected, {len(given)} given.", wanted)
@@ -108,32 +70,38 @@ def _in_sensor_order(behavior: BehaviorSpec, given: dict[str, Values] | list[Val
     return [given[name] for name in names]
 
 
-def _describe(sensor: ObservationSpec) -> str:
+def _describe(sensor: Sensor) -> str:
     return f"{sensor.name} {list(sensor.shape)}"
 
 
-def _as_batch(value: Values) -> Values:
-    if isinstance(value, Tensor):
-        return value.model_copy(update={"shape": [1, *value.shape]})
-    return [value]
-
-
-def _check_sensor(sensor: ObservationSpec, value: Values) -> int | None:
+def _check_sensor(sensor: Sensor, value: Values) -> int | None:
     """The batch size; None for one observation without a batch axis."""
     if isinstance(value, Tensor):
         return _check_tensor(sensor, value)
     depth = _depth(value)
     if depth == len(sensor.shape):
-        _check_values(sensor, value, sensor.shape, ())
+        if not _fit([value], sensor.shape):
+            _check_values(sensor, value, sensor.shape, ())
         return None
     if depth != len(sensor.shape) + 1 or not value:
         raise _wrong_shape(sensor, value)
-    for index, one in enumerate(value):
-        _check_values(sensor, one, sensor.shape, (index,))
+    if not _fit(value, sensor.shape):
+        for index, one in enumerate(value):
+            _check_values(sensor, one, sensor.shape, (index,))
     return len(value)
 
 
-def _check_tensor(sensor: ObservationSpec, tensor: Tensor) -> int | None:
+def _fit(agents: list[Any], shape: Sequence[int]) -> bool:
+    """Whether each is of this shape and holds numbers that float32 can hold."""
+    parts = agents
+    for size in shape:
+        if set(map(type, parts)) != {list} or set(map(len, parts)) != {size}:
+            return False
+        parts = list(chain.from_iterable(parts))
+    return _all_finite(parts)
+
+
+def _check_tensor(sensor: Sensor, tensor: Tensor) -> int | None:
     given = tuple(tensor.shape)
     if given != sensor.shape and (given[1:] != sensor.shape or not given[0]):
         raise _wrong_shape(sensor, tensor)
@@ -149,7 +117,7 @@ def _depth(value: object) -> int:
     return depth
 
 
-def _check_values(sensor: ObservationSpec, value: object, shape: Sequence[int], index: tuple[int, ...]) -> None:
+def _check_values(sensor: Sensor, value: object, shape: Sequence[int], index: tuple[int, ...]) -> None:
     if not isinstance(value, list) or len(value) != shape[0]:
         raise _wrong_shape(sensor, value, index, shape)
     if len(shape) > 1:
@@ -172,7 +140,7 @@ def _all_finite(row: list[object]) -> bool:
         return False
 
 
-def _wrong_value(sensor: ObservationSpec, row: list[object], index: tuple[int, ...]) -> InvalidObservationError:
+def _wrong_value(sensor: Sensor, row: list[object], index: tuple[int, ...]) -> InvalidObservationError:
     position = next(i for i, entry in enumerate(row) if not _all_finite([entry]))
     path = "".join(f"[{i}]" for i in (*index, position))
     said = f"{row[position]!r:.40}"
@@ -183,7 +151,7 @@ def _wrong_value(sensor: ObservationSpec, row: list[object], index: tuple[int, .
 
 
 def _wrong_shape(
-    sensor: ObservationSpec, value: object, index: tuple[int, ...] = (), shape: Sequence[int] | None = None
+    sensor: Sensor, value: object, index: tuple[int, ...] = (), shape: Sequence[int] | None = None
 ) -> InvalidObservationError:
     where = f" at {''.join(f'[{i}]' for i in index)}" if index else ""
     expected = list(sensor.shape if shape is None else shape)
@@ -206,72 +174,55 @@ def _given_shape(value: object) -> str:
     return str(sizes)
 
 
-def _same_batch(behavior: BehaviorSpec, sizes: list[int | None]) -> int | None:
+def _same_batch(behavior: Behavior, sizes: list[int | None]) -> int | None:
     if len(set(sizes)) == 1:
         return sizes[0]
     said = ", ".join(
         f"{sensor.name} {'one observation' if size is None else f'a batch of {size}'}"
-        for sensor, size in zip(behavior.observations, sizes, strict=True)
+        for sensor, size in zip(behavior.sensors, sizes, strict=True)
     )
     raise InvalidObservationError(f"The sensors disagree about the batch: {said}.", "Send as many for every sensor.")
 
 
-def _check_masks(behavior: BehaviorSpec, masks: Values | None, batch_size: int | None) -> list[list[float]] | None:
-    """Masks as a batch of 0.0 and 1.0; None when none were given."""
+def _check_masks(behavior: Behavior, masks: Values | None, batch_size: int | None) -> None:
     if masks is None:
-        return None
-    width = sum(behavior.actions.discrete_branches)
+        return
+    width = sum(behavior.branches)
     if not width:
         raise InvalidObservationError(f"Behavior {behavior.name!r} has no discrete actions to mask.")
     listed = to_rows("action_masks", masks) if isinstance(masks, Tensor) else masks
     rows = [listed] if batch_size is None else listed
     if batch_size is not None and len(rows) != batch_size:
         raise InvalidObservationError(f"{batch_size} observations need as many action masks, {len(rows)} given.")
-    return [_check_mask(behavior, row, width) for row in rows]
+    for row in rows:
+        _check_mask(behavior, row, width)
 
 
-def _check_mask(behavior: BehaviorSpec, row: object, width: int) -> list[float]:
+def _check_mask(behavior: Behavior, row: object, width: int) -> None:
     if not isinstance(row, list) or len(row) != width:
         raise InvalidObservationError(
             f"An action mask has {width} entries, one for each choice; {_given_shape(row)} given."
         )
     if not all(isinstance(entry, int | float) and entry in (0, 1) for entry in row):
         raise InvalidObservationError("An action mask holds 1 (allowed) and 0 (not allowed) only.")
-    bounds = accumulate(behavior.actions.discrete_branches, initial=0)
+    bounds = accumulate(behavior.branches, initial=0)
     for branch, (start, end) in enumerate(pairwise(bounds)):
         if not any(row[start:end]):
             raise InvalidObservationError(f"The action mask allows no choice in branch {branch}.")
-    return [float(entry) for entry in row]
 
 
-def _check_state(behavior: BehaviorSpec, request: PredictRequest, batch_size: int | None) -> list[str | None] | None:
-    """A token, or null, for each agent; None when no memory was asked for. What a token holds the endpoint knows."""
-    if not request.wants_state:
-        return None
-    state = request.state
+def _check_state(behavior: Behavior, question: Question, batch_size: int | None) -> None:
+    """A token, or null, for each agent. What a token holds the endpoint knows."""
+    state = question.state
     if state is None:
-        return [None] * (1 if batch_size is None else batch_size)
+        return
     if isinstance(state, list) is (batch_size is None):
         wanted = "one token" if batch_size is None else f"a list of {batch_size} tokens"
         raise InvalidObservationError(
             f"`state` is {'a list' if isinstance(state, list) else 'one token'}.", f"Send {wanted}, or null."
         )
-    tokens: list[str | None] = [state] if isinstance(state, str) else list(state)
+    tokens = [state] if isinstance(state, str) else state
     if batch_size is not None and len(tokens) != batch_size:
         raise InvalidObservationError(f"{batch_size} observations need as many states, {len(tokens)} given.")
     if not behavior.memory_size and any(token is not None for token in tokens):
         raise InvalidObservationError(f"Behavior {behavior.name!r} has no memory.", "Leave `state` out, or send null.")
-    return tokens
-
-
-def _answered_state(
-    checked: CheckedRequest, answer: InvocationResponse, expected: int
-) -> tuple[str | None, ...] | None:
-    if checked.invocation.state is None:
-        return None
-    if answer.state is None or len(answer.state) != expected:
-        raise ModelError(
-            f"The endpoint answered {0 if answer.state is None else len(answer.state)} states to {expected} agents.",
-            "The endpoint's image is older than this stack: deploy both from one release.",
-        )
-    return tuple(answer.state)

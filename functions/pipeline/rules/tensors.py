@@ -1,16 +1,32 @@
 """Arrays that travel as bytes: is it what its shape says, and are all numbers finite?"""
 
+from dataclasses import dataclass
 from math import isfinite, prod
 from struct import unpack
 
-from pipeline.contracts.predict import Tensor
 from pipeline.errors import InvalidObservationError
 
 FLOAT32_MAX = 3.4028234663852886e38
 """Observations are float32 in the model: a larger number would become infinite there (IEEE 754 binary32)."""
 
+SIZES = {"float32": 4, "float16": 2, "uint8": 1, "int32": 4}
+"""The types of numbers, and the bytes that one takes."""
+
 _FORMATS = {"float32": "f", "float16": "e", "uint8": "B", "int32": "i"}
-_SIZES = {"float32": 4, "float16": 2, "uint8": 1, "int32": 4}
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """`contracts.predict.Tensor`: an array as bytes, little-endian and row by row."""
+
+    dtype: str
+    shape: list[int]
+    data: bytes
+    divisor: float = 1.0
+
+
+Values = list[object] | Tensor
+"""A nested list of numbers, or a tensor."""
 
 
 def check_tensor(name: str, tensor: Tensor) -> None:
@@ -19,7 +35,7 @@ def check_tensor(name: str, tensor: Tensor) -> None:
     Raises:
         InvalidObservationError: begins with `name`.
     """
-    expected = prod(tensor.shape) * _SIZES[tensor.dtype]
+    expected = prod(tensor.shape) * SIZES[tensor.dtype]
     if len(tensor.data) != expected:
         raise InvalidObservationError(
             f"{name}: {tensor.dtype} {tensor.shape} takes {expected} bytes, {len(tensor.data)} given.",

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from pipeline.aws import inference, scaling
+from pipeline.aws import scaling
+from pipeline.aws.invocations import invoke
 from pipeline.aws.objects import ObjectStore
 from pipeline.aws.policies_table import PoliciesTable
 from pipeline.aws.runs_table import RunsTable
@@ -47,7 +48,7 @@ def verify_endpoint(
         LeaseHeldError: another run has begun to deploy this policy.
         RunEndedError: the run was cancelled.
         VerificationFailedError: the endpoint serves another version, or answers otherwise than the evaluation did.
-        ModelNotReadyError, ModelError, ThrottledError, ServiceUnavailableError: see `pipeline.aws.inference.invoke`.
+        ModelNotReadyError, ModelError, ThrottledError, ServiceUnavailableError: see `pipeline.aws.invocations.invoke`.
         NotYetConsistentError: the endpoint cannot be scaled yet.
     """
     hosting = runs.update(run.run_id, lambda known: entered(known, state)).options.endpoint
@@ -92,7 +93,7 @@ def _compare(run: RunReference, endpoint: EndpointPoll, pair: ParityPair, runtim
         action_masks=pair.action_masks,
         memory=pair.memory,
     )
-    answer = inference.invoke(runtime, endpoint.endpoint_name, request)
+    answer = invoke(runtime, endpoint.endpoint_name, request)
     if answer.version != run.version:
         raise VerificationFailedError(
             f"The endpoint {endpoint.endpoint_name} serves version {answer.version}, not {run.version}.",

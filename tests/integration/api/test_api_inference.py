@@ -5,7 +5,7 @@ import pytest
 from botocore.config import Config
 from botocore.session import Session
 
-from pipeline.aws import inference
+from pipeline.aws.invocations import MAX_ENDPOINT_BODY_BYTES, invoke
 from pipeline.contracts.predict import InvocationRequest
 from pipeline.errors import (
     InvalidObservationError,
@@ -41,17 +41,24 @@ def client(endpoint):
 
 def test_a_batch_goes_out_as_the_contract_says_and_actions_come_back(endpoint, client):
     endpoint.respond = lambda name, body: Answer(ACTIONS)
-    answer = inference.invoke(client, "gamedojo-test-basic", REQUEST)
+    answer = invoke(client, "gamedojo-test-basic", REQUEST)
     assert answer.discrete == [[2]]
     ((name, body),) = endpoint.requests
     assert name == "gamedojo-test-basic"
     assert InvocationRequest.model_validate(body) == REQUEST
 
 
+def test_a_batch_that_no_endpoint_takes_is_told_before_one_is_asked(endpoint, client):
+    numbers = [0.1234567] * (MAX_ENDPOINT_BODY_BYTES // 10)
+    with pytest.raises(InvalidObservationError, match=f"an endpoint takes {MAX_ENDPOINT_BODY_BYTES}"):
+        invoke(client, "gamedojo-test-basic", InvocationRequest(behavior="Basic", observations=[[numbers]]))
+    assert endpoint.requests == []
+
+
 def test_one_connection_serves_many_requests(endpoint, client):
     endpoint.respond = lambda name, body: Answer(ACTIONS)
     for _ in range(5):
-        inference.invoke(client, "gamedojo-test-basic", REQUEST)
+        invoke(client, "gamedojo-test-basic", REQUEST)
     assert len(endpoint.connections) == 1
 
 
@@ -72,7 +79,7 @@ def test_one_connection_serves_many_requests(endpoint, client):
 def test_each_of_the_services_errors_becomes_one_of_ours(endpoint, client, error, status, body, expected):
     endpoint.respond = lambda name, _: Answer(body, status=status, error=error)
     with pytest.raises(expected) as caught:
-        inference.invoke(client, "gamedojo-test-basic", REQUEST)
+        invoke(client, "gamedojo-test-basic", REQUEST)
     assert type(caught.value) is expected
     assert body.get("OriginalMessage", "") in str(caught.value)
 
@@ -96,7 +103,7 @@ def test_the_errors_tried_here_are_all_that_the_service_models():
 def test_an_answer_that_is_none_is_the_models_fault(endpoint, client, body):
     endpoint.respond = lambda name, _: Answer(body)
     with pytest.raises(ModelError, match="different versions"):
-        inference.invoke(client, "gamedojo-test-basic", REQUEST)
+        invoke(client, "gamedojo-test-basic", REQUEST)
 
 
 def test_a_service_that_is_not_there_is_unavailable(client, endpoint):
@@ -111,4 +118,4 @@ def test_a_service_that_is_not_there_is_unavailable(client, endpoint):
         config=Config(retries={"total_max_attempts": 1}, connect_timeout=2),
     )
     with pytest.raises(ServiceUnavailableError, match="failed"):
-        inference.invoke(client, "gamedojo-test-basic", REQUEST)
+        invoke(client, "gamedojo-test-basic", REQUEST)

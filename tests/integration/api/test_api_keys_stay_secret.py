@@ -57,7 +57,7 @@ def test_what_nobody_foresaw_shows_no_key_either(stack, monkeypatch, capsys, cap
         raise RuntimeError("boom")
 
     monkeypatch.setattr(RunsTable, "list", explode)
-    monkeypatch.setattr(Predictor, "predict", explode)
+    monkeypatch.setattr(Predictor, "ask", explode)
     for name in ("control/get_training_runs", "predict/post_predict"):
         assert ask(with_secrets(name))["statusCode"] == 500
     written = capsys.readouterr()

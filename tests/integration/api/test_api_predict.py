@@ -3,17 +3,25 @@
 import json
 import subprocess
 import sys
+import threading
 from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
 from pipeline.api.predictor import MAX_REQUEST_BYTES, Predictor
 from pipeline.contracts.policy import ActionSpec, BehaviorSpec, CurrentPolicy, ObservationSpec, PolicySpec
-from pipeline.contracts.predict import InvocationRequest, PredictResponse
+from pipeline.contracts.predict import PredictRequest, PredictResponse
 from pipeline.contracts.problem import Problem
 from predict.app import handler
 from tests.fakes.control_stack import (
     BUCKET,
+    REGION,
+    SAID_OF_ITSELF,
     LambdaContext,
     control_stack,
     forget_handlers,
@@ -28,33 +36,32 @@ USED = {
     "pipeline",
     "pipeline.api",
     "pipeline.api.bodies",
-    "pipeline.api.codes",
     "pipeline.api.cors",
     "pipeline.api.prediction",
     "pipeline.api.predictor",
-    "pipeline.api.problems",
     "pipeline.aws",
     "pipeline.aws.clients",
     "pipeline.aws.inference",
     "pipeline.aws.objects",
-    "pipeline.aws.served_policies",
+    "pipeline.aws.policy_documents",
     "pipeline.aws.translation",
     "pipeline.contracts",
-    "pipeline.contracts.base",
-    "pipeline.contracts.policy",
-    "pipeline.contracts.predict",
-    "pipeline.contracts.problem",
+    "pipeline.contracts.constants",
     "pipeline.contracts.registry",
-    "pipeline.contracts.validation",
     "pipeline.errors",
     "pipeline.rules",
+    "pipeline.rules.answers",
     "pipeline.rules.msgpack",
     "pipeline.rules.names",
     "pipeline.rules.observations",
+    "pipeline.rules.questions",
+    "pipeline.rules.served",
     "pipeline.rules.tensors",
     "pipeline.settings",
 }
 """What a prediction needs of the package, and nothing else: a cold start waits for every import."""
+
+UNUSED = {"pydantic", "pydantic_core", "aws_xray_sdk", "aws_lambda_powertools", "boto3", "s3transfer", "numpy", "yaml"}
 
 ONE_HOT = [0.0] * 10 + [1.0] + [0.0] * 9
 
@@ -76,16 +83,24 @@ def serve(stack, version: str, size: int = 20) -> None:
 
 
 def go_right(version="basic-0001"):
-    """A container that answers 2 to every observation, and knows its contract."""
+    """A container that answers 2 to every observation: one agent without a batch axis, as it was asked."""
 
     def respond(name, body):
-        request = InvocationRequest.model_validate(body)
-        count = len(request.observations[0])
-        return Answer(
-            {"version": version, "behavior": request.behavior, "continuous": [[]] * count, "discrete": [[2]] * count}
-        )
+        (observed,) = _given(PredictRequest.model_validate(body))
+        one = not isinstance(observed[0], list)
+        actions = {"continuous": [], "discrete": [2]} if one else _each(len(observed))
+        return Answer({"version": version, "behavior": "Basic", **actions})
 
     return respond
+
+
+def _given(request: PredictRequest) -> list:
+    observations = request.observations
+    return list(observations.values()) if isinstance(observations, dict) else observations
+
+
+def _each(count: int) -> dict[str, list]:
+    return {"continuous": [[]] * count, "discrete": [[2]] * count}
 
 
 @pytest.fixture
@@ -275,16 +290,56 @@ def test_what_nobody_foresaw_is_logged_and_not_shown(stack, monkeypatch, caplog)
     def explode(*_):
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(Predictor, "predict", explode)
+    monkeypatch.setattr(Predictor, "ask", explode)
     found = problem(call({"observations": [ONE_HOT]}), 500)
     assert "secret" not in found.model_dump_json()
     assert "secret detail" in caplog.text
 
 
-def test_nothing_is_imported_that_predict_does_not_use():
-    program = "import sys; sys.path.insert(0, 'functions'); import predict.app; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+FIRST_PREDICTION = """
+import json, sys
+sys.path.insert(0, "functions")
+from predict.app import handler
+answer = handler(json.loads(sys.argv[1]), None)
+assert answer["statusCode"] == 200, answer
+print(*sys.modules)
+"""
+
+
+@contextmanager
+def bucket_of_files(folder: Path) -> Iterator[str]:
+    """S3 as far as GetObject needs it, over a socket."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_nothing_is_imported_that_a_prediction_does_not_use(endpoint, tmp_path):
+    """Of all that a process has imported when it has answered its first request."""
+    policy = tmp_path / BUCKET / "policies" / "basic"
+    policy.mkdir(parents=True)
+    current = CurrentPolicy(policy="basic", version="v", endpoint_name=ENDPOINT, spec_key="policies/basic/spec.json")
+    (policy / "current.json").write_text(current.model_dump_json())
+    (policy / "spec.json").write_text(basic_spec("v").model_dump_json())
+    event = sample_event("predict/post_predict") | {"body": json.dumps({"observations": [ONE_HOT]})}
+    with bucket_of_files(tmp_path) as s3_url:
+        environment = SAID_OF_ITSELF | {
+            "BUCKET_NAME": BUCKET,
+            "AWS_ACCESS_KEY_ID": "x",
+            "AWS_SECRET_ACCESS_KEY": "x",
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ENDPOINT_URL_S3": s3_url,
+            "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": endpoint.url,
+        }
+        command = [sys.executable, "-c", FIRST_PREDICTION, json.dumps(event)]
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     imported = set(done.stdout.split())
     assert {one for one in imported if one.partition(".")[0] == "pipeline"} == USED
-    unused = {"aws_xray_sdk", "aws_lambda_powertools", "boto3", "s3transfer", "numpy", "yaml"}
-    assert unused & imported == set()
+    assert {one.partition(".")[0] for one in imported} & UNUSED == set()

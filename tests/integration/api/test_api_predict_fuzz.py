@@ -15,8 +15,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.api.codes import all_codes
+from pipeline.api.prediction import MAX_ANSWER_BYTES
 from pipeline.api.predictor import MAX_REQUEST_BYTES
-from pipeline.contracts.predict import MSGPACK, PredictResponse
+from pipeline.contracts.constants import MSGPACK
+from pipeline.contracts.predict import PredictResponse
 from pipeline.contracts.problem import Problem
 from predict.app import handler
 from tests.fakes.control_stack import LambdaContext, control_stack, sample_event
@@ -24,6 +26,8 @@ from tests.fakes.runtime_endpoint import runtime_endpoint
 from tests.integration.api.test_api_predict_served import PICTURE, deploy
 
 CODES = {(one.code, int(one.status)) for one in all_codes()}
+LAMBDA_ANSWER_BYTES = 6_291_556
+"""What Lambda says of an answer that is larger: "Response payload size exceeded maximum allowed payload size"."""
 QUICK = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
 )
@@ -141,6 +145,10 @@ def test_any_bytes(body, content_type):
 @example('{"observations": [[NaN, Infinity]], "behavior": "Sums"}')
 @example('{"observations": [[1e999, 1]], "behavior": "Sums"}')
 @example('{"observations": [[1, 1]], "observations": 1}')
+@example('{"observations": [[1, 1]], "behavior": "\\ud800"}')
+@example('{"observations": {"\\ud800": [1, 1]}, "behavior": "Sums"}')
+@example('{"observations": [[1, 1]], "behavior": "Sums", "state": "\\ud800"}')
+@example('{"observations": [["\\ud800", 1]], "behavior": "Sums"}')
 def test_any_text(body):
     assert check(send(body)) == 400
 
@@ -173,13 +181,25 @@ def test_three_mebibytes_are_taken_and_one_byte_more_is_not():
     assert json.loads(answer["body"])["code"] == "RequestTooLarge"
 
 
-def test_numbers_that_are_longer_written_out_are_told_before_the_endpoint():
-    count = 600_000
-    body = '{"behavior":"Sums","observations":[[' + ",".join(["[9e9,9e9]"] * (count // 2)) + "]]}"
+def test_an_answer_that_no_lambda_can_give_is_told():
+    count = 300_000
+    body = '{"behavior":"Sums","observations":[[' + ",".join(["[9e9,9e9]"] * count) + "]]}"
     assert len(body) < MAX_REQUEST_BYTES
     answer = send(body)
     assert check(answer) == 400
-    assert "Written out" in json.loads(answer["body"])["detail"]
+    found = json.loads(answer["body"])
+    assert f"{MAX_ANSWER_BYTES} can be answered" in found["detail"]
+    assert found["remedy"] == "Ask for fewer agents at once."
+
+
+def test_the_largest_answer_fits_into_what_a_lambda_may_answer():
+    def ask(count: int) -> dict[str, Any]:
+        return send('{"behavior":"Chooses","observations":[[' + ",".join(["[0,9,0]"] * count) + "]]}")
+
+    bytes_of_two = len(json.dumps(ask(2))) - len(json.dumps(ask(1)))
+    most = MAX_ANSWER_BYTES // bytes_of_two
+    largest = next(answer for count in range(most, 0, -1) if (answer := ask(count))["statusCode"] == 200)
+    assert MAX_ANSWER_BYTES - 2000 < len(json.dumps(largest)) <= LAMBDA_ANSWER_BYTES
 
 
 def test_three_mebibytes_of_message_pack_are_taken_and_one_byte_more_is_not():

@@ -7,8 +7,9 @@ import msgspec
 import numpy as np
 import pytest
 
+from pipeline.contracts.constants import MSGPACK
 from pipeline.contracts.policy import ActionSpec, BehaviorSpec, CurrentPolicy, ObservationSpec, PolicySpec
-from pipeline.contracts.predict import MSGPACK, PredictResponse
+from pipeline.contracts.predict import PredictResponse
 from pipeline.contracts.problem import Problem
 from predict.app import handler
 from tests.fakes.control_stack import LambdaContext, control_stack, forget_handlers, sample_event

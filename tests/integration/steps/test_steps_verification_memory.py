@@ -7,7 +7,7 @@ import boto3
 import numpy as np
 import pytest
 
-from pipeline.aws import inference
+from pipeline.aws.invocations import invoke
 from pipeline.contracts.evaluation import ParityPair
 from pipeline.contracts.predict import InvocationRequest
 from pipeline.rules.parity import differences
@@ -52,6 +52,6 @@ def test_a_policy_with_a_memory_is_verified_from_what_it_remembered(endpoint: Ru
         aws_access_key_id="x",
         aws_secret_access_key="x",
     )
-    assert differences(pair, inference.invoke(client, "game", request)) == []
+    assert differences(pair, invoke(client, "game", request)) == []
     forgetful = request.model_copy(update={"memory": None})
-    assert differences(pair, inference.invoke(client, "game", forgetful))
+    assert differences(pair, invoke(client, "game", forgetful))

@@ -8,15 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.contracts.policy import ActionSpec, BehaviorSpec, ObservationSpec, PolicySpec
-from pipeline.contracts.predict import InvocationRequest, InvocationResponse, PredictRequest
-from pipeline.contracts.validation import read_document
+from pipeline.contracts.predict import PredictResponse
 from pipeline.errors import InvalidObservationError, ModelError
-from pipeline.rules.observations import FLOAT32_MAX, check_request, to_response
+from pipeline.rules.answers import Actions, NoAnswerError, read_actions, to_response
+from pipeline.rules.observations import FLOAT32_MAX, Checked, check_question
+from pipeline.rules.questions import read_question
+from pipeline.rules.served import Spec, read_spec
 
 
-def make_spec(*shapes: tuple[int, ...], branches: tuple[int, ...] = (), behaviors: tuple[str, ...] = ("Basic",)):
+def make_spec(
+    *shapes: tuple[int, ...], branches: tuple[int, ...] = (), behaviors: tuple[str, ...] = ("Basic",)
+) -> Spec:
     sensors = tuple(ObservationSpec(name=f"s{i}", shape=shape) for i, shape in enumerate(shapes))
-    return PolicySpec(
+    spec = PolicySpec(
         policy="basic",
         version="r1",
         behaviors=tuple(
@@ -29,16 +33,16 @@ def make_spec(*shapes: tuple[int, ...], branches: tuple[int, ...] = (), behavior
             for name in behaviors
         ),
     )
+    return read_spec(spec.model_dump_json().encode())
 
 
 def full(shape, value=0.5):
     return value if not shape else [full(shape[1:], value) for _ in range(shape[0])]
 
 
-def ask(spec, observations, **more):
-    """As it comes over the wire: Python's JSON writes NaN and Infinity, and the contract's reader lets them through."""
-    request = read_document(PredictRequest, json.dumps({"observations": observations, **more}))
-    return check_request(spec, request)
+def ask(spec, observations, **more) -> Checked:
+    """As it comes over the wire: Python's JSON writes NaN and Infinity, and reads them."""
+    return check_question(spec, read_question(json.loads(json.dumps({"observations": observations, **more}))))
 
 
 def refusal(spec, observations, **more) -> str:
@@ -57,15 +61,13 @@ def observations_of(draw, shape, values=numbers):
 
 
 @given(st.data(), st.lists(shapes, min_size=1, max_size=3), st.none() | st.integers(1, 3), st.booleans())
-def test_what_fits_reaches_the_endpoint_unchanged(data, sensor_shapes, batch_size, by_name):
+def test_what_fits_is_taken_with_its_batch(data, sensor_shapes, batch_size, by_name):
     spec = make_spec(*sensor_shapes)
     whole = [shape if batch_size is None else (batch_size, *shape) for shape in sensor_shapes]
     sent = [data.draw(observations_of(shape)) for shape in whole]
     checked = ask(spec, {f"s{i}": value for i, value in enumerate(sent)} if by_name else sent)
     assert checked.batch_size == batch_size
-    assert checked.invocation.observations == (sent if batch_size else [[value] for value in sent])
-    # what was put together without validation is valid
-    assert InvocationRequest.model_validate_json(checked.invocation.model_dump_json()) == checked.invocation
+    assert checked.agents == (batch_size or 1)
 
 
 @given(st.data(), shapes, st.none() | st.integers(1, 3))
@@ -121,7 +123,7 @@ def test_large_values_whose_sum_overflows_no_double_are_taken():
 
 def test_sensors_by_name_may_come_in_any_order_but_must_all_come():
     spec = make_spec((1,), (2,))
-    assert ask(spec, {"s1": [1, 2], "s0": [0]}).invocation.observations == [[[0]], [[1, 2]]]
+    assert ask(spec, {"s1": [1, 2], "s0": [0]}).batch_size is None
     assert "No observation of: 's1'" in refusal(spec, {"s0": [0]})
     assert "Unknown sensors: 'eye'" in refusal(spec, {"s0": [0], "s1": [1, 2], "eye": [1]})
     assert "2 sensors expected, 1 given" in refusal(spec, [[0]])
@@ -135,15 +137,15 @@ def test_sensors_must_agree_about_the_batch():
 
 def test_a_policy_of_several_behaviors_wants_one_named():
     spec = make_spec((1,), behaviors=("Striker", "Goalie"))
-    assert ask(spec, [[0]], behavior="Goalie").invocation.behavior == "Goalie"
+    assert ask(spec, [[0]], behavior="Goalie").agents == 1
     assert "Goalie, Striker" in refusal(spec, [[0]])
     assert "'Keeper'" in refusal(spec, [[0]], behavior="Keeper")
 
 
 def test_masks_follow_the_batch_and_leave_every_branch_a_choice():
     spec = make_spec((1,), branches=(3, 2))
-    assert ask(spec, [[0]], action_masks=[1, 0, 0, True, 0]).invocation.action_masks == [[1.0, 0.0, 0.0, 1.0, 0.0]]
-    assert ask(spec, [[[0], [0]]], action_masks=[[1, 1, 1, 1, 1], [0, 0, 1, 0, 1]]).invocation.action_masks is not None
+    assert ask(spec, [[0]], action_masks=[1, 0, 0, True, 0]).agents == 1
+    assert ask(spec, [[[0], [0]]], action_masks=[[1, 1, 1, 1, 1], [0, 0, 1, 0, 1]]).agents == 2
     assert "branch 1" in refusal(spec, [[0]], action_masks=[1, 1, 1, 0, 0])
     assert "5 entries" in refusal(spec, [[0]], action_masks=[1, 1, 1, 1])
     assert "1 (allowed)" in refusal(spec, [[0]], action_masks=[1, 1, 1, 1, 2])
@@ -156,22 +158,71 @@ def test_masks_follow_the_batch_and_leave_every_branch_a_choice():
 def test_nothing_that_is_json_makes_the_check_itself_fail(value):
     spec = make_spec((2, 2), branches=(2,))
     for body in ({"observations": [[value]]}, {"observations": [[[0, 0], [0, 0]]], "action_masks": [value]}):
-        request = read_document(PredictRequest, json.dumps(body))
+        question = read_question(body)
         try:
-            check_request(spec, request)
+            check_question(spec, question)
         except InvalidObservationError:
             continue
+
+
+def response(checked: Checked, actions: Actions) -> PredictResponse:
+    """What is answered is what the contract says."""
+    return PredictResponse.model_validate_json(json.dumps(to_response("basic", checked, actions)), strict=True)
 
 
 def test_answers_have_the_form_of_the_question():
     spec = make_spec((1,), branches=(3,))
     one, two = ask(spec, [[0]]), ask(spec, [[[0], [1]]])
-    answer = InvocationResponse(version="r1", behavior="Basic", continuous=[[]], discrete=[[2]])
-    single = to_response("basic", one, answer)
+    single = response(one, read_actions(b'{"version":"r1","behavior":"Basic","continuous":[],"discrete":[2]}', one))
     assert single.action is not None
     assert (single.action.discrete, single.actions, single.version) == ((2,), None, "r1")
-    several = to_response("basic", two, answer.model_copy(update={"continuous": [[], []], "discrete": [[2], [0]]}))
-    assert several.action is None
-    assert [action.discrete for action in several.actions or ()] == [(2,), (0,)]
-    with pytest.raises(ModelError, match="to 2 observations"):
-        to_response("basic", two, answer)
+    several = b'{"version":"r1","behavior":"Basic","continuous":[[],[]],"discrete":[[2],[0]]}'
+    answered = response(two, read_actions(several, two))
+    assert answered.action is None
+    assert [action.discrete for action in answered.actions or ()] == [(2,), (0,)]
+    with pytest.raises(ModelError, match="to 3 observations"):
+        response(Checked(3, wants_state=False), read_actions(several, two))
+    with pytest.raises(ModelError, match="0 states to 2 agents"):
+        response(Checked(2, wants_state=True), read_actions(several, two))
+
+
+def test_states_are_answered_to_those_who_gave_one():
+    batch = b'{"version":"v","behavior":"B","continuous":[[0.5],[1]],"discrete":[[],[]],"state":["a",null]}'
+    single = b'{"version":"v","behavior":"B","continuous":[0.5],"discrete":[],"state":"a"}'
+    for agents, answer, state in ((2, batch, ("a", None)), (None, single, "a")):
+        for wanted in (True, False):
+            checked = Checked(agents, wanted)
+            assert response(checked, read_actions(answer, checked)).state == (state if wanted else None)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"version": 1},
+        {"behavior": None},
+        {"continuous": None},
+        {"continuous": 0.5},
+        {"continuous": [None]},
+        {"continuous": [True]},
+        {"discrete": [0.5]},
+        {"discrete": "none"},
+        {"state": 1},
+        {"state": {}},
+    ],
+)
+@pytest.mark.parametrize("agents", [None, 1])
+def test_what_no_server_answers_is_no_answer(change, agents):
+    good = {"version": "v", "behavior": "B", "continuous": [0.5], "discrete": [1], "state": "token"}
+    broken = good | change
+    if agents:  # the same, with a batch axis
+        good = good | {name: [good[name]] for name in ("continuous", "discrete", "state")}
+        broken = good | {name: value if name in ("version", "behavior") else [value] for name, value in change.items()}
+    read_actions(json.dumps(good).encode(), Checked(agents, wants_state=True))
+    with pytest.raises(NoAnswerError):
+        read_actions(json.dumps(broken).encode(), Checked(agents, wants_state=True))
+
+
+@pytest.mark.parametrize("answer", [b"", b"<html>", b"[]", b"null", b"{}", b"\xff", b"{"])
+def test_what_is_no_document_is_no_answer(answer):
+    with pytest.raises(NoAnswerError):
+        read_actions(answer, Checked(None, wants_state=False))
