@@ -170,7 +170,7 @@ def _become(options: argparse.Namespace, libc: ctypes.CDLL) -> int:
         _say(f"the network cannot be isolated, or the hosts cannot be named: {error}")
         return ISOLATION_FAILED
     try:
-        os.execvp(command[0], command)
+        os.execvp(command[0], command)  # noqa: S606 - to run what the job names is its purpose, and without a shell
     except (FileNotFoundError, NotADirectoryError):
         _say(f'exec: "{command[0]}": executable file not found in $PATH')
         return NOT_FOUND

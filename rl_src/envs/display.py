@@ -26,7 +26,7 @@ _CONNECT_SECONDS = 5.0
 
 # Of 24 bits a pixel: Unity's OpenGL wants no less. The window's size is the engine configuration channel's to choose.
 _SCREEN = "1280x1024x24"
-_SOCKETS = Path("/tmp/.X11-unix")
+_SOCKETS = Path("/tmp/.X11-unix")  # noqa: S108 - where X has its sockets
 _TCP_PORT = 6000
 
 # The shell opens descriptor 3 for it. Not 1 or 2: Xvfb closes the first as it starts, the other when it has written.

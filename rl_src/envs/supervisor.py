@@ -46,7 +46,7 @@ _SIZE_OF_A_FILE = 4  # times what may lie on the disk: holes count, as a log has
 _FLOODS = 5  # looks on end
 _LOOKS_A_SEARCH = 20
 _BLOCK_BYTES = 512  # st_blocks
-_SHARED_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
+_SHARED_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - looked at for what a build leaves there
 _MOST_ENTRIES = 200_000
 _FREEZE_PASSES = 50
 STATUS_FD = 1
@@ -177,7 +177,7 @@ def _become_player(
         if listener is not None:
             passed = struct.pack("i", listener)
             eyes.sendmsg([b"\0"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, passed)])
-        os.execv(command[0], command)
+        os.execv(command[0], command)  # noqa: S606 - to run the build is its purpose, and without a shell
     except OSError as error:
         os.write(errors, str(error.errno).encode())
     os._exit(_FAILED_TO_EXEC)

@@ -33,7 +33,7 @@ class _Samples:
         self.seen += 1
         if len(self.values) < MAX_SAMPLES:
             self.values.append(value)
-        elif (index := int(random() * self.seen)) < MAX_SAMPLES:
+        elif (index := int(random() * self.seen)) < MAX_SAMPLES:  # noqa: S311 - a sample of latencies
             self.values[index] = value
 
 

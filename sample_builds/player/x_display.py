@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 _DISPLAY = re.compile(r"(?:unix)?:(\d+)(?:\.\d+)?")
-_SOCKETS = "/tmp/.X11-unix"
+_SOCKETS = "/tmp/.X11-unix"  # noqa: S108 - where X has its sockets
 _SECONDS = 5.0
 _COOKIE_NAME = b"MIT-MAGIC-COOKIE-1"
 _ACCEPTED = b"\x01"

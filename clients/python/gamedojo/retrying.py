@@ -61,10 +61,15 @@ class RetryPolicy:
             again = error.is_transient if repeat is Repeat.SAFE else error.status in TURNED_AWAY
             if over or not again:
                 raise error
-            return self.delay_seconds(attempt, error.retry_after_seconds, random.random())
+            return self.delay_seconds(attempt, error.retry_after_seconds, _jitter())
         if not isinstance(error, httpx.TransportError | httpx.DecodingError):
             raise error
         never = isinstance(error, httpx.UnsupportedProtocol)
         if over or never or (repeat is Repeat.UNLESS_DONE and not isinstance(error, _NEVER_SENT)):
             raise unreachable(error, url, attempt, may_be_done=repeat is Repeat.UNLESS_DONE) from error
-        return self.delay_seconds(attempt, jitter=random.random())
+        return self.delay_seconds(attempt, jitter=_jitter())
+
+
+def _jitter() -> float:
+    """In [0, 1): clients that failed together do not come back together."""
+    return random.random()  # noqa: S311 - no secret hangs on it

@@ -76,7 +76,7 @@ class LearnerProcess:
         try:
             with self._lock:
                 self._connection.send_bytes(request)
-                succeeded, answer = pickle.loads(self._connection.recv_bytes())
+                succeeded, answer = pickle.loads(self._connection.recv_bytes())  # noqa: S301 - of our own child
         except (EOFError, OSError) as error:
             raise self._lost() from error
         if not succeeded:
@@ -119,7 +119,7 @@ def serve(descriptor: int, parent: int) -> None:
     learners: dict[str, Learner] = {}
     with Connection(descriptor) as connection, contextlib.suppress(EOFError, ConnectionError):
         while True:
-            name, method, arguments = pickle.loads(connection.recv_bytes())
+            name, method, arguments = pickle.loads(connection.recv_bytes())  # noqa: S301 - of the process that started us
             try:
                 answer = (True, getattr(remote_learner, f"serve_{method}")(learners, name, *arguments))
             except Exception as error:
