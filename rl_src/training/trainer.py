@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,10 +26,9 @@ from rl_src.training.artifacts.checkpoint import (
 )
 from rl_src.training.errors import InvalidCheckpointError, InvalidTrainingConfigError
 from rl_src.training.progress.budget import budget_of
-from rl_src.training.progress.health import HealthMonitor
-from rl_src.training.progress.pace import Setup, advice, limited_by
-from rl_src.training.progress.report import ProgressLog, draw_learning_curves
-from rl_src.training.progress.tensorboard import TensorBoardLog
+from rl_src.training.progress.pace import Setup
+from rl_src.training.progress.report import draw_learning_curves
+from rl_src.training.progress.telling import Report, Teller
 from rl_src.training.result import BehaviorResult, TrainingResult
 from rl_src.training.sampling.scenes import Scenes
 from rl_src.training.settings.config import ResolvedBehavior, ResolvedConfig, TrainingConfig
@@ -39,8 +38,6 @@ from rl_src.training.settings.presets import resolve, self_play_of
 
 if TYPE_CHECKING:
     from rl_src.training.behavior_training import BehaviorTraining
-
-Report = Callable[[dict[str, Any]], None]
 
 log = logging.getLogger(__name__)
 
@@ -143,7 +140,6 @@ class _Run:
         self._started = started
         self._model_dir = model_dir
         self._checkpoint_dir = checkpoint_dir
-        self._report = report
         self._stop_requested = stop_requested
         self._behaviors: dict[str, BehaviorTraining] = {}
         self._curriculum = Curriculum(config.environment.parameters)
@@ -153,7 +149,13 @@ class _Run:
         earlier = self._checkpoint
         self._earlier_seconds = earlier.state["wall_time_seconds"] if earlier else 0.0
         self._checkpoints = earlier.state["number"] if earlier else 0
-        self._progress = ProgressLog(model_dir / "progress.jsonl", earlier.progress if earlier else [])
+        self._teller = Teller(
+            model_dir,
+            earlier.progress if earlier else [],
+            report=report,
+            setup=Setup(number_of_builds(config), cores(), most_builds(cores())),
+            wall_time=self._wall_time,
+        )
         self._opponents = Opponents(
             partial(self_play_of, config), config.seed, lambda name: self._behaviors[name].new_player()
         )
@@ -162,10 +164,7 @@ class _Run:
         self._runner = UnityEnvRunner(
             scenes=scenes, make_sampler=self._meet, on_team=self._opponents.meet, interrupt=self._interrupted
         )
-        self._tensorboard = TensorBoardLog(model_dir / "tensorboard", self._progress.lines)
-        self._monitors: dict[str, HealthMonitor] = {}
         self._build_seconds: dict[str, float] = {}  # that have been told of, by behavior
-        self._is_advised = False
         self._budget = budget_of(config)
         self._saved_at = time.monotonic()
         if earlier:
@@ -189,7 +188,7 @@ class _Run:
                     self._save()
             return self._finish(reason)
         finally:
-            self._tensorboard.close()
+            self._teller.close()
             for behavior in self._behaviors.values():
                 behavior.close()
 
@@ -209,15 +208,15 @@ class _Run:
         log.info("%s is learned on %s", name, resolved.hyperparameters.device)
         training = BehaviorTraining(resolved, behavior, self._learning.executor, demonstrations, self._learning.process)
         self._behaviors[name] = training
-        lines = [line for line in self._progress.lines if line["behavior"] == name]
-        self._monitors[name] = HealthMonitor(behavior.actions, training.config.stop.mean_return, lines)
+        self._teller.meet(name, behavior.actions, training.config.stop.mean_return, resolved.hyperparameters.device)
         if self._checkpoint is not None and name in self._checkpoint.behaviors:
             training.resume(self._checkpoint.behaviors[name])
             log.info("%s goes on at iteration %d, %d env steps", name, training.iterations, training.env_steps)
         elif self._origin is not None and name in self._origin.behaviors:
             training.begin_with(self._origin.behaviors[name])
             log.info("%s begins with the policy of an earlier training", name)
-        _write_json(self._model_dir / "config.json", self._resolved().to_document())
+        resolved_document = json.dumps(self._resolved().to_document(), indent=2)
+        (self._model_dir / "config.json").write_text(resolved_document + "\n")
         return training.sampler
 
     def _check_resumed(self) -> None:
@@ -253,10 +252,10 @@ class _Run:
         interrupted = self._interrupted()
         for behavior in self._behaviors.values():
             if behavior.has_news():
-                self._tell(behavior.catch_up())
+                self._teller.tell(behavior.catch_up())
             if behavior.has_batch() or (interrupted and behavior.sampler.decisions):
                 turn = behavior.turn(self._remarks(behavior.name), learns=not self._stop_requested())
-                self._tell(turn.lines)
+                self._teller.tell(turn.lines)
                 self._begin_lessons(behavior, turn.returns)
 
     def _begin_lessons(self, behavior: "BehaviorTraining", returns: Sequence[float]) -> None:
@@ -267,31 +266,6 @@ class _Run:
             self._scenes.set_parameters({name: values[name] for name in change.changed})
         if change.require_reset:
             self._runner.restart()
-
-    def _tell(self, lines: Sequence[Mapping[str, Any]]) -> None:
-        for line in lines:
-            limit = limited_by(line["sampling_seconds"], line["build_seconds"], line["learning_seconds"])
-            timed = {**line, "limited_by": limit, "wall_time_seconds": self._wall_time()}
-            rounded = {name: _rounded(value) for name, value in timed.items()}
-            if warnings := self._monitors[rounded["behavior"]].observe(rounded):
-                rounded["warnings"] = [asdict(warning) for warning in warnings]
-            for warning in warnings:
-                log.warning("%s: %s", rounded["behavior"], warning)
-            self._progress.add(rounded)
-            self._tensorboard.add(rounded)
-            self._report(rounded)
-        if not self._is_advised and (found := self._advice()) is not None:
-            self._is_advised = True
-            log.info("%s", found)
-
-    def _advice(self) -> str | None:
-        """What would make this training faster."""
-        devices = {item.config.hyperparameters.device for item in self._behaviors.values()}
-        device = "cpu" if "cpu" in devices else "cuda"
-        return advice(
-            self._progress.lines,
-            Setup(number_of_builds(self._config), cores(), most_builds(cores()), device),
-        )
 
     def _remarks(self, behavior: str) -> dict[str, Any]:
         """For a progress line."""
@@ -342,7 +316,7 @@ class _Run:
             network = build_network(behavior.config, behavior.behavior, behavior.final_weights())
             export_onnx(network, self._model_dir / files[name])
         draw_learning_curves(
-            self._progress.lines,
+            self._teller.lines,
             self._model_dir / "learning_curve.png",
             {name: item.best.mean_return if item.best else None for name, item in self._behaviors.items()},
             title=f"{next(iter(self._resolved().behaviors.values())).algorithm}, seed {self._config.seed}",
@@ -353,20 +327,16 @@ class _Run:
             stop_reason=reason,
             results={name: BehaviorResult(**item.summary()) for name, item in self._behaviors.items()},
             wall_time_seconds=self._wall_time(),
-            warnings=tuple(
-                {"behavior": line["behavior"], **warning}
-                for line in self._progress.lines
-                for warning in line.get("warnings", ())
-            ),
-            limited_by=_most_common([line["limited_by"] for line in self._progress.lines]),
-            advice=self._advice(),
+            warnings=self._teller.warnings(),
+            limited_by=self._teller.limited_by(),
+            advice=self._teller.advice(),
             config=self._resolved(),
         )
 
     def _save(self) -> None:
         """At a moment when nothing is being learned; what plays stays as it was, so that saving changes no numbers."""
         for behavior in self._behaviors.values():
-            self._tell(behavior.finish_updates())
+            self._teller.tell(behavior.finish_updates())
         self._checkpoints += 1
         save_checkpoint(self._checkpoint_dir, self._checkpoints, self._as_checkpoint())
         self._saved_at = time.monotonic()
@@ -377,7 +347,7 @@ class _Run:
         state: dict[str, Any] = {"number": self._checkpoints, "wall_time_seconds": self._wall_time()}
         state["curriculum"] = self._curriculum.state()
         state["self_play"], past_selves = self._opponents.state()
-        return Checkpoint(state, {**waiting, **behaviors}, past_selves, list(self._progress.lines))
+        return Checkpoint(state, {**waiting, **behaviors}, past_selves, list(self._teller.lines))
 
     def _resolved(self) -> ResolvedConfig:
         behaviors: dict[str, ResolvedBehavior] = {name: item.config for name, item in self._behaviors.items()}
@@ -428,15 +398,3 @@ def _agents(first: list[Answer]) -> dict[str, int]:
             behavior = name.split("?", 1)[0]
             found[behavior] = found.get(behavior, 0) + len(step.decisions)
     return found
-
-
-def _most_common(values: list[str]) -> str | None:
-    return max(values, key=values.count) if values else None
-
-
-def _write_json(path: Path, document: dict[str, Any]) -> None:
-    path.write_text(json.dumps(document, indent=2) + "\n")
-
-
-def _rounded(value: Any) -> Any:
-    return float(f"{value:.6g}") if isinstance(value, float) else value

@@ -7,7 +7,6 @@ Learner group and env runner need no cluster, so one machine goes without; a clu
 
 import logging
 import math
-import os
 import random
 import zlib
 from collections.abc import Mapping
@@ -41,6 +40,7 @@ from rl_src.training.networks.network import PolicyNetwork
 from rl_src.training.networks.rl_module import ActorCriticModule, network_of
 from rl_src.training.sampling.env_runner import action_space, observation_space
 from rl_src.training.settings.config import ResolvedAppo, ResolvedBehavior
+from rl_src.training.settings.machine import cores
 
 PRODUCTS_WORTH_THREADS = 30_000_000
 """Multiplications in a minibatch's forward pass from which more than one thread is used: an estimate, not measured."""
@@ -244,7 +244,7 @@ def torch_threads(config: ResolvedBehavior, behavior: BehaviorSpec) -> int:
     images = any(item.is_image for item in behavior.observations)
     if not images and products * config.hyperparameters.minibatch_size < PRODUCTS_WORTH_THREADS:
         return 1
-    return len(os.sched_getaffinity(0))
+    return cores()
 
 
 def behavior_seed(config: ResolvedBehavior) -> int:
