@@ -246,6 +246,9 @@ openapi: setup ## write the OpenAPI documents of both APIs and the page of error
 cli-docs: setup ## write the page of the command line to docs/cli.md
 	$(VENV)/python -m gamedojo.cli.reference > docs/cli.md
 
+failures: setup ## write the page of failures' codes to docs/failures.md
+	$(VENV)/python -m tests.docs.failures_page > docs/failures.md
+
 licences: setup ## write the licences of what is shipped to docs/licences.md
 	$(VENV)/python -m supply > docs/licences.md
 
@@ -271,4 +274,4 @@ help: ## this list
 
 , := ,
 
-.PHONY: demo local local-down sample-builds test lint test-fast test-rl test-e2e test-functions-312 test-dashboard test-unity test-peers test-clients test-faults test-security test-notebooks notebooks test-docs bench-envs bench-gpu bench-predict format setup schema openapi cli-docs licences sbom lock clean help
+.PHONY: demo local local-down sample-builds test lint test-fast test-rl test-e2e test-functions-312 test-dashboard test-unity test-peers test-clients test-faults test-security test-notebooks notebooks test-docs bench-envs bench-gpu bench-predict format setup schema openapi cli-docs failures licences sbom lock clean help

@@ -53,7 +53,7 @@ _REASONS = (
         "ImagePull",
         r"(?:CannotPullContainer|pull(?:ing)? (?:the )?(?:image|model container)|ECR image|RepositoryNotFound)",
         "The training image could not be fetched: {line}",
-        "Push the image again (`make deploy`), and look whether the stack's TrainingImageUri names it.",
+        "Push the image again, and look whether the stack's TrainingImageUri names it.",
     ),
     _Known(
         "StorageAccess",
@@ -81,7 +81,7 @@ _LOG = (
         "GpuOutOfMemory",
         r"(?:CUDA out of memory|CUDNN_STATUS_ALLOC_FAILED|OutOfMemoryError: CUDA)",
         "The GPU ran out of memory: {line}",
-        "Lower hyperparameters.batch_size or the network's size, or choose a larger GPU.",
+        "Lower hyperparameters.minibatch_size or the network's size, or choose a larger GPU.",
     ),
     _Known(
         "OutOfMemory",
