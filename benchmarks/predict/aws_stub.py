@@ -1,34 +1,38 @@
-"""S3 and the SageMaker runtime as far as the Predict Lambda asks them, with answers made before: `aws_stub.py PORT`."""
+"""S3 and the SageMaker runtime as far as the Predict Lambda asks them, with answers made before.
+
+`aws_stub.py PORT SHAPE`; the policy has one sensor of this shape.
+"""
 
 import asyncio
 import json
 import sys
+from typing import Any
 
-from benchmarks.predict.policies import BEHAVIOR, BRANCH, CASES, CONTINUOUS, SENSOR, VERSION
+from benchmarks.predict.policies import BEHAVIOR, BRANCH, CONTINUOUS, SENSOR, VERSION
 
 POLICY, ENDPOINT = "bench", "bench-endpoint"
 SPEC_KEY = f"policies/{POLICY}/{VERSION}/policy_spec.json"
-CASE = CASES[0]
 
-CURRENT = {"policy": POLICY, "version": VERSION, "endpoint_name": ENDPOINT, "spec_key": SPEC_KEY}
-SPEC = {
-    "policy": POLICY,
-    "version": VERSION,
-    "behaviors": [
-        {
-            "name": BEHAVIOR,
-            "onnx": "policies/Bench.onnx",
-            "observations": [{"name": SENSOR, "shape": list(CASE.shape)}],
-            "actions": {"continuous_size": CONTINUOUS, "discrete_branches": [BRANCH]},
-        }
-    ],
-}
-ACTIONS = {"version": VERSION, "behavior": BEHAVIOR, "continuous": [0.25, -0.5], "discrete": [3]}
+CURRENT: dict[str, Any] = {"policy": POLICY, "version": VERSION, "endpoint_name": ENDPOINT, "spec_key": SPEC_KEY}
+ACTIONS: dict[str, Any] = {"version": VERSION, "behavior": BEHAVIOR, "continuous": [0.25, -0.5], "discrete": [3]}
+
+
+def spec_of(shape: list[int]) -> dict[str, Any]:
+    behavior = {
+        "name": BEHAVIOR,
+        "onnx": "policies/Bench.onnx",
+        "observations": [{"name": SENSOR, "shape": shape}],
+        "actions": {"continuous_size": CONTINUOUS, "discrete_branches": [BRANCH]},
+    }
+    return {"policy": POLICY, "version": VERSION, "behaviors": [behavior]}
 
 
 def answer_to(path: str) -> bytes:
     """The head and body of an answer."""
-    found = CURRENT if path.endswith("current.json") else SPEC if path.endswith("policy_spec.json") else ACTIONS
+    if path.endswith("policy_spec.json"):
+        found = spec_of(json.loads(sys.argv[2]))
+    else:
+        found = CURRENT if path.endswith("current.json") else ACTIONS
     body = json.dumps(found).encode()
     return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
 

@@ -9,52 +9,61 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.predict.aws_stub import CASE, POLICY
+from benchmarks.predict.aws_stub import POLICY
+from benchmarks.predict.policies import CASES, Case
 from benchmarks.predict.servers import HERE, ROOT, free_port, load_core, pinned, server_core
 
 
 @dataclass(frozen=True)
-class LambdaTimes:
-    """One round: milliseconds of a warm request, and seconds of a cold start, with the handler and with boto3 alone.
-
-    `cold_seconds`: imports and clients; `first_seconds`: until there is an answer.
-    """
+class WarmTimes:
+    """Medians of one process, in milliseconds: the handler, a raw boto3 invoke, and the difference of the two."""
 
     handler_ms: float
     boto3_ms: float
     own_ms: float
-    cold_seconds: float
-    boto3_cold_seconds: float
-    first_seconds: float
-    boto3_first_seconds: float
 
 
-def measure_lambda(requests: int) -> LambdaTimes:
-    """Warm and cold, each in a process of its own."""
-    with _stub() as port:
-        asked = json.dumps({"event": _event(), "body": CASE.json_body().decode()}).encode()
-        warm = _run(port, asked, "warm", str(requests))
-        ours, theirs = _run(port, asked, "handler"), _run(port, asked, "boto3")
-    return LambdaTimes(
-        **warm,
-        cold_seconds=ours["seconds"],
-        boto3_cold_seconds=theirs["seconds"],
-        first_seconds=ours["first"],
-        boto3_first_seconds=theirs["first"],
-    )
+@dataclass(frozen=True)
+class ColdTimes:
+    """One start of a process, in seconds.
+
+    `seconds`: imports and clients, by the clock; `processor_seconds`: the same, without waiting for other processes;
+    `first`: by the clock until there is an answer.
+    """
+
+    seconds: float
+    processor_seconds: float
+    first: float
 
 
-def _event() -> dict[str, Any]:
-    """As API Gateway sends it."""
+def measure_warm(case: Case, requests: int) -> WarmTimes:
+    """One process that asks in turns."""
+    with _stub(case) as port:
+        return WarmTimes(**_run(port, case, "warm", str(requests)))
+
+
+def measure_cold(pairs: int) -> list[tuple[ColdTimes, ColdTimes]]:
+    """The handler, and boto3 alone: each time a process of its own, and each as often the first of the two."""
+    found = []
+    with _stub(CASES[0]) as port:
+        for number in range(pairs):
+            order = ("handler", "boto3") if number % 2 else ("boto3", "handler")
+            times = {side: ColdTimes(**_run(port, CASES[0], side)) for side in order}
+            found.append((times["handler"], times["boto3"]))
+    return found
+
+
+def _event(case: Case) -> dict[str, Any]:
+    """As API Gateway sends it: one agent."""
     document: dict[str, Any] = json.loads((ROOT / "events" / "predict" / "post_predict.json").read_text())
-    body = json.dumps({"observations": [CASE.observations()[0].round(4).tolist()]})
+    body = json.dumps({"observations": [case.observations()[0].round(4).tolist()]})
     return document | {"body": body, "isBase64Encoded": False, "pathParameters": {"policy": POLICY}}
 
 
 @contextmanager
-def _stub() -> Iterator[int]:
+def _stub(case: Case) -> Iterator[int]:
     port = free_port()
-    command = pinned(load_core(), [sys.executable, str(HERE / "aws_stub.py"), str(port)])
+    command = pinned(load_core(), [sys.executable, str(HERE / "aws_stub.py"), str(port), json.dumps(case.shape)])
     with subprocess.Popen(command, env=_environment(port), stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
@@ -64,9 +73,10 @@ def _stub() -> Iterator[int]:
             process.kill()
 
 
-def _run(port: int, asked: bytes, *arguments: str) -> dict[str, float]:
+def _run(port: int, case: Case, *arguments: str) -> dict[str, float]:
     command = pinned(server_core(), [sys.executable, str(HERE / "predict_lambda.py"), *arguments])
-    done = subprocess.run(command, env=_environment(port), input=asked, stdout=subprocess.PIPE, check=True)
+    event = json.dumps(_event(case)).encode()
+    done = subprocess.run(command, env=_environment(port), input=event, stdout=subprocess.PIPE, check=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
 

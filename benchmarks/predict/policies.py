@@ -44,7 +44,7 @@ class Case:
         return rng.normal(size=(self.agents, *self.shape)).astype(np.float32)
 
     def json_body(self) -> bytes:
-        """What the Predict Lambda sends."""
+        """A batch in nested lists."""
         document = {"behavior": BEHAVIOR, "observations": [self.observations().round(4).tolist()]}
         return json.dumps(document, separators=(",", ":")).encode()
 

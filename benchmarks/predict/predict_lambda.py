@@ -1,8 +1,8 @@
 """The Predict Lambda beside boto3 alone, in this process: `predict_lambda.py warm REQUESTS | handler | boto3 < asked`.
 
 `warm` asks in turns, by the handler and by a raw InvokeEndpoint with the same body, and prints the medians in
-milliseconds. The other two print the seconds of a cold start: imports, the clients, and `first`, until there is an
-answer. One JSON line each. `asked` is a JSON object: API Gateway's `event`, and the `body` that the Lambda makes of it.
+milliseconds. The other two print the seconds of a cold start: imports and clients, by the clock and of the processor,
+and `first`, until there is an answer. One JSON line each. `asked` is API Gateway's event.
 """
 
 import json
@@ -41,14 +41,14 @@ def boto3_alone() -> Callable[[str], None]:
     return ask
 
 
-def warm(requests: int, asked: dict[str, Any]) -> dict[str, float]:
+def warm(requests: int, event: dict[str, Any]) -> dict[str, float]:
     ours, theirs = handler(), boto3_alone()
     with_handler, with_boto3 = [], []
     for _ in range(WARM_UP + requests):
         began = time.perf_counter()
-        ours(asked["event"])
+        ours(event)
         between = time.perf_counter()
-        theirs(asked["body"])
+        theirs(event["body"])
         with_handler.append(between - began)
         with_boto3.append(time.perf_counter() - between)
     pairs = list(zip(with_handler, with_boto3, strict=True))[WARM_UP:]
@@ -59,23 +59,23 @@ def warm(requests: int, asked: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def cold(side: str, asked: dict[str, Any]) -> dict[str, float]:
-    began = time.perf_counter()
-    ask = partial(handler(), asked["event"]) if side == "handler" else partial(boto3_alone(), asked["body"])
+def cold(side: str, event: dict[str, Any]) -> dict[str, float]:
+    began, busy = time.perf_counter(), time.process_time()
+    ask = partial(handler(), event) if side == "handler" else partial(boto3_alone(), event["body"])
     if side == "handler":
         from pipeline.aws import clients
 
         clients.s3()
         clients.sagemaker_runtime()
-    made = time.perf_counter()
+    made = {"seconds": time.perf_counter() - began, "processor_seconds": time.process_time() - busy}
     ask()
-    return {"seconds": made - began, "first": time.perf_counter() - began}
+    return made | {"first": time.perf_counter() - began}
 
 
 def main() -> None:
     what, *more = sys.argv[1:]
-    asked = json.load(sys.stdin)
-    found = warm(int(*more), asked) if what == "warm" else cold(what, asked)
+    event = json.load(sys.stdin)
+    found = warm(int(*more), event) if what == "warm" else cold(what, event)
     sys.stdout.write(json.dumps(found) + "\n")
 
 

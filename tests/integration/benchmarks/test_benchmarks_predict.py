@@ -10,8 +10,17 @@ from pathlib import Path
 import pytest
 
 from benchmarks.predict import load
-from benchmarks.predict.__main__ import goals_of, least, own_goals, sections_of, soak_goals, soak_rows
-from benchmarks.predict.lambda_runs import measure_lambda
+from benchmarks.predict.__main__ import (
+    cold_rows,
+    goals_of,
+    lambda_goals,
+    least,
+    own_goals,
+    sections_of,
+    soak_goals,
+    soak_rows,
+)
+from benchmarks.predict.lambda_runs import ColdTimes, WarmTimes, measure_cold, measure_warm
 from benchmarks.predict.measuring import ALONE, OURS_BINARY, OURS_JSON, Found, Side, play, soak
 from benchmarks.predict.policies import CASES, SENSOR, Case, request, write_policy
 from benchmarks.predict.servers import FASTAPI, OURS, RLMODULE, Load, running
@@ -117,12 +126,32 @@ def test_a_soak_goes_in_slices(models: dict[Case, Path]) -> None:
     assert all(memory > 0 for _, memory in slices)
 
 
-def test_the_lambda_is_measured_beside_boto3() -> None:
-    times = measure_lambda(3)
+@pytest.mark.parametrize("case", [VECTOR, IMAGE])
+def test_the_lambda_is_measured_beside_boto3(case: Case) -> None:
+    times = measure_warm(case, 3)
     assert times.handler_ms > 0
     assert times.boto3_ms > 0
-    assert 0 < times.cold_seconds < times.first_seconds
-    assert 0 < times.boto3_cold_seconds < times.boto3_first_seconds
+
+
+def test_cold_starts_are_measured_in_pairs() -> None:
+    pairs = measure_cold(2)
+    assert len(pairs) == 2
+    for one in (side for pair in pairs for side in pair):
+        assert one.processor_seconds > 0
+        assert 0 < one.seconds < one.first
+    assert len(cold_rows(pairs)) == 3
+
+
+def cold(ours: float, theirs: float) -> tuple[ColdTimes, ColdTimes]:
+    return ColdTimes(ours, ours, ours), ColdTimes(theirs, theirs, theirs)
+
+
+def test_the_lambdas_goals_are_of_medians() -> None:
+    warm = [WarmTimes(1.0, 0.5, own) for own in (0.1, 0.2, 9.0)]
+    reached = lambda_goals(warm, [cold(0.2, 0.15), cold(0.2, 0.15), cold(9.0, 0.1)])
+    assert [(goal.measured, goal.reached) for goal in reached] == [("0.20 ms", True), ("0.200 s", True), ("1.33", True)]
+    missed = lambda_goals(warm[1:] + warm[2:], [cold(0.4, 0.25), cold(0.4, 0.25), cold(0.1, 0.1)])
+    assert [goal.reached for goal in missed] == [False, False, False]
 
 
 def rate(requests: int) -> dict[int, Load]:
