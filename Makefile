@@ -73,6 +73,7 @@ lint: setup .venv-checkers/.done ## format, lint, types, import borders, templat
 	$(VENV)/lint-imports --no-cache
 	$(call say,Templates)
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam validate --lint
+	mkdir -p build && $(VENV)/python -m tests.fakes.expanded_template > build/template.expanded.json
 	.venv-checkers/bin/cfn-lint --config-file .cfn-lint-serverless.yaml
 	$(VENV)/python -m pytest -q tests/contract/test_template_state_machine.py -k statelint
 	.venv-checkers/bin/checkov --config-file .checkov.yaml --file template.yaml

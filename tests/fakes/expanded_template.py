@@ -67,3 +67,7 @@ def statements() -> list[tuple[str, dict[str, Any]]]:
 
 def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
+
+
+if __name__ == "__main__":  # for linters of plain CloudFormation
+    print(json.dumps(expanded(), indent=1))
