@@ -4,6 +4,7 @@ LocalCloudError
 ├── SetupError             a tool or an environment is missing
 ├── StartError             a process did not come up, or ended by itself
 ├── DeployError            `sam build` or `sam deploy` failed, or the stack lacks an output
+├── ImageError             no container engine, or an image that cannot be built
 ├── BusyError              another `up` or `down` is at work on the same state directory
 └── StopError              a process outlived `down`
 """
@@ -23,6 +24,10 @@ class StartError(LocalCloudError):
 
 class DeployError(LocalCloudError):
     """`sam build` or `sam deploy` failed, or the stack lacks an output."""
+
+
+class ImageError(LocalCloudError):
+    """There is no container engine, or an image cannot be built."""
 
 
 class BusyError(LocalCloudError):

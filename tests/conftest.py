@@ -19,6 +19,7 @@ settings.load_profile("gamedojo")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--privileges", action="store_true", help="hold what Lambdas call against their policies")
+    parser.addoption("--images", action="store_true", help="build the images, and start containers from them")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -26,3 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
         from tests.fakes.privilege_verdict import Privileges  # not before the variables above
 
         config.pluginmanager.register(Privileges(), "privileges of lambdas")
+    if config.getoption("--images"):
+        from tests.fakes.image_session import ImageSession
+
+        config.pluginmanager.register(ImageSession(), "images of containers")

@@ -4,13 +4,17 @@ import os
 import re
 import subprocess
 import sys
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from container.job import PLAYER_UID
+from local.images.build import SOURCES, fingerprint
 from tests.fakes import dockerfile
-from tests.fakes.dockerfile import Instruction, files_with_rights
+from tests.fakes.dockerfile import Instruction, Stage, files_with_rights
 
 ROOT = Path(__file__).parents[2]
 FILE = dockerfile.read(ROOT / "container" / "Dockerfile")
@@ -28,7 +32,8 @@ def made_users(image: str) -> dict[str, int]:
 
 def test_the_base_image_is_an_argument_with_a_version() -> None:
     bases = {stage.base for stage in FILE.stages.values()} - set(FILE.stages)
-    assert bases == {"${BASE_IMAGE}"}
+    assert bases == {"${BASE_IMAGE}", "scratch"}
+    assert FILE.stages["wheels"] == Stage("wheels", "scratch", ())
     assert re.fullmatch(r"[\w./-]+:\d[\w.-]*", FILE.arguments["BASE_IMAGE"])
 
 
@@ -69,13 +74,55 @@ def test_no_secret_is_baked_in() -> None:
 
 def test_packages_are_installed_by_hash_and_debian_s_without_more_than_asked_for() -> None:
     commands = [command.strip() for one in ALL if one.name == "RUN" for command in one.text.split("&&")]
-    installs = [command for command in commands if "pip install" in command]
+    installs = [command for command in commands if "/pip " in command]
     assert len(installs) == 3
+    assert all(" install " in command for command in installs)
     unhashed = [command for command in installs if "--require-hashes" not in command]
     assert [command.split()[-1] for command in unhashed] == ["requirements/torch.txt"]
     debian = [command for command in commands if "apt-get install" in command]
     assert all("--no-install-recommends" in command for command in debian)
     assert len(debian) == commands.count("rm -rf /var/lib/apt/lists/*")
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_pip_and_what_it_installed_from_stay_out_of_the_image(image: str) -> None:
+    (packages,) = [one for one in FILE.stages[image].of("RUN") if "/pip " in one.text]
+    assert packages.text.startswith("--mount=type=bind,from=wheels,")
+    assert "venv --without-pip /opt/venv" in packages.text
+    assert packages.text.endswith("rm -r /tmp/installer")
+
+
+def test_what_torch_needs_is_locked_too() -> None:
+    """torch itself is installed without hashes, and would bring the newest of what is not there."""
+    lock = (ROOT / "requirements" / "training.txt").read_text()
+    locked = {canonicalize_name(name) for name in re.findall(r"^([\w.-]+)==", lock, re.MULTILINE)}
+    needed = [Requirement(text) for text in requires("torch") or []]
+    of_any_build = {one.name for one in needed if not one.marker or one.marker.evaluate({"extra": ""})}
+    own = {name for name in of_any_build if name.startswith(("nvidia-", "cuda-", "triton"))}
+    assert {canonicalize_name(name) for name in of_any_build - own} <= locked
+
+
+def test_what_a_build_reads_is_what_its_name_is_made_of() -> None:
+    """Else a change of the sources would leave an image of the earlier ones."""
+    copied = {word for one in ALL if one.name == "COPY" for word in one.words[:-1]}
+    sources = [Path(name) for name in SOURCES]
+    assert not [name for name in copied if not any(Path(name).is_relative_to(source) for source in sources)]
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    assert [line.removeprefix("!") for line in lines if line.startswith("!")] == sorted(SOURCES)
+
+
+def test_another_name_is_made_of_other_sources(tmp_path: Path) -> None:
+    dockerfile.copy_into(tmp_path, ROOT, tuple(Instruction("COPY", f"{name} {name}") for name in SOURCES))
+    seen = {fingerprint(tmp_path, "base:1", "")}
+    (tmp_path / "rl_src" / "__pycache__").mkdir(exist_ok=True)
+    (tmp_path / "rl_src" / "__pycache__" / "left.pyc").touch()
+    assert fingerprint(tmp_path, "base:1", "") in seen
+    seen |= {fingerprint(tmp_path, "base:2", ""), fingerprint(tmp_path, "base:1", "index")}
+    (tmp_path / "rl_src" / "new.py").touch()
+    seen.add(fingerprint(tmp_path, "base:1", ""))
+    (tmp_path / "container" / "serve").chmod(0o644)
+    seen.add(fingerprint(tmp_path, "base:1", ""))
+    assert len(seen) == 5
 
 
 @pytest.mark.parametrize(

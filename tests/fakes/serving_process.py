@@ -1,11 +1,9 @@
-"""`container/serve` as a process on a relocated /opt/ml, and raw requests to it."""
+"""`container/serve` on a folder that is its /opt/ml, as a process or in its image, and raw requests to it."""
 
 import http.client
 import json
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-ROOT = Path(__file__).parents[2]
+from tests.fakes.started_containers import PORT_VARIABLE, StartedContainer
 
 
 @dataclass
@@ -38,20 +36,7 @@ class Serving:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        self.process = subprocess.Popen(
-            [sys.executable, ROOT / "container" / "serve"],
-            env={
-                "PATH": "/usr/bin:/bin",
-                "PYTHONPATH": str(ROOT),
-                "SAGEMAKER_BASE_DIR": str(base),
-                "SAGEMAKER_BIND_TO_PORT": str(self.port),
-                **environment,
-            },
-            cwd=base,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        self.process = StartedContainer("serve", base, **{PORT_VARIABLE: str(self.port), **environment})
 
     def __enter__(self) -> "Serving":
         return self

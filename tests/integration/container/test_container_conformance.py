@@ -1,8 +1,7 @@
-"""SageMaker's container contract, with the real entry points as processes on a relocated /opt/ml."""
+"""SageMaker's container contract, with the real entry points: as processes on a relocated /opt/ml, or in the images."""
 
 import hashlib
 import json
-import os
 import shutil
 import signal
 import socket
@@ -19,19 +18,10 @@ import pytest
 from pipeline.contracts.evaluation import EvaluationReport, ParityRecord
 from pipeline.contracts.policy import ArtifactManifest, PolicySpec, TrainingSummary
 from sample_builds.packer import pack
+from tests.fakes import started_containers
+from tests.fakes.started_containers import StartedContainer, only_as_process, process_environment
 
-ROOT = Path(__file__).parents[3]
-
-
-def environment(base: Path, **more: str) -> dict[str, str]:
-    return {
-        "PATH": os.pathsep.join([str(ROOT / "container"), str(Path(sys.executable).parent), "/usr/bin", "/bin"]),
-        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "functions")]),
-        "HOME": str(base),
-        "SAGEMAKER_BASE_DIR": str(base),
-        "GAMEDOJO_RUN_ID": "basic-1",
-        "GAMEDOJO_POLICY": "basic",
-    } | more
+IDENTITY = {"GAMEDOJO_RUN_ID": "basic-1", "GAMEDOJO_POLICY": "basic"}
 
 
 def job_folder(base: Path, hyperparameters: dict[str, str], build: Path) -> Path:
@@ -44,9 +34,7 @@ def job_folder(base: Path, hyperparameters: dict[str, str], build: Path) -> Path
 
 
 def run(program: str, base: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [program], env=environment(base), capture_output=True, text=True, timeout=200, check=False, cwd=base
-    )
+    return started_containers.run(program, base, **IDENTITY)
 
 
 @pytest.fixture(scope="module")
@@ -173,9 +161,7 @@ def test_a_build_that_crashes_is_told_with_its_last_words(tmp_path: Path) -> Non
 def test_sigterm_leaves_a_checkpoint_and_training_goes_on_from_it(tmp_path: Path, basic: Path) -> None:
     endless = {"stop.env_steps": "100000000", "hyperparameters.train_batch_size": "256"}
     base = job_folder(tmp_path, endless, basic)
-    with subprocess.Popen(
-        ["train"], env=environment(base), cwd=base, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+    with StartedContainer("train", base, **IDENTITY) as process:
         assert process.stdout is not None
         first = json.loads(process.stdout.readline())
         process.send_signal(signal.SIGTERM)
@@ -195,17 +181,14 @@ def test_sigterm_leaves_a_checkpoint_and_training_goes_on_from_it(tmp_path: Path
 
 
 @pytest.fixture
-def endpoint(trained: Path, tmp_path: Path) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+def endpoint(trained: Path, tmp_path: Path) -> Iterator[tuple[str, StartedContainer]]:
     (tmp_path / "model").symlink_to(trained / "model")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    more = {"SAGEMAKER_BIND_TO_PORT": str(port), "GAMEDOJO_SERVE_HOST": "127.0.0.1"}
-    with subprocess.Popen(["serve"], env=environment(tmp_path, **more), cwd=tmp_path) as process:
-        try:
-            yield f"http://127.0.0.1:{port}", process
-        finally:
-            process.kill()
+    with StartedContainer("serve", tmp_path, SAGEMAKER_BIND_TO_PORT=str(port)) as process:
+        yield f"http://127.0.0.1:{port}", process
+        process.kill()
 
 
 def wait_until_in_service(url: str) -> None:
@@ -220,7 +203,7 @@ def wait_until_in_service(url: str) -> None:
     pytest.fail("the endpoint did not come into service")
 
 
-def test_serving_answers_and_ends_on_sigterm(endpoint: tuple[str, "subprocess.Popen[bytes]"]) -> None:
+def test_serving_answers_and_ends_on_sigterm(endpoint: tuple[str, StartedContainer]) -> None:
     url, process = endpoint
     wait_until_in_service(url)
     observation = [[[1.0 if place == 10 else 0.0 for place in range(20)]]]
@@ -236,7 +219,7 @@ def test_serving_answers_and_ends_on_sigterm(endpoint: tuple[str, "subprocess.Po
     assert process.wait(30) == 0
 
 
-def test_the_size_limit_is_an_answer_not_a_crash(endpoint: tuple[str, "subprocess.Popen[bytes]"]) -> None:
+def test_the_size_limit_is_an_answer_not_a_crash(endpoint: tuple[str, StartedContainer]) -> None:
     url, _ = endpoint
     wait_until_in_service(url)
     limit = 6_291_456
@@ -258,6 +241,7 @@ def test_an_artifact_that_cannot_be_served_ends_the_container(tmp_path: Path) ->
     assert "manifest.json cannot be read" in done.stderr
 
 
+@only_as_process("what its Python imports is that of the machine here")
 @pytest.mark.parametrize(
     ("module", "forbidden"),
     [
@@ -269,6 +253,6 @@ def test_an_artifact_that_cannot_be_served_ends_the_container(tmp_path: Path) ->
 def test_an_entry_point_imports_what_it_needs_and_no_more(tmp_path: Path, module: str, forbidden: set[str]) -> None:
     code = f"import sys, {module}; print(' '.join(sorted(set(name.partition('.')[0] for name in sys.modules))))"
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment(tmp_path), capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], env=process_environment(tmp_path), capture_output=True, text=True, check=True
     )
     assert not forbidden & set(done.stdout.split())

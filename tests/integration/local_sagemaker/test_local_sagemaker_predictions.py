@@ -20,7 +20,7 @@ from predict.app import handler
 from tests.fakes.control_stack import SAID_OF_ITSELF, LambdaContext, forget_handlers, sample_event
 from tests.fakes.onnx_policies import write_artifact
 from tests.fakes.sagemaker_cloud import BUCKET, IMAGE, ROLE, Cloud, service
-from tests.fakes.serving_process import ROOT
+from tests.fakes.started_containers import ROOT
 from tests.fakes.waiting import wait_for
 
 ENDPOINT = "gamedojo-test-game"

@@ -12,6 +12,7 @@ import pytest
 from rl_src.serving.metrics import NAMESPACE
 from tests.fakes.onnx_policies import write_artifact, write_manifest, write_scaling_policy
 from tests.fakes.serving_process import Serving, answers_of
+from tests.fakes.started_containers import only_as_process
 
 QUESTION = json.dumps({"observations": [[[0, 1, 0]]]}).encode()
 REQUEST = b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (len(QUESTION), QUESTION)
@@ -57,6 +58,7 @@ def test_a_model_that_gives_no_number_ends_the_container(tmp_path: Path) -> None
         assert "the model of behavior 'Game' gives no finite action" in stderr
 
 
+@only_as_process("each container has ports of its own")
 def test_a_port_that_is_taken_is_told(artifact: Path, tmp_path: Path) -> None:
     with Serving(artifact, tmp_path / "ml") as serving:
         serving.wait_until_in_service()
