@@ -4,6 +4,7 @@
 #   PYTHON312    a Python 3.12 for the tests of the Lambda code; looked for on the PATH and among pyenv's otherwise
 #   TORCH_INDEX  another package index for torch alone, for example the PyTorch project's index of CPU wheels;
 #                without it, torch comes from the index that pip is configured for
+#   OSV_URL      who is asked for known vulnerabilities by `make audit` (default osv.dev)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -15,6 +16,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3.11
 TORCH_INDEX ?=
 PYTHON312 ?=
+OSV_URL ?= https://api.osv.dev/v1/query
 VENV := .venv/bin
 UV := $(VENV)/uv
 UV_VERSION := 0.13.9
@@ -79,6 +81,23 @@ lint: setup .venv-checkers/.done ## format, lint, types, import borders, templat
 	.venv-checkers/bin/checkov --config-file .checkov.yaml --file template.yaml
 	$(call say,Dockerfiles)
 	.venv-checkers/bin/hadolint container/Dockerfile
+
+# Every lock file but the contestants', which are as old as what they are compared with.
+AUDITED := $(filter-out %peers.txt %peers-fast.txt,$(wildcard requirements/*.txt)) functions/requirements.txt
+
+audit: .venv-checkers/.done ## known vulnerabilities of the locked packages; needs a network that reaches osv.dev
+	$(call say,Known vulnerabilities of the locked packages)
+	if ! .venv-checkers/bin/python -c 'import requests; requests.head("$(OSV_URL)", timeout=10)' 2>/dev/null; then
+	  echo "$(OSV_URL) cannot be reached from here, so nothing was audited. Run this where it can be, or set OSV_URL."; exit 1
+	fi
+	known=
+	for file in $(AUDITED); do
+	  echo "$$file"
+	  PIP_AUDIT_LOGLEVEL=error .venv-checkers/bin/pip-audit --strict -s osv --osv-url "$(OSV_URL)" --progress-spinner off --no-deps --disable-pip -r "$$file" || known=1
+	done
+	if [ -n "$$known" ]; then
+	  echo "Locked packages have known vulnerabilities: take later versions (make lock)."; exit 1
+	fi
 
 test-fast: setup .venv-supply/.done ## unit, contract and integration tests
 	$(call say,Unit$(,) contract and integration tests)
@@ -275,4 +294,4 @@ help: ## this list
 
 , := ,
 
-.PHONY: demo local local-down sample-builds test lint test-fast test-rl test-e2e test-functions-312 test-dashboard test-unity test-peers test-clients test-faults test-security test-notebooks notebooks test-docs bench-envs bench-gpu bench-predict format setup schema openapi cli-docs failures licences sbom lock clean help
+.PHONY: demo local local-down sample-builds test lint audit test-fast test-rl test-e2e test-functions-312 test-dashboard test-unity test-peers test-clients test-faults test-security test-notebooks notebooks test-docs bench-envs bench-gpu bench-predict format setup schema openapi cli-docs failures licences sbom lock clean help
