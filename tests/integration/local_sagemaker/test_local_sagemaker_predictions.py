@@ -7,11 +7,12 @@ import tarfile
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from pipeline.aws import clients
@@ -146,7 +147,31 @@ def test_an_endpoint_that_goes_mid_request_is_a_problem_that_says_so(served: Clo
     with load() as (_, others):
         served.sagemaker.delete_endpoint(EndpointName=ENDPOINT)
         wait_for(lambda: len(others) > 5, "the endpoint is gone")
-    problems = [(answer["headers"]["Content-Type"], answer["statusCode"]) for answer in others]
-    assert {media for media, _ in problems} == {"application/problem+json"}
-    assert {status for _, status in problems} <= {502, 503}
+    assert {answer["headers"]["Content-Type"] for answer in others} == {"application/problem+json"}
+    found = {(answer["statusCode"], json.loads(answer["body"])["code"]) for answer in others}
+    assert found <= {(502, "Model"), (503, "ServiceUnavailable"), (503, "ModelNotReady"), (503, "NotYetConsistent")}
+    assert all("Traceback" not in answer["body"] for answer in others)
+
+
+def containers(folder: Path) -> list[psutil.Process]:
+    """The inference servers whose /opt/ml is below the folder."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            base = process.environ().get("SAGEMAKER_BASE_DIR", "")
+            if base.startswith(str(folder)) and str(ROOT / "container" / "serve") in process.cmdline()[:2]:
+                found.append(process)
+    return found
+
+
+def test_a_container_that_is_killed_mid_request_costs_no_more_than_its_requests(served: Cloud, tmp_path: Path):
+    with load() as (versions, others):
+        (container,) = containers(tmp_path)
+        container.kill()
+        wait_for(lambda: [one for one in containers(tmp_path) if one.pid != container.pid], "it is started again")
+        before = versions[OLD]
+        wait_for(lambda: versions[OLD] > before + 20, "the policy answers again")
+    found = [(answer["statusCode"], json.loads(answer["body"])["code"]) for answer in others]
+    assert found
+    assert set(found) <= {(502, "Model"), (503, "ServiceUnavailable"), (503, "ModelNotReady")}
     assert all("Traceback" not in answer["body"] for answer in others)
