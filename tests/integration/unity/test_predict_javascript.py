@@ -57,11 +57,31 @@ def test_what_passes_is_the_fallback(api: FakeApi, answer: Answer) -> None:
     assert play(api, 'show(await predict("basic", {}, {fallback: "fallback"}));', timeout_ms) == "fallback"
 
 
-def test_nothing_is_asked_during_a_pause(api: FakeApi) -> None:
-    api.script("POST", ROUTE, Answer(503, {"code": "ModelNotReady"}, headers={"Retry-After": "300"}))
+def ask_twice(api: FakeApi, **headers: str) -> int:
+    """How many of two requests were sent; the first is answered 503 with these headers."""
+    named = {name.replace("_", "-"): text for name, text in headers.items()}
+    api.script("POST", ROUTE, Answer(503, {"code": "ModelNotReady"}, headers=named))
     asking = 'const ask = () => predict("basic", {}, {fallback: 1}); show([await ask(), await ask()]);'
     assert play(api, asking) == [1, 1]
-    assert len(api.received) == 1
+    return len(api.received)
+
+
+NOW = "Sun, 06 Nov 1994 08:49:37 GMT"
+
+
+@pytest.mark.parametrize("until", ["300", "Sun, 06 Nov 1994 08:54:37 GMT", "Sunday, 06-Nov-94 08:54:37 GMT"])
+def test_nothing_is_asked_during_a_pause(api: FakeApi, until: str) -> None:
+    assert ask_twice(api, date=NOW, retry_after=until) == 1
+
+
+@pytest.mark.parametrize("until", ["0", "-7", "", "soon", "Sun, 06 Nov 1994 08:49:30 GMT"])
+def test_what_is_no_pause_holds_nobody_up(api: FakeApi, until: str) -> None:
+    assert ask_twice(api, date=NOW, retry_after=until) == 2
+
+
+def test_a_date_is_by_the_own_clock_where_the_servers_is_not_told(api: FakeApi) -> None:
+    """A page of another origin may read Retry-After, but not Date."""
+    assert ask_twice(api, date="", retry_after="Fri, 01 Jan 2999 00:00:00 GMT") == 1
 
 
 def test_a_mistake_is_thrown(api: FakeApi) -> None:
