@@ -12,12 +12,15 @@ from tests.fakes.faulty_clients import KINDS
 
 _TITLE = "# Faults\n\nWritten by `make test-faults`."
 
-_CALLS_INTRODUCTION = """\
+_NEVER = "\N{EN DASH}"
+
+_CALLS_INTRODUCTION = f"""\
 The whole state machine with the real handlers, where each call to AWS goes wrong once in each way. After every fault,
 and after the sweeper, every run has an outcome and a reason, no job runs, no run has two jobs of a kind, no lease is
 held, each outcome was told once, and an endpoint stands only in front of the version that was verified. ✓: the run
-succeeded nonetheless. ✗: it failed, with one of the messages below. Only what AWS denies for good, or what fails
-without the fault too, is to fail."""
+succeeded nonetheless. ✗: it failed, with one of the messages below. Only what AWS denies for good, what is gone for
+good, or what fails without the fault too, is to fail. {_NEVER}: AWS has no such answer; the reasons are below. A row
+stands for all of a state's calls of this kind, as it writes its record several times."""
 
 _CLOUD_INTRODUCTION = """\
 The real local cloud: emulator, SageMaker service, Lambdas, training processes. Processes are killed, machines taken
@@ -43,6 +46,16 @@ class Injected(NamedTuple):
     message: str
 
 
+class LeftOut(NamedTuple):
+    """One fault that AWS has no answer for, and why."""
+
+    scenario: str
+    state: str
+    call: str
+    kind: str
+    reason: str
+
+
 class Survived(NamedTuple):
     """One fault on the local cloud: what was as before it, and what the run's user sees."""
 
@@ -64,9 +77,11 @@ def _sections(page: str) -> dict[str, str]:
     return {name: text.strip() for name, text in zip(parts[::2], parts[1::2], strict=True)}
 
 
-def calls_section(injected: list[Injected], summary: str) -> str:
+def calls_section(injected: list[Injected], left_out: list[LeftOut], summary: str) -> str:
     """Of the calls, the same whatever order the tests ran in."""
-    return f"{_CALLS_INTRODUCTION}\n\n{summary}.\n\n{_table(injected)}\n### Messages\n\n{_messages(injected)}"
+    table, reasons, messages = _table(injected, left_out), _reasons(left_out), _messages(injected)
+    text = f"{_CALLS_INTRODUCTION}\n\n{summary}.\n\n{table}"
+    return f"{text}\n### What AWS does not answer\n\n{reasons}\n### Messages\n\n{messages}"
 
 
 def cloud_section(survived: list[Survived]) -> str:
@@ -77,16 +92,24 @@ def cloud_section(survived: list[Survived]) -> str:
     )
 
 
-def _table(injected: list[Injected]) -> str:
+def _table(injected: list[Injected], left_out: list[LeftOut]) -> str:
     cells: dict[tuple[str, str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for one in injected:
-        cells[one.scenario, one.state, one.call][one.kind].add(one.outcome)
+        cells[one.scenario, one.state, one.call][one.kind].add(_mark(one.outcome))
+    for other in left_out:
+        cells[other.scenario, other.state, other.call][other.kind].add(_NEVER)
     kinds = list(KINDS)
     text = f"| scenario | state | call | {' | '.join(kinds)} |\n|{'---|' * (len(kinds) + 3)}\n"
-    for where, outcomes in sorted(cells.items()):
-        marks = [" ".join(sorted(_mark(one) for one in outcomes[kind])) for kind in kinds]
-        text += f"| {' | '.join(where)} | {' | '.join(marks)} |\n"
+    for where, marks in sorted(cells.items()):
+        text += f"| {' | '.join(where)} | {' | '.join(' '.join(sorted(marks[kind])) for kind in kinds)} |\n"
     return text
+
+
+def _reasons(left_out: list[LeftOut]) -> str:
+    calls: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for one in left_out:
+        calls[one.kind, one.reason].add(f"`{one.call}`")
+    return "".join(f"- {kind}: {why} ({', '.join(sorted(found))})\n" for (kind, why), found in sorted(calls.items()))
 
 
 def _mark(outcome: str) -> str:

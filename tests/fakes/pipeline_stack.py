@@ -22,8 +22,11 @@ import boto3
 from moto import mock_aws
 from moto.awslambda_simple.models import LambdaSimpleBackend
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
+from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import WaitFunction
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
+from moto.stepfunctions.parser.models import StepFunctionsParserBackend, stepfunctions_parser_backends
+from s3transfer.futures import BoundedExecutor
 
 from pipeline.aws import clients
 from pipeline.aws.policies_table import PoliciesTable
@@ -34,7 +37,7 @@ from pipeline.contracts.run import RunRecord
 from tests.fakes import artifact_archives, recorded_calls
 from tests.fakes.control_stack import BUCKET, MACHINE_ROLE, REGION, LambdaContext, forget_handlers, sample_event
 from tests.fakes.expanded_template import STATE_MACHINE, resources
-from tests.fakes.faulty_clients import CrashError, Faults, FaultyClient
+from tests.fakes.faulty_clients import CrashError, Faults, FaultyClient, TransferCrashError
 from tests.fakes.sagemaker_double import SageMakerDouble
 
 PREFIX = "gamedojo-test"
@@ -118,10 +121,8 @@ class PipelineStack:
         arn = self.begin(document)
         self.wait_for_executions()
         execution = self.sfn.describe_execution(executionArn=arn)
-        history = self.sfn.get_execution_history(executionArn=arn, maxResults=1000)["events"]
-        entered = [
-            event["stateEnteredEventDetails"]["name"] for event in history if "stateEnteredEventDetails" in event
-        ]
+        history = _interpreter_of(self.machine_arn).get_execution_history(arn)["events"]
+        entered = [found["name"] for event in history if (found := event.get("stateEnteredEventDetails"))]
         return dict(execution) | {"states": entered}
 
     def begin(self, document: Any) -> str:
@@ -134,8 +135,8 @@ class PipelineStack:
     def wait_for_executions(self) -> None:
         """Until none runs any more."""
         deadline = time.monotonic() + 60
-        running = {"stateMachineArn": self.machine_arn, "statusFilter": "RUNNING"}
-        while self.sfn.list_executions(**running)["executions"]:
+        machine = _interpreter_of(self.machine_arn).describe_state_machine(self.machine_arn)
+        while any(one.status == "RUNNING" for one in machine.executions):
             assert time.monotonic() < deadline, "an execution does not end"
             time.sleep(0.01)
 
@@ -235,10 +236,8 @@ def pipeline_stack() -> Iterator[PipelineStack]:
         _bucket_and_tables()
         sagemaker = SageMakerDouble()
         runtime = RuntimeDouble(sagemaker)
-        s3, dynamodb, sns, sfn, sqs = (boto3.client(name) for name in ("s3", "dynamodb", "sns", "stepfunctions", "sqs"))
-        logs, cloudwatch, autoscaling = (
-            boto3.client(name) for name in ("logs", "cloudwatch", "application-autoscaling")
-        )
+        s3, dynamodb, sns, sfn, sqs = map(_client, ("s3", "dynamodb", "sns", "stepfunctions", "sqs"))
+        logs, cloudwatch, autoscaling = map(_client, ("logs", "cloudwatch", "application-autoscaling"))
         made = {
             "sagemaker": sagemaker,
             "cloudwatch": cloudwatch,
@@ -291,12 +290,12 @@ def _interpreter(stack: PipelineStack) -> list[Any]:
                 raise stack.broken[event["state"]].pop(0)
             handler = importlib.import_module(f"{function_name.rsplit(':', 1)[-1]}.app").handler
             return json.dumps(handler(event, LambdaContext())).encode()
+        except (CrashError, TransferCrashError):
+            response_headers["x-amz-function-error"] = "Unhandled"
+            return json.dumps({"errorMessage": "signal: killed", "errorType": "Runtime.ExitError"}).encode()
         except Exception as error:  # as the Lambda runtime does
             response_headers["x-amz-function-error"] = "Unhandled"
             return json.dumps({"errorMessage": str(error), "errorType": type(error).__name__}).encode()
-        except CrashError:
-            response_headers["x-amz-function-error"] = "Unhandled"
-            return json.dumps({"errorMessage": "signal: killed", "errorType": "Runtime.ExitError"}).encode()
 
     def pause(seconds: float) -> None:
         stack.pauses.append(seconds)
@@ -309,6 +308,8 @@ def _interpreter(stack: PipelineStack) -> list[Any]:
         patch.object(AmazonStateLanguageParser, "parse", _PARSED),
         patch.object(WaitFunction, "_wait_interval", lambda wait, env, wait_seconds: pause(wait_seconds)),
         patch.object(retrier_decl, "time", Clock),
+        patch.object(lambda_eval_utils, "boto_client_for", lambda service, **_: _client(service)),
+        patch.object(BoundedExecutor, "EXECUTOR_CLS", stack.faults.executor),
     ]
 
 
@@ -335,8 +336,20 @@ def _environment(topic_arn: str) -> dict[str, str]:
     }
 
 
+@cache
+def _client(service: Any) -> Any:
+    """moto answers it in every stack of the process, and to make one takes longer than a state of a run."""
+    return boto3.client(service)
+
+
+def _interpreter_of(arn: str) -> StepFunctionsParserBackend:
+    """moto's own state: to ask for it by the API, again and again, takes longer than the run that is waited for."""
+    _, _, _, region, account, *_ = arn.split(":")
+    return stepfunctions_parser_backends[account][region]
+
+
 def _topic() -> tuple[str, str]:
-    sns, sqs = boto3.client("sns"), boto3.client("sqs")
+    sns, sqs = _client("sns"), _client("sqs")
     topic_arn = sns.create_topic(Name="outcomes")["TopicArn"]
     queue_url = sqs.create_queue(QueueName="outcomes")["QueueUrl"]
     queue_arn = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -345,7 +358,7 @@ def _topic() -> tuple[str, str]:
 
 
 def _bucket_and_tables() -> None:
-    s3, dynamodb = boto3.client("s3"), boto3.client("dynamodb")
+    s3, dynamodb = _client("s3"), _client("dynamodb")
     s3.create_bucket(Bucket=BUCKET)
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
     for name, table in resources("AWS::DynamoDB::Table").items():

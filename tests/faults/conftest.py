@@ -6,7 +6,16 @@ from typing import Any, TypeVar
 
 import pytest
 
-from tests.fakes.fault_page import CALLS, ON_THE_CLOUD, Injected, Survived, calls_section, cloud_section, write_section
+from tests.fakes.fault_page import (
+    CALLS,
+    ON_THE_CLOUD,
+    Injected,
+    LeftOut,
+    Survived,
+    calls_section,
+    cloud_section,
+    write_section,
+)
 from tests.fakes.fault_scenarios import packed_build
 from tests.fakes.pipeline_stack import PipelineStack, pipeline_stack
 from tests.fakes.running_cloud import Cloud, running_cloud
@@ -38,6 +47,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """What was injected travels as properties of the reports, so that it comes from all workers."""
     injected, failed = _told(terminalreporter, "fault", Injected._make)
+    left_out, _ = _told(terminalreporter, "left out", LeftOut._make)
     survived, failed_on_cloud = _told(terminalreporter, "fault on the cloud", Survived._make)
     path = config.getoption("--fault-table")
     if injected:
@@ -47,7 +57,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         )
         terminalreporter.write_line(summary)
         if path is not None:
-            write_section(path, CALLS, calls_section(injected, summary))
+            write_section(path, CALLS, calls_section(injected, left_out, summary))
     if survived and path is not None and not failed_on_cloud:
         write_section(path, ON_THE_CLOUD, cloud_section(survived))
 

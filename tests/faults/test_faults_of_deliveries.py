@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from tests.fakes.fault_invariants import assert_whole, sweep_up
 from tests.fakes.fault_scenarios import calls_of, packed_build
-from tests.fakes.faulty_clients import KINDS
 from tests.fakes.interleaving import execute_interleaved
 from tests.fakes.pipeline_stack import PipelineStack, pipeline_stack
 from tests.fakes.running_cloud import with_options
@@ -18,7 +17,12 @@ pytestmark = pytest.mark.timeout(1800)  # a dozen examples and more, each of sev
 KEYS = ("builds/Basic.zip", "builds/basic/again.zip", "builds/other.zip")
 """Two builds of one policy, and one of another."""
 
-faults = st.dictionaries(st.sampled_from(calls_of("first run")), st.sampled_from(sorted(KINDS)), max_size=3)
+CALLS = calls_of("first run")
+faults = st.lists(
+    st.sampled_from([(call, kind) for call in CALLS.made for kind in CALLS.kinds(call)]),
+    max_size=3,
+    unique_by=lambda planned: planned[0],
+)
 deliveries = st.lists(st.integers(0, len(KEYS) - 1), min_size=2, max_size=5)
 
 
@@ -50,7 +54,7 @@ def test_each_build_is_trained_once_however_often_and_in_whatever_order_it_is_to
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(order=deliveries, planned=faults, data=st.data())
 def test_whatever_goes_wrong_meanwhile_nothing_is_lost_doubled_or_left_running(
-    order: list[int], planned: dict[Any, str], data: st.DataObject
+    order: list[int], planned: list[tuple[Any, str]], data: st.DataObject
 ) -> None:
     with pipeline_stack() as stack:
         stack.faults.planned.update(planned)

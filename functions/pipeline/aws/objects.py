@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
     from pipeline.contracts.base import Contract
 
-_NOT_FOUND = {"NoSuchKey", "NoSuchVersion", "404", "NoSuchBucket"}
+_NOT_FOUND = {"NoSuchKey", "NoSuchVersion", "404"}
+_OURS = ("runs/", "policies/")
+_REMEDY_OF_OURS = "Somebody or a lifecycle rule has removed what a run had put there: start a new run."
 _BLOCK_BYTES = 256 * 1024
 
 
@@ -157,9 +159,8 @@ class ObjectStore:
 
     def _error(self, key: str, error: ClientError | BotoCoreError) -> PipelineError:
         if error_code(error) in _NOT_FOUND:
-            return BuildNotFoundError(
-                f"There is no object {key} in the bucket {self.bucket}.", remedy_of_missing_build(key)
-            )
+            remedy = _REMEDY_OF_OURS if key.startswith(_OURS) else remedy_of_missing_build(key)
+            return BuildNotFoundError(f"There is no object {key} in the bucket {self.bucket}.", remedy)
         return translate("S3", error)
 
 

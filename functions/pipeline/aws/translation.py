@@ -17,6 +17,20 @@ _THROTTLED = {
     "SlowDown",
 }
 
+_BUSY = {
+    "TransactionConflictException",
+    "ReplicatedWriteConflictException",
+    "OperationAborted",
+    "ConditionalRequestConflict",
+    "ResourceConflict",
+}
+"""Somebody else is changing the same thing just now."""
+
+_GONE = {"ResourceNotFoundException", "ResourceNotFound", "NoSuchBucket", "NotFound"}
+"""A table, bucket, topic or job's input: what the stack made, or this run did, before the call."""
+
+_REMEDY_OF_GONE = "Look whether somebody has deleted a part of the stack: deploy it again, then redrive the run."
+
 
 def error_code(error: ClientError | BotoCoreError) -> str:
     """AWS's code, "" when AWS was not reached."""
@@ -30,6 +44,10 @@ def translate(service: str, error: ClientError | BotoCoreError) -> PipelineError
         return ThrottledError(f"{service} asks for a pause: {error}")
     if code == "ResourceLimitExceeded":
         return CapacityError(f"{service} has no capacity left in this account: {error}")
+    if code in _BUSY:
+        return ServiceUnavailableError(f"{service} is busy with another change of the same thing: {error}")
+    if code in _GONE:
+        return PipelineError(f"{service} does not find what it is to work with: {error}", _REMEDY_OF_GONE)
     status = (
         int(error.response["ResponseMetadata"].get("HTTPStatusCode", 500)) if isinstance(error, ClientError) else 500
     )

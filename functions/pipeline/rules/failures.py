@@ -19,6 +19,7 @@ class _Words(NamedTuple):
 
 
 _AGAIN = "Start the run again; if it lasts, see the log of the step."
+_IN_VAIN = "It was tried again until that was given up: redrive the run later; if it lasts, see the log of the step."
 _STEP_FUNCTIONS = {
     "States.Timeout": _Words("Timeout", "A step of ours took longer than it may.", _AGAIN),
     "Sandbox.Timedout": _Words("Timeout", "A step of ours took longer than it may.", _AGAIN),
@@ -56,6 +57,8 @@ def _classified(state: str, error: str, cause: str) -> Failure:
         )
     text, _, remedy = message.partition(" Remedy: ")
     coded = _CODED.fullmatch(text)
+    if (remedy or kind.default_remedy) == errors.TransientError.default_remedy:
+        remedy = _IN_VAIN
     own_code = "Internal" if kind is errors.PipelineError else kind.code()
     code = coded["code"] if coded else own_code
     return Failure(

@@ -10,7 +10,13 @@ from pipeline.aws.policies_table import PoliciesTable
 from pipeline.aws.runs_table import RunsTable
 from pipeline.contracts.run import EndpointRecord
 from pipeline.contracts.states import EndpointHandle, EndpointPoll, ExtractedCheckpoint, RunReference
-from pipeline.errors import DeadlineExceededError, DeploymentFailedError, NotYetConsistentError, RunEndedError
+from pipeline.errors import (
+    DeadlineExceededError,
+    DeploymentFailedError,
+    NotYetConsistentError,
+    PipelineError,
+    RunEndedError,
+)
 from pipeline.rules import names
 from pipeline.rules.rollouts import Rollout, kept_count, rollout
 from pipeline.rules.statuses import Outlook, endpoint_outlook
@@ -22,6 +28,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
 
 DEADLINE_SECONDS = 2 * 3600
+_VISIBLE_SECONDS = 300
+"""SageMaker may not tell of an endpoint yet that it has just created."""
 
 
 def deploy_endpoint(
@@ -182,12 +190,13 @@ def check_endpoint(
     """Look at the endpoint.
 
     Raises:
-        DeploymentFailedError: it failed, or SageMaker rolled it back to the former config.
+        NotYetConsistentError: SageMaker does not tell of it yet.
+        DeploymentFailedError: it failed, is gone, or SageMaker rolled it back to the former config.
         DeadlineExceededError: it takes longer than two hours.
     """
     found = endpoints.describe(sagemaker, handle.endpoint_name)
     if found is None:
-        raise DeploymentFailedError(f"The endpoint {handle.endpoint_name} was deleted meanwhile.", "Deploy it again.")
+        raise _missing(handle)
     record = EndpointRecord(
         name=handle.endpoint_name,
         config_name=handle.config_name,
@@ -213,6 +222,12 @@ def check_endpoint(
             "status": found.status,
         }
     )
+
+
+def _missing(handle: EndpointHandle) -> PipelineError:
+    if handle.created and now().timestamp() - handle.started_at_epoch < _VISIBLE_SECONDS:
+        return NotYetConsistentError(f"SageMaker knows no endpoint {handle.endpoint_name} yet.", "Redrive the run.")
+    return DeploymentFailedError(f"The endpoint {handle.endpoint_name} was deleted meanwhile.", "Redrive the run.")
 
 
 def _failed(found: EndpointDescription, handle: EndpointHandle) -> DeploymentFailedError:

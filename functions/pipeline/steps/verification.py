@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from pipeline.aws import scaling
 from pipeline.aws.invocations import invoke
 from pipeline.aws.objects import ObjectStore
-from pipeline.aws.policies_table import PoliciesTable
+from pipeline.aws.policies_table import LEASE_SECONDS, PoliciesTable
 from pipeline.aws.runs_table import RunsTable
 from pipeline.contracts.base import Contract
 from pipeline.contracts.evaluation import ParityPair, ParityRecord
@@ -13,7 +13,7 @@ from pipeline.contracts.policy import CurrentPolicy, ServedVersion
 from pipeline.contracts.predict import InvocationRequest
 from pipeline.contracts.run import EndpointRecord
 from pipeline.contracts.states import EndpointPoll, Promotion, RunReference
-from pipeline.errors import VerificationFailedError
+from pipeline.errors import DeploymentFailedError, LeaseHeldError, VerificationFailedError
 from pipeline.rules import names
 from pipeline.rules.parity import differences
 from pipeline.steps.records import check_wanted, entered, now
@@ -45,7 +45,7 @@ def verify_endpoint(
     """Compare, let the endpoint scale if it shall, make the policy the current one and give the lease back.
 
     Raises:
-        LeaseHeldError: another run has begun to deploy this policy.
+        DeploymentFailedError: another run has begun to deploy this policy.
         RunEndedError: the run was cancelled.
         VerificationFailedError: the endpoint serves another version, or answers otherwise than the evaluation did.
         ModelNotReadyError, ModelError, ThrottledError, ServiceUnavailableError: see `pipeline.aws.invocations.invoke`.
@@ -53,7 +53,7 @@ def verify_endpoint(
     """
     hosting = runs.update(run.run_id, lambda known: entered(known, state)).options.endpoint
     # Whoever has lost the lease must not declare itself the current one; and comparing may take a while.
-    policies.acquire_lease(run.policy, run.run_id, int(now().timestamp()))
+    _keep_lease(run, policies)
     record = ParityRecord.model_validate_json(objects.read(promotion.parity_key))
     for pair in record.pairs:
         _compare(run, endpoint, pair, runtime)
@@ -84,6 +84,16 @@ def verify_endpoint(
     )
     runs.update(run.run_id, lambda known: entered(known, state, endpoint=shown))
     return Verified(actions_compared=sum(len(pair.discrete) for pair in record.pairs))
+
+
+def _keep_lease(run: RunReference, policies: PoliciesTable) -> None:
+    try:
+        policies.acquire_lease(run.policy, run.run_id, int(now().timestamp()))
+    except LeaseHeldError as error:
+        raise DeploymentFailedError(
+            f"{error.cause} This run has taken longer with it than its lease of {LEASE_SECONDS // 3600} h.",
+            "Redrive the run once the other one is over.",
+        ) from error
 
 
 def _compare(run: RunReference, endpoint: EndpointPoll, pair: ParityPair, runtime: "SageMakerRuntimeClient") -> None:

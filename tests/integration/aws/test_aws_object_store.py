@@ -132,7 +132,9 @@ def test_a_version_that_was_deleted(stack: Stack, objects: ObjectStore) -> None:
         ("SlowDown", 503, ThrottledError),
         ("InternalError", 500, ServiceUnavailableError),
         ("AccessDenied", 403, PipelineError),
-        ("NoSuchBucket", 404, BuildNotFoundError),
+        ("OperationAborted", 409, ServiceUnavailableError),
+        ("NoSuchKey", 404, BuildNotFoundError),
+        ("NoSuchBucket", 404, PipelineError),
     ],
 )
 def test_s3s_faults_are_told_apart(code: str, status: int, error: type[PipelineError]) -> None:

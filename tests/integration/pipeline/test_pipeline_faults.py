@@ -12,8 +12,10 @@ from tests.fakes.pipeline_stack import PipelineStack
     "call",
     [
         Call("AdmitRun", "dynamodb", "put_item", 0),
+        Call("AdmitRun", "s3", "copy_object", 0),
         Call("StartTraining", "sagemaker", "create_training_job", 0),
         Call("DeployEndpoint", "sagemaker", "create_endpoint", 0),
+        Call("CheckEndpoint", "sagemaker", "describe_endpoint", 0),
         Call("FinishRun", "sns", "publish", 0),
     ],
     ids=str,

@@ -52,6 +52,14 @@ def test_an_error_without_remedy_of_its_own_has_its_classes():
     assert failure.remedy == errors.BuildRejectedError.default_remedy
 
 
+@pytest.mark.parametrize("kind", [errors.ThrottledError, errors.LeaseHeldError, errors.NotYetConsistentError])
+def test_what_was_tried_again_in_vain_is_not_said_to_be_tried_again(kind):
+    failure = classify("DeployEndpoint", kind.__name__, by_lambda(kind("Not now.")))
+    assert failure.retryable
+    assert "redrive" in failure.remedy
+    assert "is tried again" not in failure.remedy
+
+
 @pytest.mark.parametrize("name", ["States.Timeout", "Sandbox.Timedout"])
 def test_a_step_that_took_too_long_may_be_tried_again(name):
     failure = classify("StartTraining", name, "")
