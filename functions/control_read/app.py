@@ -7,7 +7,7 @@ from functools import cache
 
 from aws_lambda_powertools.event_handler import Response
 
-from pipeline.api import description, runs, uploads
+from pipeline.api import description, environments, runs, uploads
 from pipeline.api.metrics import Metrics
 from pipeline.api.policies import describe_policy, list_policies, policy_history
 from pipeline.api.proxy import answer, answer_text, make_handler, make_resolver, read_query
@@ -67,6 +67,12 @@ def list_builds() -> Response[str]:
 def get_build(build_id: str) -> Response[str]:
     """One build."""
     return answer(_builds().get(build_id))
+
+
+@app.get("/registry")
+def list_environments() -> Response[str]:
+    """What was mirrored of a registry."""
+    return answer(environments.connect(_settings().bucket_name).list())
 
 
 @app.get("/policies")

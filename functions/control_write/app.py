@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from aws_lambda_powertools.event_handler import Response
 
-from pipeline.api import runs, serving, uploads
+from pipeline.api import environments, runs, serving, uploads
 from pipeline.api.proxy import (
     answer,
     make_handler,
@@ -16,6 +16,7 @@ from pipeline.api.proxy import (
     read_optional_body,
 )
 from pipeline.contracts.api import CompleteRequest, PartsRequest, RollbackRequest, UploadRequest
+from pipeline.contracts.environments import MirrorRequest
 from pipeline.contracts.request import TrainingRequest
 from pipeline.settings import ControlWriteSettings
 
@@ -72,6 +73,12 @@ def complete_build(build_id: str) -> Response[str]:
 def delete_build(build_id: str) -> Response[str]:
     """Remove a build, or give up one in parts."""
     return answer(_builds().delete(build_id))
+
+
+@app.post("/registry")
+def mirror_environment() -> Response[str]:
+    """Make an upload the build of an environment."""
+    return answer(environments.connect(_settings().bucket_name).add(read_body(app, MirrorRequest)))
 
 
 @app.post("/policies/<policy>/rollback")

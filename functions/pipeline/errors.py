@@ -5,6 +5,7 @@ PipelineError
 │   ├── InvalidRequestError          a request, or gamedojo.json in a zip, breaks its contract
 │   ├── BuildRejectedError           the object cannot be trained on (no zip, no executable, …)
 │   ├── BuildNotFoundError           the named object does not exist
+│   ├── EnvironmentNotMirroredError  the named environment of a registry is not in the bucket
 │   ├── RunNotFoundError
 │   ├── ReportNotFoundError          the run was not evaluated, or not yet
 │   ├── PolicyNotFoundError
@@ -72,6 +73,12 @@ class BuildNotFoundError(InputError):
     """The named object does not exist."""
 
     default_remedy = "Upload the build first and name its key exactly."
+
+
+class EnvironmentNotMirroredError(InputError):
+    """An environment of a registry is named that was not mirrored into the stack's bucket."""
+
+    default_remedy = "Mirror it once, from a machine with internet or from a folder: gamedojo registry mirror."
 
 
 class RunNotFoundError(InputError):

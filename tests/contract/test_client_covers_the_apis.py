@@ -45,6 +45,12 @@ METHODS: dict[tuple[str, str], tuple[str, tuple[Any, ...], dict[str, Any]]] = {
     ("control", "deleteBuild"): ("delete_build", ("b",), {}),
     ("control", "getPartUrls"): ("part_urls", ("b", 101, 10), {}),
     ("control", "completeBuild"): ("complete_build", ("b", 7), {}),
+    ("control", "listEnvironments"): ("registry", (), {}),
+    ("control", "mirrorEnvironment"): (
+        "mirror_environment",
+        ("3DBall", "uploads/1/3DBall.zip", SHA256, "https://registry.example/3DBall.zip"),
+        {"arguments": ["--scene", "3DBall"], "expected_return": 100.0, "description": "Balls.", "replace": True},
+    ),
     ("control", "listPolicies"): ("policies", (), {}),
     ("control", "getPolicy"): ("policy", ("p",), {}),
     ("control", "deletePolicy"): ("delete_policy", ("p",), {}),
@@ -76,6 +82,8 @@ COMMANDS: dict[tuple[str, str], tuple[str, ...]] = {
     ("control", "deleteBuild"): ("builds", "delete", "b", "--yes"),
     ("control", "getPartUrls"): ("builds", "upload", "LARGE"),
     ("control", "completeBuild"): ("builds", "upload", "LARGE"),
+    ("control", "listEnvironments"): ("registry", "list"),
+    ("control", "mirrorEnvironment"): ("registry", "mirror", "small", "--from", "FOLDER"),
     ("control", "listPolicies"): ("policies",),
     ("control", "getPolicy"): ("policies", "show", "p"),
     ("control", "deletePolicy"): ("policies", "delete", "p", "--yes"),
@@ -156,7 +164,8 @@ def test_a_command_asks_for_it(
     monkeypatch.setattr("gamedojo.uploading.IN_PARTS_FROM_BYTES", 1000)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     script_uploads(server)
-    zips = {"ZIP": zip_of(tmp_path / "small.zip", 10), "LARGE": zip_of(tmp_path / "large.zip", 2000)}
+    small, large = zip_of(tmp_path / "small.zip", 10), zip_of(tmp_path / "large.zip", 2000)
+    zips = {"ZIP": small, "LARGE": large, "FOLDER": str(tmp_path)}
     variables = {name: None for name in os.environ if name.startswith("GAMEDOJO_")} | server.environment()
     CliRunner().invoke(app, [zips.get(word, word) for word in COMMANDS[operation]], env=variables)
     method, template, _ = OPERATIONS[operation]
@@ -178,8 +187,15 @@ def zip_of(path: Path, size: int) -> str:
 
 def script_uploads(server: FakeApi) -> None:
     """A build is sent whole or, of a size, in one part, for whose URL the client must ask."""
-    ticket = {"build_id": "b", "key": "k", "upload_url": f"{server.origin}/bucket/x"}
-    in_parts = {"build_id": "b", "key": "k", "method": "MULTIPART", "part_size_bytes": 10**6, "part_count": 1}
+    ticket = {"build_id": "b", "key": "uploads/b/small.zip", "upload_url": f"{server.origin}/bucket/x"}
+    server.script("GET", "/registry", Answer(document={"environments": []}))
+    in_parts = {
+        "build_id": "b",
+        "key": "uploads/b/large.zip",
+        "method": "MULTIPART",
+        "part_size_bytes": 10**6,
+        "part_count": 1,
+    }
     server.script_by_body("POST", "/builds", lambda body: Answer(201, in_parts if "size_bytes" in body else ticket))
     server.script("PUT", "/bucket/x", Answer(body=b""))
     part = {"parts": [{"number": 1, "upload_url": f"{server.origin}/bucket/x"}]}

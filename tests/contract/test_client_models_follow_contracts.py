@@ -13,7 +13,7 @@ from gamedojo import calls, models
 from gamedojo.errors import ApiError, api_error
 from gamedojo.reading import read
 from gamedojo.uploading import upload_name
-from pipeline.contracts import api, cost, evaluation, job, notes, policy, predict, problem, request, run
+from pipeline.contracts import api, cost, environments, evaluation, job, notes, policy, predict, problem, request, run
 
 MOMENT = datetime(2025, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 
@@ -170,6 +170,20 @@ PAIRS = [
     (models.Build, api.Build(build_id=BUILD_ID, key="k", size_bytes=5, uploaded_at=MOMENT)),
     (models.Build, api.Build(key="k", size_bytes=5, status="UPLOADING", parts=(1, 3))),
     (models.BuildPage, api.BuildPage(builds=(api.Build(key="k", size_bytes=5),), next_token="t")),
+    (
+        models.RegistryEntry,
+        environments.RegistryEntry(
+            environment="3DBall",
+            key="registry/3DBall/x.zip",
+            sha256="0" * 64,
+            size_bytes=5,
+            source="https://registry.example/3DBall.zip",
+            arguments=("--scene", "3DBall"),
+            expected_return=100,
+            description="Balls.",
+            mirrored_at=MOMENT,
+        ),
+    ),
     (models.DeletedBuild, api.DeletedBuild(build_id=BUILD_ID)),
     (models.DeletedPolicy, api.DeletedPolicy(policy="p", versions=("p-1", "p-2"))),
     (models.Health, api.Health(api="predict", version="1", stage="dev")),

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 SAGEMAKER = "sagemaker.amazonaws.com"
 SCALING_SERVICE = "sagemaker.application-autoscaling.amazonaws.com"
-USERS_PREFIXES = ("builds/", "uploads/")
+USERS_PREFIXES = ("builds/", "registry/", "uploads/")
 """Objects that users bring may have tags, which CopyObject takes along; those that we write have none."""
 
 Request = Mapping[str, Any]

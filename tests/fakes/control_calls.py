@@ -11,6 +11,7 @@ from tests.fakes.control_stack import LambdaContext, sample_event
 
 _WRITING = re.compile(
     "POST /training-runs(/[^/]+/redrive)?|POST /builds(/[^/]+/(parts|complete))?|POST /policies/[^/]+/(rollback|wake)"
+    "|POST /registry"
     "|DELETE /[^/]+/[^/]+"
 )
 

@@ -27,6 +27,7 @@ from gamedojo.models import (
     PartUrls,
     Policy,
     Prediction,
+    RegistryEntry,
     Run,
     RunPage,
     ServedVersion,
@@ -191,6 +192,46 @@ class AsyncGamedojoClient:
     async def delete_build(self, build_id: str) -> DeletedBuild:
         """Remove a build, or give up one that is in parts. Runs keep copies of their own."""
         return await self._send(calls.delete_build(build_id))
+
+    async def registry(self) -> tuple[RegistryEntry, ...]:
+        """Environments of a registry that were mirrored; a request names one as `{"build": {"registry": id}}`."""
+        return await self._send(calls.list_environments())
+
+    async def mirror_environment(
+        self,
+        environment: str,
+        key: str,
+        sha256: str,
+        source: str,
+        *,
+        arguments: Sequence[str] = (),
+        expected_return: float | None = None,
+        description: str = "",
+        replace: bool = False,
+    ) -> RegistryEntry:
+        """Make an upload the build of an environment; the same zip once more changes nothing.
+
+        Args:
+            environment: its id.
+            key: of the upload, as `upload_build` answers it; the upload may go afterwards.
+            sha256: the zip's, in hexadecimal. A run on it fails if that is not true.
+            source: where the zip is from.
+            arguments: what the program is started with, before a run's own.
+            expected_return: mean return of an environment that is solved.
+            description: for people.
+            replace: whether another zip of this id may go.
+        """
+        request = {
+            "environment": environment,
+            "key": key,
+            "sha256": sha256,
+            "source": source,
+            "arguments": list(arguments),
+            "expected_return": expected_return,
+            "description": description,
+            "replace": replace,
+        }
+        return await self._send(calls.mirror_environment(request))
 
     # Policies
 

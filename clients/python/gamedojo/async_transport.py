@@ -14,6 +14,7 @@ from gamedojo.wire import (
     CHUNK_BYTES,
     OnProgress,
     PutFile,
+    appearing,
     check_stored,
     check_whole,
     files_in_words,
@@ -83,7 +84,6 @@ class AsyncTransport:
 
     async def download(self, url: str, target: Path, on_progress: OnProgress = lambda *_: None) -> None:
         """As `Transport.download`."""
-        part = target.with_name(target.name + ".part")
 
         async def once() -> None:
             async with self._client(url).stream("GET", url) as response:
@@ -95,13 +95,9 @@ class AsyncTransport:
                     async for chunk in response.aiter_bytes(CHUNK_BYTES):
                         await asyncio.to_thread(file.write, chunk)
                         on_progress(file.tell(), total)
-            part.replace(target)
 
-        with files_in_words(target):
-            try:
-                await self._with_retries(once, url)
-            finally:
-                part.unlink(missing_ok=True)
+        with appearing(target) as part:
+            await self._with_retries(once, url)
 
     def _client(self, url: str) -> httpx.AsyncClient:
         through_proxy = not is_loopback(url)

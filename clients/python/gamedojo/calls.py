@@ -20,6 +20,7 @@ from gamedojo.models import (
     PartUrls,
     Policy,
     Prediction,
+    RegistryEntry,
     Run,
     RunPage,
     ServedVersion,
@@ -125,6 +126,16 @@ def complete_build(build_id: str, size_bytes: int) -> Call[Build]:
     return Call("POST", f"/builds/{_segment(build_id)}/complete", _whole(Build), body=body)
 
 
+def list_environments() -> Call[tuple[RegistryEntry, ...]]:
+    """What was mirrored of a registry."""
+    return Call("GET", "/registry", _environments)
+
+
+def mirror_environment(request: Mapping[str, Any]) -> Call[RegistryEntry]:
+    """Make an upload the build of an environment; the same zip once more changes nothing."""
+    return Call("POST", "/registry", _environment, body=dict(request))
+
+
 def list_policies() -> Call[tuple[Policy, ...]]:
     """What is in service."""
     return Call("GET", "/policies", _policies)
@@ -197,6 +208,7 @@ def _whole(model: type[T]) -> Callable[[Any], T]:
 _run = _whole(Run)
 _build = _whole(Build)
 _version = _whole(ServedVersion)
+_environment = _whole(RegistryEntry)
 
 
 def _policy(document: Any) -> Policy:
@@ -223,6 +235,10 @@ def _upload(document: Any) -> BuildUpload | MultipartUpload:
 
 def _artifacts(document: Any) -> dict[str, str]:
     return {name: str(url) for name, url in _entry(document, "artifacts", dict).items()}
+
+
+def _environments(document: Any) -> tuple[RegistryEntry, ...]:
+    return tuple(map(_environment, _entry(document, "environments", list)))
 
 
 def _policies(document: Any) -> tuple[Policy, ...]:

@@ -5,6 +5,7 @@ GamedojoError
 │   └── ConnectionSettingsError  nothing says where the stack is, or what says so is incomplete
 ├── UnreachableError         no answer after every retry: refused, dropped, timed out
 ├── UnexpectedAnswerError    an answer that is not the API's, for example a proxy's HTML page
+├── DownloadError            a registry's server has not what its manifest names, or sends something else
 ├── UploadInterruptedError   parts of a build could not be sent; what has come is kept, and the upload can go on
 ├── ApiError                 the API's own error answer (problem details, RFC 9457)
 └── WaitTimeoutError         a run did not appear in time
@@ -39,6 +40,10 @@ class UnreachableError(GamedojoError):
 
 class UnexpectedAnswerError(GamedojoError):
     """An answer that is not the API's."""
+
+
+class DownloadError(GamedojoError):
+    """A registry's server has not what its manifest names, or sends something else."""
 
 
 class UploadInterruptedError(GamedojoError):

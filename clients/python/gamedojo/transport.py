@@ -18,6 +18,7 @@ from gamedojo.wire import (
     CHUNK_BYTES,
     OnProgress,
     PutFile,
+    appearing,
     check_stored,
     check_whole,
     files_in_words,
@@ -118,7 +119,6 @@ class Transport:
             InputError: the file cannot be written.
             ApiError, UnreachableError: as `call`.
         """
-        part = target.with_name(target.name + ".part")
 
         def once() -> None:
             with self._client(url).stream("GET", url) as response:
@@ -130,13 +130,9 @@ class Transport:
                     for chunk in response.iter_bytes(CHUNK_BYTES):
                         file.write(chunk)
                         on_progress(file.tell(), total)
-            part.replace(target)
 
-        with files_in_words(target):
-            try:
-                self._with_retries(once, url)
-            finally:
-                part.unlink(missing_ok=True)
+        with appearing(target) as part:
+            self._with_retries(once, url)
 
     def _client(self, url: str) -> httpx.Client:
         through_proxy = not is_loopback(url)

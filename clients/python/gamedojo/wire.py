@@ -54,6 +54,22 @@ def files_in_words(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: {error.strerror or error}.", "Look at the file, its folder and the disk.") from error
 
 
+@contextmanager
+def appearing(target: Path) -> Iterator[Path]:
+    """Where to write what shall be `target` once the block has ended well; otherwise nothing is left of it.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    part = target.with_name(target.name + ".part")
+    with files_in_words(target):
+        try:
+            yield part
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+
+
 def check_whole(file: PutFile, sent_bytes: int) -> None:
     """Raises InputError if a file had less to read than was promised when its sending began."""
     if sent_bytes != file.body.size_bytes:

@@ -14,6 +14,7 @@ _STATUS: dict[type[errors.PipelineError], HTTPStatus] = {
     errors.InputError: HTTPStatus.BAD_REQUEST,
     errors.BuildRejectedError: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.BuildNotFoundError: HTTPStatus.NOT_FOUND,
+    errors.EnvironmentNotMirroredError: HTTPStatus.NOT_FOUND,
     errors.RunNotFoundError: HTTPStatus.NOT_FOUND,
     errors.PolicyNotFoundError: HTTPStatus.NOT_FOUND,
     errors.ReportNotFoundError: HTTPStatus.NOT_FOUND,

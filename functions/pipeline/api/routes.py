@@ -38,6 +38,7 @@ from pipeline.contracts.api import (
     UploadRequest,
     UploadTicket,
 )
+from pipeline.contracts.environments import MirrorRequest, RegistryEntry, RegistryListing
 from pipeline.contracts.evaluation import EvaluationReport
 from pipeline.contracts.predict import PredictRequest, PredictResponse
 from pipeline.contracts.request import TrainingRequest
@@ -109,7 +110,8 @@ CONTROL: tuple[Route, ...] = (
     Route(
         "POST", "/training-runs", "startRun", "Start the run that the body describes.",
         "control_write", {ACCEPTED: (AcceptedRun,)},
-        (errors.BuildNotFoundError, errors.IdempotencyKeyReusedError), body=TrainingRequest,
+        (errors.BuildNotFoundError, errors.EnvironmentNotMirroredError, errors.IdempotencyKeyReusedError),
+        body=TrainingRequest,
         takes_idempotency_key=True,
         details="Without an Idempotency-Key, the same request is the same run, or its next attempt once that has "
         "failed or was cancelled. With one, the same key and request are the same run whatever has come of it, for a "
@@ -179,6 +181,23 @@ CONTROL: tuple[Route, ...] = (
         "POST", "/builds/{build_id}/complete", "completeBuild", "Put the parts together.",
         "control_write", {OK: (Build,)}, (errors.BuildNotFoundError, errors.ConflictError), body=CompleteRequest,
         example={"size_bytes": 7340032000},
+    ),
+    Route(
+        "GET", "/registry", "listEnvironments", "Environments of a registry that were mirrored, by id.",
+        "control_read", {OK: (RegistryListing,)},
+    ),
+    Route(
+        "POST", "/registry", "mirrorEnvironment",
+        "Make an upload the build of an environment, which runs then name by its id.",
+        "control_write", {OK: (RegistryEntry,)}, (errors.BuildNotFoundError, errors.ConflictError), body=MirrorRequest,
+        details="The zip is copied; the upload may go. The same zip once more changes nothing, another one is refused "
+        "unless `replace` is true. A run on it fails if the zip's hash is not the one that is given here.",
+        example={
+            "environment": "MyGame",
+            "key": "uploads/4f1c2d3e4f5061728394a5b6c7d8e9f0/MyGame.zip",
+            "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            "source": "https://registry.example/linux/MyGame.zip",
+        },
     ),
     Route(
         "GET", "/policies", "listPolicies", "What is in service.", "control_read", {OK: (PolicyList,)},

@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from pipeline.api import environments
+from pipeline.api.environments import Environments
 from pipeline.aws import clients, executions, presigned
 from pipeline.aws.executions import Execution
 from pipeline.aws.known_requests import KeyedRequest, KnownRequests
@@ -20,7 +22,7 @@ from pipeline.aws.runs_table import RunsTable
 from pipeline.contracts.api import AcceptedRun, ArtifactLinks
 from pipeline.contracts.cost import CostEstimate
 from pipeline.contracts.evaluation import EvaluationReport
-from pipeline.contracts.request import BuildSource, TrainingRequest
+from pipeline.contracts.request import TrainingRequest
 from pipeline.contracts.run import Failure, RunRecord, RunStatus
 from pipeline.contracts.states import ApiEvent, RedriveEvent
 from pipeline.errors import (
@@ -32,6 +34,7 @@ from pipeline.errors import (
 )
 from pipeline.rules import names
 from pipeline.rules.cost import check_affordable, estimate
+from pipeline.rules.environments import located
 from pipeline.rules.run_options import as_asked, settle
 from pipeline.rules.runs import cancelled, redriven
 from pipeline.settings import ControlReadSettings, ControlWriteSettings, PriceSettings
@@ -56,6 +59,7 @@ class Runs:
     table: RunsTable
     known_requests: KnownRequests
     objects: ObjectStore
+    environments: Environments
     s3: "S3Client"
     stepfunctions: "SFNClient"
     state_machine_arn: str
@@ -69,27 +73,31 @@ class Runs:
 
         Raises:
             BuildNotFoundError: the build is not there, or not in this version.
-            InvalidDocumentError: the run could cost more than it may.
+            EnvironmentNotMirroredError: it names an environment of a registry that is not in the bucket.
+            InvalidDocumentError: the run could cost more than it may, or another zip is mirrored than it wants.
             IdempotencyKeyReusedError: the key came with another request before.
         """
         keyed = None if idempotency_key is None else KeyedRequest.of(idempotency_key, as_asked(request))
         known = None if keyed is None else self.known_requests.find(keyed)
         if known is not None:
             return self._begin(known, self._stored(known), prices)
+        if request.build.registry is not None:
+            request = located(request, self.environments.get(request.build.registry))
         options, _ = settle(request)
         check_affordable(options, _estimate(request, prices))
-        head = self.objects.head(request.build.key, request.build.version_id)
-        policy = request.policy or _policy_of(request.build.key)
+        key = request.build.located_key
+        head = self.objects.head(key, request.build.version_id)
+        policy = request.policy or _policy_of(key)
         # What is stored says everything: a build replaced in the meantime must not change what this run trains on.
-        build = BuildSource(key=request.build.key, version_id=head.version_id)
+        build = request.build.model_copy(update={"version_id": head.version_id})
         effective = request.model_copy(update={"policy": policy, "build": build})
         text = as_asked(effective)
         version = head.version_id or head.etag
         if keyed is None:
-            attempt = partial(names.run_id, policy, self.objects.bucket, build.key, version, text.decode())
+            attempt = partial(names.run_id, policy, self.objects.bucket, key, version, text.decode())
             run_id = next(name for name in map(attempt, itertools.count(1)) if not self._has_failed(name))
         else:
-            run_id = names.run_id(policy, self.objects.bucket, build.key, version, f"{keyed.key_sha256}{text.decode()}")
+            run_id = names.run_id(policy, self.objects.bucket, key, version, f"{keyed.key_sha256}{text.decode()}")
         self.objects.write(names.request_key(run_id), text, "application/json")
         if keyed is not None:
             run_id = self.known_requests.keep(keyed, run_id, int(time.time()))
@@ -229,6 +237,7 @@ def connect(settings: ControlReadSettings | ControlWriteSettings) -> Runs:
         RunsTable(clients.dynamodb(), settings.runs_table),
         KnownRequests(clients.dynamodb(), settings.runs_table),
         ObjectStore(clients.s3(), settings.bucket_name),
+        environments.connect(settings.bucket_name),
         clients.s3(),
         clients.stepfunctions(),
         settings.state_machine_arn,
@@ -266,7 +275,7 @@ def _record(run_id: str, request: TrainingRequest, execution: Execution) -> RunR
         updated_at=execution.stopped_at or execution.started_at,
         finished_at=execution.stopped_at,
         execution_arn=execution.arn,
-        source_key=request.build.key,
+        source_key=request.build.located_key,
         build_key=names.run_key(run_id, "build.zip"),
         options=options,
         notes=notes,

@@ -16,7 +16,10 @@ def remedy_of_missing_build(key: str) -> str | None:
     name = PurePosixPath(key).name.removesuffix(".zip")
     if name not in _REGISTRY:
         return None
-    remedy = f"{name} is an id of ML-Agents' environment registry, which is not read: upload a Linux build of it."
+    remedy = (
+        f"{name} is an id of ML-Agents' environment registry: mirror it once by `gamedojo registry mirror {name}`, "
+        f'and name it as {{"build": {{"registry": "{name}"}}}}.'
+    )
     if name in _OWN_SAMPLES:
         remedy += f" A sample of our own is made by `make sample-builds` (build/{name}.zip)."
     return remedy

@@ -3,17 +3,50 @@
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from pipeline.contracts.base import Contract, PolicyName, RunId
+from pipeline.contracts.environments import EnvironmentId, Sha256
 from pipeline.contracts.job import TrainingJobConfig
+from pipeline.contracts.problem import FieldProblem
+from pipeline.contracts.validation import InvalidDocumentError
 
 
 class BuildSource(Contract):
-    """Where the build lies in the stack's bucket, below `uploads/` or `builds/`."""
+    """A zip in the stack's bucket, by its key, or an environment that was mirrored there, by its id in the registry."""
 
-    key: str = Field(min_length=1, max_length=1024)
-    version_id: str | None = None
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["key"]}, {"required": ["registry"]}]})
+
+    key: str | None = Field(
+        default=None, min_length=1, max_length=1024, description="below `uploads/`, `builds/` or `registry/`"
+    )
+    version_id: str | None = Field(default=None, description="of the key's object; left out: its present one")
+    registry: EnvironmentId | None = Field(
+        default=None, description="id of an environment that was mirrored, for example 3DBall, in place of a key"
+    )
+    sha256: Sha256 | None = Field(
+        default=None, description="what the zip must have, in hexadecimal; a run on another one fails"
+    )
+
+    @model_validator(mode="after")
+    def _names_one_build(self) -> "BuildSource":
+        if (self.key is None) == (self.registry is None):
+            raise ValueError("name a key or, of an environment that was mirrored, its id as registry; one of them")
+        if self.registry is not None and self.version_id is not None:
+            raise ValueError("version_id goes with a key; an environment is pinned by sha256")
+        return self
+
+    @property
+    def located_key(self) -> str:
+        """The key. A stored request always has one: the API has looked the environment up.
+
+        Raises:
+            InvalidDocumentError: an environment, which nobody has looked up.
+        """
+        if self.key is None:
+            message = "an environment is looked up by the API alone; name its key"
+            raise InvalidDocumentError([FieldProblem(field="build.registry", message=message)])
+        return self.key
 
 
 class Instances(Contract):
@@ -41,6 +74,9 @@ class Evaluation(Contract):
         default="better",
         description="beside the policy in service, on the same seeds; better: the 95 % interval of the difference lies "
         "above 0; not_worse: it does not lie below 0; always: they are not compared",
+    )
+    replay_episodes: int = Field(
+        default=3, ge=0, le=10, description="of each behavior, kept to be watched: a film, and what was seen and done"
     )
     max_runtime_seconds: int = Field(default=2 * 3600, ge=60, le=28 * 24 * 3600)
 
@@ -144,6 +180,6 @@ class TrainingRequest(RunOptions):
 
     @model_validator(mode="after")
     def _key_is_an_upload(self) -> "TrainingRequest":
-        if not self.build.key.startswith(("uploads/", "builds/")):
-            raise ValueError("build.key must begin with 'uploads/' or 'builds/'")
+        if self.build.key is not None and not self.build.key.startswith(("uploads/", "builds/", "registry/")):
+            raise ValueError("build.key must begin with 'uploads/', 'builds/' or 'registry/'")
         return self

@@ -13,7 +13,7 @@ from pipeline.contracts.request import RunOptions, TrainingRequest
 from pipeline.contracts.run import HistoryEntry, RunRecord, RunStatus
 from pipeline.contracts.states import ApiEvent, RedriveEvent, RunReference, ServeEvent
 from pipeline.contracts.validation import InvalidDocumentError, read_document
-from pipeline.errors import BuildNotFoundError, InvalidRequestError
+from pipeline.errors import BuildNotFoundError, BuildRejectedError, InvalidRequestError
 from pipeline.rules import names
 from pipeline.rules.run_options import settle
 from pipeline.steps.records import entered, now
@@ -29,6 +29,7 @@ class Admission(Contract):
     source_key: str
     version_id: str | None
     etag: str | None = None
+    sha256: str | None = None
     options: RunOptions | None = None
     notes: tuple[SettingNote, ...] = ()
 
@@ -53,6 +54,7 @@ def begin(
     Raises:
         InvalidRequestError: the event is none of ours, or the stored request breaks its contract.
         BuildNotFoundError: the object is gone or replaced.
+        BuildRejectedError: it is not the zip whose hash the request names.
         RunNotFoundError: an event about a recorded run, which is not there.
         RunEndedError: it was cancelled.
     """
@@ -95,13 +97,15 @@ def identify(document: dict[str, Any], objects: ObjectStore) -> Admission:
         event = read_document(ApiEvent, {k: document[k] for k in ApiEvent.model_fields if k in document})
         request = read_document(TrainingRequest, objects.read(event.request_key))
         options, notes = settle(request)
+        source_key = request.build.located_key
     except InvalidDocumentError as error:
         raise InvalidRequestError(str(error)) from error
     return Admission(
         run_id=event.run_id,
-        policy=request.policy or names.policy_from_upload(request.build.key),
-        source_key=request.build.key,
+        policy=request.policy or names.policy_from_upload(source_key),
+        source_key=source_key,
         version_id=request.build.version_id,
+        sha256=request.build.sha256,
         options=options,
         notes=notes,
     )
@@ -112,6 +116,7 @@ def admit(execution_arn: str, admission: Admission, objects: ObjectStore, runs: 
 
     Raises:
         BuildNotFoundError: the object is gone or replaced; the record is there and FinishRun will say so in it.
+        BuildRejectedError: it is not the zip whose hash the request names.
     """
     build_key = names.run_key(admission.run_id, "build.zip")
     mine = runs.admit(first_record(execution_arn, admission))
@@ -119,6 +124,7 @@ def admit(execution_arn: str, admission: Admission, objects: ObjectStore, runs: 
         objects.copy(admission.source_key, build_key, admission.version_id or _version_of(admission, objects))
         digest = objects.sha256(build_key)
         runs.update(admission.run_id, lambda known: known.model_copy(update={"build_sha256": digest}))
+        _check_hash(admission, digest)
     return RunReference(
         run_id=admission.run_id,
         policy=admission.policy,
@@ -126,6 +132,14 @@ def admit(execution_arn: str, admission: Admission, objects: ObjectStore, runs: 
         build_key=build_key,
         duplicate=not mine,
     )
+
+
+def _check_hash(admission: Admission, digest: str) -> None:
+    if admission.sha256 not in (None, digest):
+        raise BuildRejectedError(
+            f"{admission.source_key} has the SHA-256 {digest}, and not {admission.sha256}, as the request says.",
+            "Somebody has changed the object, or it was broken on its way: upload or mirror it anew.",
+        )
 
 
 def _version_of(admission: Admission, objects: ObjectStore) -> str | None:

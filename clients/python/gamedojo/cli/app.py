@@ -11,6 +11,7 @@ from gamedojo.cli.output import ErrorReportingGroup
 from gamedojo.cli.plugins import add_contributed_commands
 from gamedojo.cli.policy_commands import policies
 from gamedojo.cli.predict_command import predict
+from gamedojo.cli.registry_commands import registry
 from gamedojo.cli.run_commands import artifacts, cancel, redrive, runs, show, watch
 from gamedojo.cli.train_command import train
 
@@ -30,6 +31,7 @@ def build_app() -> typer.Typer:
         program.command()(command)
     program.add_typer(policies, name="policies")
     program.add_typer(builds, name="builds")
+    program.add_typer(registry, name="registry")
     return program
 
 

@@ -15,10 +15,17 @@ if TYPE_CHECKING:
     from gamedojo.models import CreatedRun
 
 RUN_APPEARS_WITHIN_SECONDS = 60.0
+_REGISTRY = "registry:"
 
 
 def train(
-    build: Annotated[Path, typer.Argument(metavar="ZIP", help="A zip of a Linux build with ML-Agents.")],
+    build: Annotated[
+        Path,
+        typer.Argument(
+            metavar="ZIP",
+            help="A zip of a Linux build with ML-Agents; or registry:ID, an environment that was mirrored.",
+        ),
+    ],
     policy: Annotated[str, typer.Option(help="The policy's name; left out: made from the file's name.")] = "",
     config: Annotated[Path | None, typer.Option(help="A training request in a JSON file.")] = None,
     settings: Annotated[
@@ -34,10 +41,12 @@ def train(
 ) -> None:
     """Upload a build, start a training run and follow it."""
     request = training_request(config, settings or (), policy)
-    check_zip(build)
+    environment = str(build).removeprefix(_REGISTRY) if str(build).startswith(_REGISTRY) else ""
+    if not environment:
+        check_zip(build)
     with open_client() as client:
-        key = upload(client, build, quiet=as_json)
-        created = client.create_run({**request, "build": {"key": key}}, idempotency_key=idempotency_key)
+        source = {"registry": environment} if environment else {"key": upload(client, build, quiet=as_json)}
+        created = client.create_run({**request, "build": source}, idempotency_key=idempotency_key)
         if follow:
             watch_to_the_end(client, created.run_id, poll_seconds, RUN_APPEARS_WITHIN_SECONDS, as_json=as_json)
         else:

@@ -1,6 +1,15 @@
 """What the APIs answer. Fields that a newer API adds are passed over; those that an older one lacks have defaults."""
 
-from gamedojo.models.builds import Build, BuildPage, BuildUpload, DeletedBuild, MultipartUpload, PartUrls, UploadPart
+from gamedojo.models.builds import (
+    Build,
+    BuildPage,
+    BuildUpload,
+    DeletedBuild,
+    MultipartUpload,
+    PartUrls,
+    RegistryEntry,
+    UploadPart,
+)
 from gamedojo.models.measurements import (
     BehaviorEvaluation,
     BehaviorSeries,
@@ -81,6 +90,7 @@ __all__ = [
     "Prediction",
     "Progress",
     "Promotion",
+    "RegistryEntry",
     "ReturnDifference",
     "Run",
     "RunPage",

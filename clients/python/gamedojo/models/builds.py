@@ -77,3 +77,19 @@ class DeletedBuild:
     """The build that is gone."""
 
     build_id: str
+
+
+@dataclass(frozen=True)
+class RegistryEntry:
+    """An environment of a registry that was mirrored; a run may name it by its id. `sha256` is its zip's."""
+
+    environment: str
+    key: str
+    sha256: str
+    size_bytes: int
+    source: str = ""
+    arguments: tuple[str, ...] = ()
+    expected_return: float | None = None
+    description: str = ""
+    mirrored_at: datetime | None = None
+    document: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
