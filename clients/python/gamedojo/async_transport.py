@@ -84,19 +84,19 @@ class AsyncTransport:
 
     async def download(self, url: str, target: Path, on_progress: OnProgress = lambda *_: None) -> None:
         """As `Transport.download`."""
-
-        async def once() -> None:
-            async with self._client(url).stream("GET", url) as response:
-                if not response.is_success:
-                    await response.aread()
-                check_stored(response)
-                total = int(response.headers.get("content-length", 0))
-                with part.open("wb") as file:
-                    async for chunk in response.aiter_bytes(CHUNK_BYTES):
-                        await asyncio.to_thread(file.write, chunk)
-                        on_progress(file.tell(), total)
-
         with appearing(target) as part:
+
+            async def once() -> None:
+                async with self._client(url).stream("GET", url) as response:
+                    if not response.is_success:
+                        await response.aread()
+                    check_stored(response)
+                    total = int(response.headers.get("content-length", 0))
+                    with part.open("wb") as file:
+                        async for chunk in response.aiter_bytes(CHUNK_BYTES):
+                            await asyncio.to_thread(file.write, chunk)
+                            on_progress(file.tell(), total)
+
             await self._with_retries(once, url)
 
     def _client(self, url: str) -> httpx.AsyncClient:

@@ -119,19 +119,19 @@ class Transport:
             InputError: the file cannot be written.
             ApiError, UnreachableError: as `call`.
         """
-
-        def once() -> None:
-            with self._client(url).stream("GET", url) as response:
-                if not response.is_success:
-                    response.read()
-                check_stored(response)
-                total = int(response.headers.get("content-length", 0))
-                with part.open("wb") as file:
-                    for chunk in response.iter_bytes(CHUNK_BYTES):
-                        file.write(chunk)
-                        on_progress(file.tell(), total)
-
         with appearing(target) as part:
+
+            def once() -> None:
+                with self._client(url).stream("GET", url) as response:
+                    if not response.is_success:
+                        response.read()
+                    check_stored(response)
+                    total = int(response.headers.get("content-length", 0))
+                    with part.open("wb") as file:
+                        for chunk in response.iter_bytes(CHUNK_BYTES):
+                            file.write(chunk)
+                            on_progress(file.tell(), total)
+
             self._with_retries(once, url)
 
     def _client(self, url: str) -> httpx.Client:
