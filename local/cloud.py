@@ -21,6 +21,7 @@ from local import emulator, sagemaker_process
 from local.connection import Connection, connect, read_connection, write_connection
 from local.deployment import build, deploy
 from local.errors import BusyError, StartError, StopError
+from local.images.build import Images, build_images
 from local.lost_executions import tell_of_lost_executions
 from local.ports import choose_ports
 from local.processes import ProcessRecord, kill, log_tail, stop, survivors
@@ -65,11 +66,12 @@ class LocalCloud:
         connection = read_connection(self._settings.connection_file) if up else None
         return CloudStatus(record=record, connection=connection, busy=lock_owner(self._state_dir) is not None)
 
-    def up(self, *, fresh: bool = False) -> tuple[Connection, bool]:
+    def up(self, *, fresh: bool = False, containers: bool = False) -> tuple[Connection, bool]:
         """Bring the cloud up and deploy, unless it is up.
 
         Args:
             fresh: throw the state of earlier clouds away first; refused while the cloud is up.
+            containers: start jobs and endpoints from their images, which are built first, rather than as processes.
 
         Returns:
             The connection, and whether this call started the cloud.
@@ -83,12 +85,15 @@ class LocalCloud:
             if status.connection is not None:
                 if fresh:
                     raise BusyError("The local cloud is up. End it first: gamedojo local down")
+                if containers and not sagemaker_process.starts_from_images(self._settings):
+                    raise BusyError("The local cloud is up, with processes. End it first: gamedojo local down")
                 return status.connection, False
             self._end_processes()
             if fresh:
                 self._forget_state()
             try:
-                return self._start(), True
+                images = build_images(self._settings.checkout, self._progress) if containers else None
+                return self._start(images), True
             except BaseException:
                 self._progress.note("  ✗ Ending what has been started")
                 self._end_processes()
@@ -125,7 +130,7 @@ class LocalCloud:
                 raise StartError(f"The {ended[0].name} has ended by itself.\n{log_tail(self._log_file(ended[0]))}")
             time.sleep(_WATCH_SECONDS)
 
-    def _start(self) -> Connection:
+    def _start(self, images: Images | None) -> Connection:
         for folder in (self._settings.temporary_dir, self._settings.home_dir):
             folder.mkdir(parents=True, exist_ok=True)
         emulator_port, sagemaker_port = choose_ports(self._state_dir)
@@ -135,7 +140,9 @@ class LocalCloud:
             started = emulator.start_emulator(self._settings, port=emulator_port, sagemaker_url=sagemaker_url)
             write_record(self._state_dir, record := record.with_process(started))
             emulator.wait_for_emulator(self._settings, started)
-            started = sagemaker_process.start_sagemaker(self._settings, port=sagemaker_port, emulator_url=emulator_url)
+            started = sagemaker_process.start_sagemaker(
+                self._settings, port=sagemaker_port, emulator_url=emulator_url, images=images
+            )
             write_record(self._state_dir, record := record.with_process(started))
             sagemaker_process.wait_for_sagemaker(self._settings, started)
         template = build(self._settings, self._progress)

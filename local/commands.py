@@ -42,6 +42,12 @@ def up(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Forget buckets, runs and policies of earlier clouds.")
     ] = False,
+    containers: Annotated[
+        bool,
+        typer.Option(
+            "--containers", help="Run jobs and endpoints in containers, by Docker or Podman, from the images."
+        ),
+    ] = False,
 ) -> None:
     """Start the local cloud and deploy template.yaml into it; Ctrl-C ends it."""
     settings = _settings()
@@ -49,7 +55,7 @@ def up(
     began = time.monotonic()
     with _signals_interrupt(), _shown_errors():
         try:
-            connection, started = cloud.up(fresh=fresh)
+            connection, started = cloud.up(fresh=fresh, containers=containers)
         except KeyboardInterrupt:
             _say("Ended before it was up; nothing is left running.")
             raise typer.Exit(130) from None

@@ -1,4 +1,4 @@
-"""A SageMaker of one machine: the real API over HTTP, jobs and endpoints as processes instead of containers.
+"""A SageMaker of one machine: the real API over HTTP, jobs and endpoints as processes, or in containers of their images.
 
 Start reading at `service.py`. A boto3 client with `endpoint_url` cannot tell it from SageMaker; whatever it does not do
 yet it refuses by name, as "not implemented by the local service".
@@ -13,6 +13,7 @@ yet it refuses by name, as "not implemented by the local service".
 | `training_run`, `job_hosts`, `job_folder`, `checkpoints` | the life of one training job; its hosts; their folders |
 | `endpoint_life`, `traffic`, `alarms` | the life of one endpoint: blue/green, step by step, with rollback |
 | `fleet`, `deployment`, `upstream` | its instances; one instance's process; connections to it |
+| `containers`, `process_containers`, `engine_containers` | how a container is started: as a process, or by an engine |
 | `processes`, `supervisor` | processes that cannot outlive the service, with or without a network |
 | `clock`, `faults`, `rates`, `admin` | scaled time; the fault plan; throttling; routes that set clock and plan |
 | `objects`, `logs`, `metrics` | what goes to the emulator: S3, CloudWatch Logs, CloudWatch |

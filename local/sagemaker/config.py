@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from local.images.engine import Engine
 from local.sagemaker.errors import ConfigError
 
 TIME_SCALE_VARIABLE = "SFN_WAIT_SCALE"
@@ -15,10 +16,14 @@ TIME_SCALE_VARIABLE = "SFN_WAIT_SCALE"
 
 @dataclass(frozen=True)
 class Image:
-    """What a container image stands for here: directories for PATH, and the ENV of its Dockerfile."""
+    """What a container image stands for here.
 
-    path: tuple[str, ...]
+    For processes directories for PATH, and the ENV of its Dockerfile; for an engine the name of a `container` image.
+    """
+
+    path: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    container: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,7 @@ class ServiceConfig:
     Attributes:
         state_dir: state file, and the scratch folders of jobs and endpoints.
         images: repository name of an image URI -> what it stands for; registry and tag are not looked at.
+        engine: Docker or Podman, to start containers from images; None starts processes.
         emulator_url: the emulator, for S3, CloudWatch Logs and CloudWatch.
         port: 0 takes a free one.
         port_file: the port is written there once the service answers.
@@ -86,6 +92,7 @@ class ServiceConfig:
     time_scale: float = 1.0
     fault_plan: Path | None = None
     spot_price_share: float = 0.3
+    engine: Engine | None = None
     timing: Timing = Timing()
 
     @classmethod
@@ -117,11 +124,11 @@ class ServiceConfig:
                 raise ConfigError(f"The config lacks {name!r} (emulator_url may come from AWS_ENDPOINT_URL).")
         images = {}
         for uri, image in values["images"].items():
-            _check_names(f"image {uri!r}", image, Image)
-            images[repository_name(uri)] = Image(tuple(image["path"]), dict(image.get("environment", {})))
+            images[repository_name(uri)] = _image(uri, image, with_engine=bool(values.get("engine")))
         _check_names("timing", values.get("timing", {}), Timing)
         values |= {
             "images": images,
+            "engine": Engine.from_document(values["engine"]) if values.get("engine") else None,
             "state_dir": Path(values["state_dir"]).absolute(),
             "timing": Timing(**values.get("timing", {})),
             "port_file": Path(values["port_file"]) if values.get("port_file") else None,
@@ -143,6 +150,15 @@ def repository_name(image_uri: str) -> str:
     first, slash, rest = image_uri.partition("/")
     path = rest if slash and ("." in first or ":" in first or first == "localhost") else image_uri
     return path.partition("@")[0].partition(":")[0]
+
+
+def _image(uri: str, document: Mapping[str, Any], *, with_engine: bool) -> Image:
+    _check_names(f"image {uri!r}", document, Image)
+    needed = "container" if with_engine else "path"
+    if not document.get(needed):
+        how = "containers are started by an engine" if with_engine else "containers are processes"
+        raise ConfigError(f"The image {uri!r} lacks {needed!r}: {how}.")
+    return Image(tuple(document.get("path", ())), dict(document.get("environment", {})), document.get("container", ""))
 
 
 def _scale(value: Any) -> float:

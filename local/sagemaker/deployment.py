@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from local.ports import HOST, free_port
+from local.sagemaker.containers import Asked
 from local.sagemaker.errors import (
     DeploymentFailedError,
     JobFailedError,
@@ -16,14 +17,10 @@ from local.sagemaker.errors import (
 )
 from local.sagemaker.job_folder import ContainerFolder
 from local.sagemaker.objects import unpack
-from local.sagemaker.platform import NOT_ISOLATED, Platform, image_environment
-from local.sagemaker.processes import BASE_DIR_VARIABLE, Command, ContainerProcess
+from local.sagemaker.platform import NOT_ISOLATED, Platform
+from local.sagemaker.processes import Command, ContainerProcess
 from local.sagemaker.resources import Served
 from local.sagemaker.upstream import Answer, ConnectionPool
-
-PORT_VARIABLE = "SAGEMAKER_BIND_TO_PORT"
-"""Where the container's server listens (the SageMaker inference toolkit's variable; 8080 when it is not set)."""
-HOST_VARIABLE = "GAMEDOJO_SERVE_HOST"
 
 _PING_PAUSE_SECONDS = 0.05
 _MOST_BACKOFF_SECONDS = 30.0
@@ -198,18 +195,11 @@ class Deployment:
         if self.served.isolate_network:
             self._write_log(
                 NOT_ISOLATED
-                if not self._platform.can_isolate
+                if not self._platform.containers.isolates
                 else "EnableNetworkIsolation is not implemented by the local service for endpoints."
             )
-        environment = {
-            **image_environment(folder, self._platform.image(container["Image"])),
-            **container.get("Environment", {}),
-            BASE_DIR_VARIABLE: str(folder.base),
-            PORT_VARIABLE: str(port),
-            HOST_VARIABLE: HOST,
-        }
-        orphans = [folder.scratch, folder.temporary]
-        return Command(["serve"], environment, folder.work, remove_if_orphaned=orphans)
+        image, variables = self._platform.image(container["Image"]), container.get("Environment", {})
+        return self._platform.containers.server(Asked(image, folder, ["serve"], variables), port)
 
     def _pings(self, pool: ConnectionPool) -> bool:
         try:

@@ -1,31 +1,17 @@
-"""The hosts of one training job: to each a folder that is its /opt/ml, an address of its own, and a container.
+"""The hosts of one training job: to each a folder that is its /opt/ml, a place in a network, and a container."""
 
-Hosts have loopback addresses (Linux answers on all of 127.0.0.0/8), in a block that no other job of this machine is
-likely to have, so that the fixed ports of one job's containers do not meet another's. Their names, algo-1 and so on,
-are in their /etc/hosts; where the machine lets no process have an /etc/hosts of its own, the addresses are the names.
-"""
-
-import secrets
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from local.sagemaker.checkpoints import CheckpointSync
-from local.sagemaker.errors import JobFailedError
+from local.sagemaker.containers import Asked
 from local.sagemaker.job_folder import ContainerFolder, write_job_config
-from local.sagemaker.platform import NOT_ISOLATED, Platform, image_environment
-from local.sagemaker.processes import BASE_DIR_VARIABLE, Command, ContainerProcess, hosts_can_be_named
+from local.sagemaker.platform import NOT_ISOLATED, Platform
+from local.sagemaker.processes import ContainerProcess
 from local.sagemaker.resources import TrainingJob
 
 _DEFAULT_CHECKPOINT_DIR = "/opt/ml/checkpoints"
-_HOLD_SECONDS = 30.0
-_HOLD_NETWORK = ["/bin/sh", "-c", "echo $$; exec sleep infinity"]
-_NOT_NAMED = (
-    "The hosts are named by their addresses, because this machine lets no process have an /etc/hosts of its own. (Run "
-    "as root, or allow unprivileged user namespaces.)"
-)
 
 
 @dataclass(frozen=True)
@@ -34,7 +20,6 @@ class JobHost:
 
     number: int
     name: str
-    address: str
     folder: ContainerFolder
     write_log: Callable[[str], None]
 
@@ -47,23 +32,22 @@ class JobHosts:
     ) -> None:
         self._job = job
         self._platform = platform
-        count = job.instance_count
-        self._named = count > 1 and hosts_can_be_named()
-        addresses = _addresses(count)
+        isolated = bool(job.request.get("EnableNetworkIsolation"))
+        self._network = platform.containers.network(job.instance_count, isolated=isolated)
         self.hosts: list[JobHost] = []
-        self._holder: ContainerProcess | None = None
         try:
-            for number, address in enumerate(addresses, 1):
-                name = f"algo-{number}" if self._named or count == 1 else address
+            for number, name in enumerate(self._network.names, 1):
                 folder = platform.new_folder(job.name)
-                self.hosts.append(JobHost(number, name, address, folder, log_writer(f"algo-{number}")))
+                self.hosts.append(JobHost(number, name, folder, log_writer(f"algo-{number}")))
             for host in self.hosts:
-                write_job_config(host.folder, job.request, host.name, [each.name for each in self.hosts])
+                write_job_config(host.folder, job.request, host.name, self._network.names)
+                if isolated and not platform.containers.isolates:
+                    host.write_log(NOT_ISOLATED)
         except BaseException:
             self.remove()
             raise
-        if count > 1 and not self._named:
-            self.hosts[0].write_log(_NOT_NAMED)
+        if self._network.note:
+            self.hosts[0].write_log(self._network.note)
 
     @property
     def folders(self) -> list[ContainerFolder]:
@@ -111,12 +95,11 @@ class JobHosts:
         Raises:
             JobFailedError: the network that the hosts share could not be made.
         """
-        holder = self._hold_network()
-        hosts_file = self._hosts_file() if self._named else None
+        self._network.open(self.hosts[0].folder)
         processes: list[ContainerProcess] = []
         try:
             for host in self.hosts:
-                command = self._command(host, holder, hosts_file)
+                command = self._network.command(host.number, self._asked(host))
                 write = _both(host.write_log, on_line)
                 processes.append(ContainerProcess(command, on_line=write, on_exit=lambda _code: on_change()))
         except BaseException:
@@ -126,63 +109,22 @@ class JobHosts:
 
     def remove(self) -> None:
         """Leave nothing."""
-        if self._holder is not None:
-            self._holder.kill()
-            self._holder.wait()
+        self._network.close()
         for host in self.hosts:
             host.folder.remove()
 
-    def _hold_network(self) -> int | None:
-        """A process whose network all hosts of an isolated job share; None if there is one host, or no isolation."""
-        if not (self._isolates and self._platform.can_isolate and len(self.hosts) > 1):
-            return None
-        said: list[str] = []
-        ready = threading.Event()
-
-        def on_line(line: str) -> None:
-            said.append(line)
-            ready.set()
-
-        folder = self.hosts[0].folder
-        command = Command(_HOLD_NETWORK, {"PATH": "/usr/bin:/bin"}, folder.work, isolate_network=True)
-        self._holder = ContainerProcess(command, on_line=on_line, on_exit=lambda _code: ready.set())
-        if not ready.wait(_HOLD_SECONDS) or not said or not said[0].isdigit():
-            raise JobFailedError(f"InternalServerError: The hosts' network could not be made: {' '.join(said)}")
-        return int(said[0])
-
-    @property
-    def _isolates(self) -> bool:
-        return bool(self._job.request.get("EnableNetworkIsolation"))
-
-    def _hosts_file(self) -> Path:
-        path = self.hosts[0].folder.scratch / "hosts"
-        lines = [f"{host.address}\t{host.name}" for host in self.hosts]
-        path.write_text("\n".join([Path("/etc/hosts").read_text(), *lines, ""]))
-        return path
-
-    def _command(self, host: JobHost, holder: int | None, hosts_file: Path | None) -> Command:
+    def _asked(self, host: JobHost) -> Asked:
         request: Mapping[str, Any] = self._job.request
         algorithm = request["AlgorithmSpecification"]
-        environment = {
-            **image_environment(host.folder, self._platform.image(algorithm["TrainingImage"])),
+        variables = {
             **request.get("Environment", {}),
             "TRAINING_JOB_NAME": self._job.name,
             "TRAINING_JOB_ARN": self._job.arn,
-            BASE_DIR_VARIABLE: str(host.folder.base),
         }
-        if self._isolates and not self._platform.can_isolate:
-            host.write_log(NOT_ISOLATED)
         entrypoint = algorithm.get("ContainerEntrypoint")
         arguments = algorithm.get("ContainerArguments", [] if entrypoint else ["train"])
-        return Command(
-            [*(entrypoint or []), *arguments],
-            environment,
-            host.folder.work,
-            isolate_network=self._isolates and self._platform.can_isolate and holder is None,
-            join_network_of=holder,
-            hosts_file=hosts_file,
-            remove_if_orphaned=[host.folder.scratch, host.folder.temporary],
-        )
+        image = self._platform.image(algorithm["TrainingImage"])
+        return Asked(image, host.folder, [*(entrypoint or []), *arguments], variables)
 
 
 @dataclass(frozen=True)
@@ -240,11 +182,3 @@ def _both(first: Callable[[str], None], second: Callable[[str], None]) -> Callab
         second(line)
 
     return write
-
-
-def _addresses(count: int) -> list[str]:
-    """Loopback addresses of one block: the one of every program for a single host, else of a block drawn by chance."""
-    if count == 1:
-        return ["127.0.0.1"]
-    block = f"127.{1 + secrets.randbelow(254)}.{secrets.randbelow(256)}"
-    return [f"{block}.{number + 1}" for number in range(1, count + 1)]

@@ -1,7 +1,6 @@
 """What jobs and endpoints share: the config, what is remembered, and the ways to the emulator."""
 
 import logging
-import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +8,16 @@ from pathlib import Path
 from local.sagemaker.alarms import Alarms
 from local.sagemaker.clock import Clock
 from local.sagemaker.config import Image, ServiceConfig, repository_name
+from local.sagemaker.containers import Containers
 from local.sagemaker.demand import Demand
+from local.sagemaker.engine_containers import EngineContainers
 from local.sagemaker.errors import ValidationError
 from local.sagemaker.faults import Faults
 from local.sagemaker.job_folder import ContainerFolder, remove_container_folder
 from local.sagemaker.logs import Logs
 from local.sagemaker.metrics import Metrics
 from local.sagemaker.objects import Objects, emulator_client
-from local.sagemaker.processes import isolation_is_possible, kill_container
+from local.sagemaker.process_containers import ProcessContainers
 from local.sagemaker.store import Store
 
 NOT_ISOLATED = (
@@ -39,7 +40,7 @@ class Platform:
     alarms: Alarms
     demand: Demand
     faults: Faults
-    can_isolate: bool
+    containers: Containers
 
     @property
     def clock(self) -> Clock:
@@ -50,9 +51,10 @@ class Platform:
     def build(cls, config: ServiceConfig) -> "Platform":
         """Open the store, clear what a killed service left, and connect to the emulator."""
         config.state_dir.mkdir(parents=True, exist_ok=True)
-        _clear_scratch(config.state_dir / "scratch")
-        can_isolate = isolation_is_possible()
-        if not can_isolate:
+        scratch = config.state_dir / "scratch"
+        containers = ProcessContainers() if config.engine is None else EngineContainers(config.engine, scratch)
+        _clear_scratch(containers, scratch)
+        if not containers.isolates:
             _log.warning(NOT_ISOLATED)
         interval_seconds = config.timing.publish_seconds
         store = Store(config.state_dir / "state.json", config.time_scale)
@@ -65,7 +67,7 @@ class Platform:
             alarms=Alarms(emulator_client(config, "cloudwatch")),
             demand=Demand(store.clock),
             faults=Faults(config.fault_plan or config.state_dir / "faults.json"),
-            can_isolate=can_isolate,
+            containers=containers,
         )
 
     def image(self, uri: str) -> Image:
@@ -95,14 +97,9 @@ class Platform:
         self.metrics.close()
 
 
-def image_environment(folder: ContainerFolder, image: Image) -> dict[str, str]:
-    """A container's environment as its image gives it."""
-    return folder.environment(os.pathsep.join(image.path), image.environment)
-
-
-def _clear_scratch(scratch: Path) -> None:
-    """What a killed service left: processes first, then folders."""
+def _clear_scratch(containers: Containers, scratch: Path) -> None:
+    """What a killed service left: containers first, then folders."""
     if scratch.is_dir():
+        containers.clear(scratch)
         for folder in scratch.iterdir():
-            kill_container(str(folder / "ml"))
             remove_container_folder(folder)

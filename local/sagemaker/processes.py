@@ -36,6 +36,8 @@ class Command:
     hosts_file: Path | None = None
     """What is to be its /etc/hosts."""
     remove_if_orphaned: Sequence[Path] = field(default_factory=tuple)
+    afterwards: Sequence[str] = ()
+    """A command to run when all has ended, or been killed."""
 
 
 class ContainerProcess:
@@ -106,6 +108,10 @@ class ContainerProcess:
         code = self._process.wait()
         if code < 0:  # the supervisor itself was killed: nobody has cleared up below it
             kill_container(self._command.environment.get(BASE_DIR_VARIABLE, ""))
+            if self._command.afterwards:
+                subprocess.run(
+                    self._command.afterwards, env=dict(self._command.environment), capture_output=True, check=False
+                )
             code = 128 - code
         self._reader.join()  # ends when the last process that could write has ended
         if self._process.stdin is not None:
@@ -162,4 +168,5 @@ def _supervised(command: Command) -> list[str]:
         options += ["--hosts-file", str(command.hosts_file)]
     for folder in command.remove_if_orphaned:
         options += ["--remove", str(folder)]
+    options += [f"--afterwards={word}" for word in command.afterwards]
     return [sys.executable, "-I", "-S", str(_SUPERVISOR), *options, "--", *command.arguments]

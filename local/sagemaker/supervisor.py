@@ -1,6 +1,7 @@
 """Runs one container's command and sees to it that nothing of it is left.
 
-    python -I -S supervisor.py [--isolate | --join-network PID] [--hosts-file FILE] [--remove DIR]... -- COMMAND...
+    python -I -S supervisor.py [--isolate | --join-network PID] [--hosts-file FILE] [--remove DIR]...
+                               [--afterwards=WORD]... -- COMMAND...
 
 A program of its own, standard library only, that stands between the service and the command, as `docker run` does:
 
@@ -12,6 +13,7 @@ A program of its own, standard library only, that stands between the service and
 - `--isolate` runs the command in a network namespace that has a loopback device and nothing else; `--join-network`
   in the one of another process: the hosts of a job reach one another, and nothing else.
 - `--hosts-file` is the command's /etc/hosts, in a mount namespace of its own: a job's hosts find one another by name.
+- `--afterwards` is, word by word, a command that is run when everything has ended: it clears up what was not below us.
 - `--remove DIR` is removed if the service is gone; while it lives, that is the service's own task.
 
 Exits with the command's status, 128 + n for signal n, 127 if it cannot be found, 125 if the isolation fails.
@@ -56,12 +58,12 @@ def main() -> int:
     if child == 0:
         os._exit(_become(options, libc))
     status = _watch(child, wake)
+    _kill_everything()
+    _run_afterwards(options.afterwards)
     if status is None:
-        _kill_everything()
         for folder in options.remove:
             shutil.rmtree(folder, ignore_errors=True)
         return 128 + signal.SIGKILL
-    _kill_everything()
     return status
 
 
@@ -71,6 +73,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--join-network", type=int)
     parser.add_argument("--hosts-file")
     parser.add_argument("--remove", action="append", default=[])
+    parser.add_argument("--afterwards", action="append", default=[])
     parser.add_argument("command", nargs="+")
     return parser.parse_args()
 
@@ -130,6 +133,15 @@ def _kill_everything() -> None:
             os.waitpid(-1, 0)
         except ChildProcessError:
             return
+
+
+def _run_afterwards(command: list[str]) -> None:
+    if not command:
+        return
+    nothing = os.open(os.devnull, os.O_RDWR)
+    quiet = [(os.POSIX_SPAWN_DUP2, nothing, number) for number in range(3)]
+    with contextlib.suppress(OSError):
+        os.waitpid(os.posix_spawnp(command[0], command, os.environ, file_actions=quiet), 0)
 
 
 def _descendants(root: int) -> list[int]:

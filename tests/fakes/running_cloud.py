@@ -130,11 +130,11 @@ class Cloud:
 
 
 @contextmanager
-def running_cloud(folder: Path, **environment: str) -> Iterator[Cloud]:
-    """Up before, down after; nothing of it may be left then."""
+def running_cloud(folder: Path, *options: str, **environment: str) -> Iterator[Cloud]:
+    """Up (with these options) before, down after; nothing of it may be left then."""
     cloud = Cloud(folder / "state", environment=environment)
     try:
-        print(cloud.command("local", "up", "--detach"))
+        print(cloud.command("local", "up", "--detach", *options))
         cloud.connection = json.loads((cloud.state_dir / "connection.json").read_text())
         yield cloud
         cloud.command("local", "down")

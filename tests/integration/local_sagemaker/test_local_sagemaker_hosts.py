@@ -52,7 +52,7 @@ def test_hosts_find_one_another_by_name(cloud: Cloud, isolated: bool):
 
 
 def test_where_hosts_cannot_be_named_their_addresses_are_their_names(cloud: Cloud, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("local.sagemaker.job_hosts.hosts_can_be_named", lambda: False)
+    monkeypatch.setattr("local.sagemaker.process_containers.hosts_can_be_named", lambda: False)
     cloud.train("by-address", {"talk": str(free_port())}, ResourceConfig=resources(2))
     assert cloud.ended("by-address")["TrainingJobStatus"] == "Completed"
     said = reports(cloud, "by-address")

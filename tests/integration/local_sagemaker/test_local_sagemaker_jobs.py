@@ -249,7 +249,7 @@ def test_an_isolated_job_reaches_nothing_but_itself(cloud: Cloud):
 def test_where_isolation_is_impossible_the_job_runs_and_says_so(
     emulator_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    monkeypatch.setattr("local.sagemaker.platform.isolation_is_possible", lambda: False)
+    monkeypatch.setattr("local.sagemaker.process_containers.isolation_is_possible", lambda: False)
     with service(tmp_path, emulator_url) as own:
         own.train("open", {"connect": urlsplit(emulator_url).netloc}, EnableNetworkIsolation=True)
         assert own.ended("open")["TrainingJobStatus"] == "Completed"
