@@ -32,7 +32,7 @@ class Settings:
     @classmethod
     def fields(cls) -> dict[str, Any]:
         """Name and type of each, those of the bases first."""
-        own = (vars(base).get("__annotations__", {}) for base in cls.__mro__[::-1])
+        own = (getattr(base, "__annotations__", {}) for base in cls.__mro__[::-1])
         return {name: kind for annotations in own for name, kind in annotations.items()}
 
     @classmethod
