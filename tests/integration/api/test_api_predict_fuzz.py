@@ -181,6 +181,15 @@ def test_three_mebibytes_are_taken_and_one_byte_more_is_not():
     assert json.loads(answer["body"])["code"] == "RequestTooLarge"
 
 
+@pytest.mark.parametrize("size", [6 * 1024**2, 6 * 1024**2 + 1, LAMBDA_ANSWER_BYTES + 1])
+@pytest.mark.parametrize("media", ["application/json", MSGPACK])
+def test_what_is_larger_by_far_is_refused_without_a_look(size, media):
+    body = b"\xff" * size
+    answer = send(body, media)
+    assert check(answer) == 413
+    assert str(size) in json.loads(answer["body"])["detail"]
+
+
 def test_an_answer_that_no_lambda_can_give_is_told():
     count = 300_000
     body = '{"behavior":"Sums","observations":[[' + ",".join(["[9e9,9e9]"] * count) + "]]}"
