@@ -1,4 +1,4 @@
-"""`evaluate`: play the exported policies, leave report, its page and the parity record in /opt/ml/model."""
+"""`evaluate`: play the exported policies, leave report, its page, replays and the parity record in /opt/ml/model."""
 
 import hashlib
 import json
@@ -16,6 +16,8 @@ from pipeline.contracts.validation import InvalidDocumentError
 from rl_src.envs.sightings import FINDING_CODES, findings, kept
 from rl_src.evaluation.comparison import Incumbent
 from rl_src.evaluation.evaluate import EvaluationConfig, evaluate
+from rl_src.evaluation.recording import Recording
+from rl_src.evaluation.replays import write_replays
 from rl_src.evaluation.report import render_report
 from rl_src.evaluation.training_record import TrainingRecord, read_training_record
 from rl_src.serving.artifact import ServedPolicy, load_artifact
@@ -50,10 +52,13 @@ def _evaluate(opt_ml: OptMl, stop: job.StopSignal) -> None:
         spec = _load(artifact)
         plan = _plan(config, opt_ml, folder, training, spec)
         incumbent = _incumbent(opt_ml, folder / "incumbent")
-        report, parity = evaluate(plan, lambda: _load(artifact).policies, run_id, stop, incumbent)
+        recording = Recording(min(config.replay_episodes, plan.episodes // plan.num_builds), spec.policies)
+        report, parity = evaluate(plan, lambda: _load(artifact).policies, run_id, stop, incumbent, recording)
         report["warnings"] += _of_the_build(training, folder)
         facts = _facts(plan, artifact, spec)
     opt_ml.model.mkdir(parents=True, exist_ok=True)
+    replays = write_replays(recording, opt_ml.model, {"run_id": run_id, "seed": config.seed})
+    report["replays"], report["warnings"] = replays.documents, [*report["warnings"], *replays.warnings]
     # Through the contracts: what the pipeline would refuse fails here, where the reason is in the log.
     checked = EvaluationReport.model_validate(report, strict=False)
     (opt_ml.model / "evaluation_report.json").write_text(checked.model_dump_json(indent=2), encoding="utf-8")
@@ -151,7 +156,8 @@ def _describe_file(path: Path) -> str:
 def _write_page(path: Path, report: EvaluationReport, training: TrainingRecord, facts: dict[str, str]) -> None:
     """The page for people. What goes wrong with it must not cost the run its policy."""
     try:
-        path.write_text(render_report(report.model_dump(mode="json"), training, facts), encoding="utf-8")
+        films = {replay.film: (path.parent / replay.film).read_bytes() for replay in report.replays}
+        path.write_text(render_report(report.model_dump(mode="json"), training, facts, films), encoding="utf-8")
     except Exception:  # drawing and templates may raise anything
         log.exception("there will be no %s", path.name)
         path.unlink(missing_ok=True)

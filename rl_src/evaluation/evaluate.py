@@ -21,6 +21,7 @@ from rl_src.evaluation.caveats import find_warnings
 from rl_src.evaluation.comparison import Compared, Incumbent, compared, headline, misfit, not_comparable
 from rl_src.evaluation.episodes import Ending, PlayedEpisode
 from rl_src.evaluation.parity import ParityRecorder
+from rl_src.evaluation.recording import Recording
 from rl_src.evaluation.rollouts import Share, play
 from rl_src.evaluation.statistics import ReturnStatistics, describe, histogram, success_rate
 from rl_src.serving.onnx_policy import OnnxPolicy
@@ -59,6 +60,7 @@ def evaluate(
     run_id: str,
     stop_requested: Callable[[], bool],
     incumbent: Incumbent | None = None,
+    recording: Recording | None = None,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Play the policies on the build, and then the policy in service with the same seeds.
 
@@ -68,9 +70,10 @@ def evaluate(
         run_id: of the training whose policies these are.
         stop_requested: asked again and again.
         incumbent: what is in service; None: nothing is, or nobody asks.
+        recording: keeps a few of the first build's deterministic episodes.
 
     Returns:
-        The evaluation report and the parity record, as `contracts/evaluation.py` describes them.
+        The evaluation report, but for its replays, and the parity record, as `contracts/evaluation.py` has them.
 
     Raises:
         EvaluationError, UnityEnvironmentError: see `rollouts.play`.
@@ -83,8 +86,10 @@ def evaluate(
     def watch(name: str, decisions: DecisionBatch, before: list[int], memory: NDArray[np.float32]) -> None:
         recorders[name].see(decisions, before, memory)
 
-    with BuildGroup(partial(_start, config), number) as builds:
-        deterministic = play(builds, policies, config.episodes, True, watch, stop_requested)
+    recording = recording or Recording(0, ())
+    with BuildGroup(partial(_start, config, recording=recording), number) as builds:
+        deterministic = play(builds, policies, config.episodes, True, watch, stop_requested, recording=recording)
+        recording.finish()
         stochastic = play(builds, policies, config.episodes, False, watch, stop_requested)
         restarts = builds.restarts
     comparison = None if incumbent is None else _compare(config, incumbent, policies, deterministic, stop_requested)
@@ -106,6 +111,7 @@ def evaluate(
         **headline([_describe(_episodes(name, deterministic)) for name in policies[0]]),
         "incumbent": comparison,
         "warnings": find_warnings(behaviors, restarts),
+        "replays": [],
         "wall_time_seconds": time.monotonic() - started,
     }
     return report, {"format_version": 1, "pairs": [recorder.document() for recorder in recorders.values()]}
@@ -232,7 +238,8 @@ def _build_seed(config: EvaluationConfig, index: int, generation: int = 0) -> in
     return (config.seed + index * GENERATION_SEEDS + generation) % 2**31
 
 
-def _start(config: EvaluationConfig, index: int, generation: int) -> UnityClient:
+def _start(config: EvaluationConfig, index: int, generation: int, recording: Recording | None = None) -> UnityClient:
+    channel = recording.channel() if recording is not None and index == 0 else None
     return UnityClient(
         config.executable,
         arguments=config.arguments,
@@ -244,6 +251,7 @@ def _start(config: EvaluationConfig, index: int, generation: int) -> UnityClient
         step_timeout_seconds=config.step_timeout_seconds,
         log_file=_log_file(config.log_file, index),
         run_as=config.run_as,
+        side_channels=() if channel is None else (channel,),
     )
 
 

@@ -94,13 +94,18 @@ def histograms(name: str, title: str, quantity: str, series: Mapping[str, Mappin
         quantity: what is counted, for the axis.
         series: label to `contracts.evaluation.Histogram`.
     """
+    narrowest = min(found["edges"][1] - found["edges"][0] for found in series.values())
 
     def draw(axes: Axes) -> None:
         for (label, found), color in zip(series.items(), (FIRST, SECOND), strict=False):
             whole = max(1, sum(found["counts"]))
             shares = [count / whole for count in found["counts"]]
-            axes.stairs(shares, found["edges"], fill=True, color=color, alpha=0.25)
-            axes.stairs(shares, found["edges"], color=color, linewidth=1.5, label=label)
+            edges = found["edges"]
+            if len(shares) == 1:  # one value, whose bin is as wide as it likes
+                middle = (edges[0] + edges[1]) / 2
+                edges = [middle - narrowest / 2, middle + narrowest / 2]
+            axes.stairs(shares, edges, fill=True, color=color, alpha=0.25)
+            axes.stairs(shares, edges, color=color, linewidth=1.5, label=label)
         axes.set(xlabel=quantity, ylabel="share of episodes", ylim=(0, None))
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axes.grid(axis="y", alpha=0.6)

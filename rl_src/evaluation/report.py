@@ -4,12 +4,16 @@ Everything that came from a build or a request (names of behaviors, arguments, p
 engine; the page's content security policy forbids scripts and loads on top of that.
 """
 
+import base64
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from PIL import Image
 
 from rl_src.evaluation import plots
 from rl_src.evaluation.training_record import TrainingRecord
@@ -20,16 +24,28 @@ MAX_PLOTTED_ACTIONS = 8
 MAX_SETTINGS = 400
 """Lines of the configuration's table; there are some 30 for a behavior."""
 
+_SHOWN = {
+    "sketch": "as the build draws itself",
+    "camera": "as the agent sees it",
+    "chart": "as numbers, for the build has no camera and draws no sketch",
+}
+
 _SERIES = {"deterministic": "likeliest actions", "stochastic": "sampled actions"}
 
 
-def render_report(report: Mapping[str, Any], training: TrainingRecord, facts: Mapping[str, str]) -> str:
+def render_report(
+    report: Mapping[str, Any],
+    training: TrainingRecord,
+    facts: Mapping[str, str],
+    films: Mapping[str, bytes] = MappingProxyType({}),
+) -> str:
     """The page.
 
     Args:
         report: `contracts.evaluation.EvaluationReport` as a document.
         training: what the artifact tells of its training.
         facts: what else is to be known of build and policy: label to value.
+        films: of the report's replays, by name.
     """
     templates = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -42,6 +58,7 @@ def render_report(report: Mapping[str, Any], training: TrainingRecord, facts: Ma
     return templates.get_template("report_template.html").render(
         report=report,
         headline=_headline(report),
+        replays=[_replay(item, films[item["film"]]) for item in report.get("replays", ()) if item["film"] in films],
         comparison=_comparison(report),
         sections=[
             _section(f"behavior{index}", evaluation, training) for index, evaluation in enumerate(report["behaviors"])
@@ -94,6 +111,36 @@ def _comparison(report: Mapping[str, Any]) -> str:
         f"{whose} has a mean return of {number_text(result['mean_return'])} over {number_text(result['episodes'])} "
         f"episodes with the same seeds: {verdict}. The difference is {mean}, its 95 % interval {low} to {high}."
     )
+
+
+def _replay(replay: Mapping[str, Any], film: bytes) -> dict[str, Any]:
+    """A film and its first picture, as addresses that hold them, and what they show in words."""
+    episodes = replay["episodes"]
+    returns = ", ".join(number_text(episode["episode_return"]) for episode in episodes)
+    several = f"{len(episodes)} episodes, with returns" if len(episodes) > 1 else "One episode, with the return"
+    every = replay["decisions_per_frame"]
+    return {
+        "behavior": replay["behavior"],
+        "moving": _address("image/gif", film),
+        "still": _address("image/png", _first_picture(film)),
+        "width": replay["width"],
+        "height": replay["height"],
+        "told": f"{several} {returns}; {_SHOWN[replay['shows']]}.",
+        "pace": "" if every == 1 else f"One picture for {every} decisions.",
+        "is_cut": any(episode["ending"] is None for episode in episodes),
+        "trajectory": replay["trajectory"],
+    }
+
+
+def _first_picture(film: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with Image.open(io.BytesIO(film), formats=["GIF"]) as image:
+        image.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _address(content_type: str, content: bytes) -> str:
+    return f"data:{content_type};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def _section(name: str, evaluation: Mapping[str, Any], training: TrainingRecord) -> dict[str, Any]:

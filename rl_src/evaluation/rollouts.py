@@ -18,6 +18,7 @@ from rl_src.envs.specs import BehaviorSpec
 from rl_src.evaluation.action_use import ActionUse
 from rl_src.evaluation.episodes import BehaviorEpisodes
 from rl_src.evaluation.errors import EvaluationError
+from rl_src.evaluation.recording import Recording
 
 ABSENT_AFTER = 1_000
 """Episodes of other behaviors, in one build, after which a behavior that has begun none is taken to be missing."""
@@ -54,6 +55,7 @@ class Share:
         deterministic: bool,
         watch: Watch | None,
         guests: Mapping[tuple[str, int], Policy] | None = None,
+        recording: Recording | None = None,
     ) -> None:
         self.episodes = {name: BehaviorEpisodes() for name in policies}
         self.action_use: dict[str, ActionUse] = {}
@@ -62,6 +64,7 @@ class Share:
         self._wanted = wanted
         self._deterministic = deterministic
         self._watch = watch
+        self._recording = recording
         self._memories: dict[str, dict[int, Floats]] = {}  # by fully qualified name and agent
 
     def is_complete(self) -> bool:
@@ -75,6 +78,8 @@ class Share:
     def forget_running(self) -> None:
         """The build was reset or started again: its agents are others."""
         self._memories.clear()
+        if self._recording is not None:
+            self._recording.forget_running()
         for behavior in self.episodes.values():
             behavior.forget_running()
 
@@ -95,6 +100,8 @@ class Share:
                 self._memories.get(qualified, {}).pop(agent, None)
             if len(step.decisions):
                 actions[qualified] = self._decide(spec, step.decisions)
+        if self._recording is not None:
+            self._recording.see(answer.steps, actions, specs)
         self._look_for_absent()
         return actions
 
@@ -139,6 +146,7 @@ def play(
     watch: Watch | None,
     stop_requested: Callable[[], bool],
     guests: Sequence[Mapping[tuple[str, int], Policy]] | None = None,
+    recording: Recording | None = None,
 ) -> list[Share]:
     """Play until the first `episodes` episodes of every policy's behavior have ended.
 
@@ -150,6 +158,7 @@ def play(
         watch: shown every batch of the first build before it is decided; None: nobody looks.
         stop_requested: asked whenever a build has answered.
         guests: one mapping a build, by behavior and team: who plays these teams instead.
+        recording: shown what happens in the first build.
 
     Returns:
         What each build played, in the order of the builds.
@@ -166,6 +175,7 @@ def play(
             deterministic,
             watch if index == 0 else None,
             guests[index] if guests else None,
+            recording if index == 0 else None,
         )
         for index, own in enumerate(policies)
     ]

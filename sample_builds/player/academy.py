@@ -21,9 +21,11 @@ from sample_builds.player.scene import Scene, World, varint
 from sample_builds.player.side_channels import (
     ENGINE_CONFIGURATION_ID,
     ENVIRONMENT_PARAMETERS_ID,
+    REPLAY_ID,
     engine_setting,
     environment_parameter,
     frames,
+    replay_wanted,
 )
 
 _CAPABILITIES = (
@@ -131,9 +133,11 @@ class Academy:
             output.agentInfos[name].MergeFromString(packed)
         if world.infos.keys() - self._introduced:
             self._introduce(message, world.infos)
-        if world.statistics:
-            output.side_channel = b"".join(world.statistics)
+        world.sketch()
+        if world.statistics or world.sketches:
+            output.side_channel = b"".join((*world.statistics, *world.sketches))
             world.statistics.clear()
+            world.sketches.clear()
         world.infos.clear()
         return message
 
@@ -162,5 +166,7 @@ class Academy:
                 key, value = environment_parameter(payload)
                 self.world.parameters[key] = value
                 self._log(f"Environment parameter: {key}")
+            elif channel_id == REPLAY_ID:
+                self.world.draw = self._scene.sketch if replay_wanted(payload) else None
             else:
                 self._log(f"Unknown side channel {channel_id.hex()}")

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sample_builds.player.messages import API_VERSION, message_class
-from sample_builds.player.side_channels import statistic
+from sample_builds.player.side_channels import replay_picture, statistic
+from sample_builds.player.sketch import Sketch
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,8 @@ class World:
     infos: dict[str, list[bytes]] = field(default_factory=dict)
     behaviors: dict[str, Behavior] = field(default_factory=dict)
     statistics: list[bytes] = field(default_factory=list)
+    sketches: list[bytes] = field(default_factory=list)
+    draw: Callable[[], Sketch | None] | None = None
     quitting: bool = False
     _next_id: int = 0
 
@@ -132,6 +135,12 @@ class World:
     def quit(self) -> None:
         """As `Application.Quit`: say goodbye instead of the next message."""
         self.quitting = True
+
+    def sketch(self) -> None:
+        """Draw what the game looks like now, if the trainer wants to see it (`draw` is set then)."""
+        drawn = self.draw() if self.draw is not None else None
+        if drawn is not None:
+            self.sketches.append(replay_picture(drawn.to_text()))
 
     def record_statistic(self, key: str, value: float) -> None:
         """As `StatsRecorder.Add`."""
@@ -164,6 +173,7 @@ class World:
         group_reward: float = 0.0,
     ) -> None:
         """Report the end of an episode; `interrupted` by max_step or from outside (truncated), else terminated."""
+        self.sketch()  # before the next episode's beginning takes its place
         done = bytes([_TAG_DONE, 1, _TAG_MAX_STEP, 1]) if interrupted else bytes([_TAG_DONE, 1])
         self._report(behavior, agent_id, done + observations, reward, group_id, group_reward)
 
@@ -195,6 +205,10 @@ class Scene(ABC):
     def communication_version(cls, arguments: Sequence[str]) -> str:
         """The version of the communicator that it was built with."""
         return API_VERSION
+
+    def sketch(self) -> Sketch | None:
+        """What it looks like now; None: it has no drawing."""
+        return None
 
     @abstractmethod
     def reset(self) -> None:

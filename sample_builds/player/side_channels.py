@@ -7,6 +7,8 @@ from uuid import UUID
 
 ENGINE_CONFIGURATION_ID = UUID("e951342c-4f7e-11ea-b238-784f4387d1f7").bytes_le
 ENVIRONMENT_PARAMETERS_ID = UUID("534c891e-810f-11ea-a9d0-822485860400").bytes_le
+REPLAY_ID = UUID("7c5a1d60-0d1c-4f0e-9c55-9d2f0a3b6e11").bytes_le
+"""gamedojo's own: whether sketches are wanted comes in, sketches go out (docs/replays.md)."""
 STATISTICS_ID = UUID("a1d8f7b7-cec8-50f9-b78b-d3e165a78520").bytes_le
 
 _ENGINE_SETTINGS = {
@@ -38,6 +40,18 @@ def statistic(key: str, value: float, aggregation: int = 0) -> bytes:
     """A framed message of the statistics channel. `aggregation`: 0 average, 1 most recent, 2 sum, 3 histogram."""
     text = key.encode("ascii")
     return frame(STATISTICS_ID, struct.pack("<i", len(text)) + text + struct.pack("<fi", value, aggregation))
+
+
+def replay_picture(sketch: str) -> bytes:
+    """A framed message of the replay channel."""
+    text = sketch.encode()
+    return frame(REPLAY_ID, struct.pack("<i", len(text)) + text)
+
+
+def replay_wanted(payload: bytes) -> bool:
+    """Whether the trainer wants sketches from now on."""
+    (wanted,) = struct.unpack_from("<i", payload)
+    return bool(wanted)
 
 
 def engine_setting(payload: bytes) -> tuple[str, tuple[float, ...]]:

@@ -22,6 +22,7 @@ from typing import Any
 
 from sample_builds.player.command_line import option
 from sample_builds.player.scene import Behavior, Scene, World
+from sample_builds.player.sketch import BLUE, GROUND, LINE, RED, Sketch
 from sample_builds.scenes.rays import SensorWriter, pack
 
 BEHAVIOR = Behavior("3DBall?team=0", continuous_size=2)
@@ -40,6 +41,8 @@ ROTATION_LIMIT = 0.25  # of z and x of the quaternion; about 29 degrees
 START_TILT = radians(10.0)
 START_HEIGHT, START_HALF_WIDTH = 4.0, 1.5
 FACE_HEIGHT = 2.5
+_DRAWN_COLUMNS, _DRAWN_PLATFORMS, _DRAWN_WIDTH, _DRAWN_HEIGHT = 4, 12, 9.0, 7.0
+
 REACH = 3.0
 """A ball that is farther than this to the side has fallen."""
 
@@ -79,6 +82,18 @@ class Ball3DScene(Scene):
             if self._academy_steps % DECISION_PERIOD == 0:
                 for platform in self._platforms:
                     platform.ask()
+
+    def sketch(self) -> Sketch:
+        """The first platforms, side by side, each seen from the front."""
+        drawn = self._platforms[:_DRAWN_PLATFORMS]
+        columns = min(len(drawn), _DRAWN_COLUMNS)
+        rows = -(-len(drawn) // _DRAWN_COLUMNS)
+        sheet = Sketch(columns * _DRAWN_WIDTH, rows * _DRAWN_HEIGHT)
+        for number, platform in enumerate(drawn):
+            sheet.left = (number % columns + 0.5) * _DRAWN_WIDTH
+            sheet.bottom = (rows - 1 - number // columns) * _DRAWN_HEIGHT
+            platform.sketch(sheet)
+        return sheet
 
 
 class _Platform:
@@ -166,6 +181,17 @@ class _Platform:
                 velocity_z -= approach * up_z
         self._x, self._y, self._z = x, y, z
         self._velocity_x, self._velocity_y, self._velocity_z = velocity_x, velocity_y, velocity_z
+
+    def sketch(self, sheet: Sketch) -> None:
+        """From the front: what turns about z turns in the picture; towards us is larger."""
+        across_x, across_y = cos(self._roll), sin(self._roll)
+        left = (-REACH * across_x - FACE_HEIGHT * across_y, -REACH * across_y + FACE_HEIGHT * across_x)
+        right = (REACH * across_x - FACE_HEIGHT * across_y, REACH * across_y + FACE_HEIGHT * across_x)
+        sheet.line((0.0, 0.0), (-FACE_HEIGHT * across_y, FACE_HEIGHT * across_x), 0.4, GROUND)
+        sheet.line(left, right, 0.35 + abs(self._pitch), LINE)
+        radius = self._rest_height - FACE_HEIGHT
+        is_lost = abs(self._x) > REACH or abs(self._z) > REACH
+        sheet.circle(self._x, self._y + radius * 0.3, radius * (1.0 - 0.12 * self._z), RED if is_lost else BLUE)
 
     def _observe(self) -> bytes:
         return self._writer.write(

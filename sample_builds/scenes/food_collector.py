@@ -23,6 +23,7 @@ from typing import Any
 
 from sample_builds.player.command_line import option
 from sample_builds.player.scene import Behavior, Scene, World
+from sample_builds.player.sketch import BLUE, GREEN, GROUND, LINE, ORANGE, RED, Sketch
 from sample_builds.scenes import food_collector_grid as grid
 from sample_builds.scenes.rays import SensorWriter, pack
 
@@ -93,6 +94,17 @@ class FoodCollectorScene(Scene):
             if area.steps % DECISION_PERIOD == 0:
                 for agent in area.agents:
                     agent.ask()
+
+    def sketch(self) -> Sketch:
+        """The area from above: green food, red food, and lasers as they freeze."""
+        sheet = Sketch(2 * HALF_AREA, 2 * HALF_AREA)
+        sheet.left = sheet.bottom = HALF_AREA
+        sheet.rectangle(-HALF_AREA, -HALF_AREA, 2 * HALF_AREA, 2 * HALF_AREA, GROUND)
+        for food in self._area.food:
+            sheet.circle(food.x, food.z, 1.2 * FOOD_RADIUS, GREEN if food.kind == grid.FOOD else RED)
+        for agent in self._area.agents:
+            agent.sketch(sheet)
+        return sheet
 
 
 @dataclass(slots=True)
@@ -179,6 +191,13 @@ class _Agent:
         """A laser has hit it; one that is frozen already stays so no longer for it."""
         if not self.is_frozen:
             self._frozen_until = self._area.steps + FROZEN_STEPS
+
+    def sketch(self, sheet: Sketch) -> None:
+        """Larger than it is: the area is wide."""
+        if self._shooting:
+            end = self.x + self._laser_reach * self._ahead_x, self.z + self._laser_reach * self._ahead_z
+            sheet.line((self.x, self.z), end, 0.6, ORANGE)
+        sheet.agent(self.x, self.z, self._yaw, 1.5, LINE if self.is_frozen else BLUE)
 
     def _obey(self) -> None:
         ahead, right, turn, shoot = self._action

@@ -24,6 +24,7 @@ from typing import Any
 
 from sample_builds.player.command_line import option
 from sample_builds.player.scene import Behavior, Scene, World
+from sample_builds.player.sketch import BLUE, GREEN, GROUND, LINE, ORANGE, Sketch
 from sample_builds.scenes.rays import SensorWriter, pack, ray_degrees
 
 FORWARD, BACK, RIGHT, LEFT = range(4)
@@ -53,6 +54,10 @@ RAY_RADIUS = 0.5
 RAY_DEGREES = ray_degrees(rays_per_direction=2, max_degrees=70.0)
 TAGS = ("symbol_O_Goal", "symbol_X_Goal", "symbol_O", "symbol_X")
 SENSOR = "RayPerceptionSensor"
+
+_DRAWN_HALLWAYS = 4
+_LETTERS = ("O", "X")
+_COLORS = (ORANGE, GREEN)
 
 _RAY_SIZE = len(TAGS) + 2
 _MISSES = [*([0.0] * len(TAGS)), 1.0, 1.0] * len(RAY_DEGREES)
@@ -100,6 +105,15 @@ class HallwayScene(Scene):
             if self._academy_steps % DECISION_PERIOD == 0:
                 for hallway in self._hallways:
                     hallway.ask()
+
+    def sketch(self) -> Sketch:
+        """The first hallways from above, side by side."""
+        drawn = self._hallways[:_DRAWN_HALLWAYS]
+        sheet = Sketch(2 * (HALF_LENGTH + 1), len(drawn) * 2 * (HALF_WIDTH + 1))
+        for number, hallway in enumerate(drawn):
+            sheet.left, sheet.bottom = HALF_LENGTH + 1, (2 * number + 1) * (HALF_WIDTH + 1)
+            hallway.sketch(sheet)
+        return sheet
 
 
 class _Hallway:
@@ -177,6 +191,19 @@ class _Hallway:
         if self._z < GOAL_Z - half_depth - HALF_AGENT or abs(self._x) < GOAL_X - half_width - HALF_AGENT:
             return None
         return SYMBOL_O if self._x * self._goal_xs[SYMBOL_O] > 0 else SYMBOL_X
+
+    def sketch(self, sheet: Sketch) -> None:
+        """From above, turned so that the way to the goals leads to the right."""
+        sheet.rectangle(-HALF_LENGTH, -HALF_WIDTH, 2 * HALF_LENGTH, 2 * HALF_WIDTH, GROUND)
+        for symbol, goal_x in enumerate(self._goal_xs):
+            half_width, half_depth = GOAL_HALF_SIZE
+            sheet.rectangle(GOAL_Z - half_depth, -goal_x - half_width, 2 * half_depth, 2 * half_width, _COLORS[symbol])
+            sheet.text(GOAL_Z, -goal_x, _LETTERS[symbol])
+        half_width, half_depth = SYMBOL_HALF_SIZE
+        corner = self._symbol_z - half_depth, -self._symbol_x - half_width
+        sheet.rectangle(*corner, 2 * half_depth, 2 * half_width, LINE)
+        sheet.text(self._symbol_z - 2, -self._symbol_x, _LETTERS[self._symbol], _COLORS[self._symbol])
+        sheet.agent(self._z, -self._x, radians(90 + self._heading * TURN_DEGREES), 2 * HALF_AGENT, BLUE)
 
     def _observe(self) -> bytes:
         values = _MISSES[:]

@@ -18,6 +18,9 @@ from math import cos, inf, radians, sin, sqrt
 from typing import Any
 
 from sample_builds.player.scene import Behavior, Scene, World
+from sample_builds.player.sketch import BLUE as BLUE_COLOR
+from sample_builds.player.sketch import GROUND, INK, LINE, Sketch
+from sample_builds.player.sketch import PURPLE as PURPLE_COLOR
 from sample_builds.scenes.rays import SensorWriter, pack, ray_degrees
 from sample_builds.scenes.soccer_field import (
     AGENT_RADIUS,
@@ -97,6 +100,21 @@ class SoccerTwosScene(Scene):
         self._field.kick_off()
         for agent in self._agents:
             agent.begin_episode()
+
+    def sketch(self) -> Sketch:
+        """The field from above, blue's goal on the left."""
+        sheet = Sketch(2 * (HALF_LENGTH + 1.5), 2 * (HALF_WIDTH + 0.5))
+        sheet.left, sheet.bottom = HALF_LENGTH + 1.5, HALF_WIDTH + 0.5
+        sheet.rectangle(-HALF_LENGTH, -HALF_WIDTH, 2 * HALF_LENGTH, 2 * HALF_WIDTH, GROUND)
+        sheet.line((0.0, -HALF_WIDTH), (0.0, HALF_WIDTH), 0.1, LINE)
+        sheet.rectangle(-HALF_LENGTH - 1, -HALF_GOAL, 1.0, 2 * HALF_GOAL, BLUE_COLOR)
+        sheet.rectangle(HALF_LENGTH, -HALF_GOAL, 1.0, 2 * HALF_GOAL, PURPLE_COLOR)
+        for agent in self._agents:
+            me = agent.player
+            color = PURPLE_COLOR if me.team == PURPLE else BLUE_COLOR
+            sheet.agent(me.x, me.z, radians(me.yaw), AGENT_RADIUS, color)
+        sheet.circle(self._field.ball_x, self._field.ball_z, BALL_RADIUS, INK)
+        return sheet
 
     def _ask(self) -> None:
         for agent in self._agents:

@@ -24,6 +24,7 @@ from typing import Any
 
 from sample_builds.player.command_line import option
 from sample_builds.player.scene import Behavior, Scene, World
+from sample_builds.player.sketch import BLUE, GREEN, INK, LINE, ORANGE, Sketch
 from sample_builds.scenes.rays import SensorWriter, pack, ray_degrees
 
 BRANCHES = (3, 3, 3, 2)
@@ -56,6 +57,8 @@ TAGS = ("wall", "goal", "block")
 GOAL_HEIGHT = 5.0
 # Height above the agent's middle where rays begin, and how much they rise to their end.
 LEVEL_RAYS, OFFSET_RAYS = (0.0, 0.0), (2.5, 2.5)
+
+_DRAWN_AREAS = 4
 
 _RAY_SIZE = len(TAGS) + 2
 _SENSORS = {
@@ -103,6 +106,15 @@ class WallJumpScene(Scene):
             self._academy_steps += 1
             if self._academy_steps % DECISION_PERIOD == 0:
                 self._ask()
+
+    def sketch(self) -> Sketch:
+        """The first platforms, one above the other, each seen from the side."""
+        drawn = self._areas[:_DRAWN_AREAS]
+        sheet = Sketch(2 * HALF_PLATFORM + 2, 8.0 * len(drawn))
+        for number, area in enumerate(drawn):
+            sheet.left, sheet.bottom = HALF_PLATFORM + 1, 8.0 * number + 1
+            area.sketch(sheet)
+        return sheet
 
     def _ask(self) -> None:
         for area in self._areas:
@@ -225,6 +237,15 @@ class _Area:
     def _is_over_block(self, x: float, z: float) -> bool:
         reach = HALF_BLOCK + HALF_AGENT
         return abs(x - self._block_x) < reach and abs(z - self._block_z) < reach
+
+    def sketch(self, sheet: Sketch) -> None:
+        """From the side: the goal is on the right."""
+        sheet.rectangle(-HALF_PLATFORM, -0.5, 2 * HALF_PLATFORM, 0.5, LINE)
+        sheet.rectangle(GOAL_Z, 0.0, HALF_PLATFORM - GOAL_Z, 0.4, GREEN)
+        sheet.rectangle(self._block_z - HALF_BLOCK, 0.0, 2 * HALF_BLOCK, BLOCK_HEIGHT, ORANGE)
+        if self._wall > 0:
+            sheet.rectangle(-HALF_WALL, 0.0, 2 * HALF_WALL, self._wall, INK)
+        sheet.rectangle(self._z - HALF_AGENT, self._y, 2 * HALF_AGENT, 2 * HALF_AGENT, BLUE)
 
     def _observe(self) -> bytes:
         hits = [self._hits(direction) for direction in _DIRECTIONS[self._yaw // TURN_DEGREES]]

@@ -172,6 +172,26 @@ def test_a_finished_runs_page_has_cost_report_artifacts_and_configuration(dashbo
     window.screenshot(pictures / "dashboard-run-dark.png")
 
 
+def test_a_finished_runs_episodes_are_watched_and_held_still(dashboard):
+    window = dashboard.window
+    dashboard.go(f"/runs/{dashboard.newest()['run_id']}")
+    window.find("#replays img[alt^='Film of Basic: 3 episodes']")
+    Browser.eventually(
+        lambda: window.script("return document.querySelector('#replays img').naturalWidth"), "a film", 30
+    )
+    window.click("#replays button", "Hold still")
+    window.find("#replays canvas[aria-label^='First picture']")
+    assert window.script("return getComputedStyle(document.querySelector('#replays img')).display") == "none"
+    assert window.script(
+        "const film = document.querySelector('#replays canvas');"
+        "const [red, green, blue] = film.getContext('2d').getImageData(film.width / 2, 5, 1, 1).data;"
+        "return [red, green, blue].every(shade => shade > 200)"
+    )
+    window.click("#replays button", "Play")
+    assert window.script("return getComputedStyle(document.querySelector('#replays canvas')).display") == "none"
+    dashboard.accessible()
+
+
 def test_a_policy_is_tried_by_a_form_made_from_what_it_observes(dashboard, cloud, pictures):
     window = dashboard.window
     dashboard.go("/policies")

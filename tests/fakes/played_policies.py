@@ -1,13 +1,41 @@
 """ONNX policies that play sample builds as arithmetic says: with a memory, by a controller, or by chance."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from rl_src.envs.client import UnityClient
+from rl_src.envs.spaces import random_actions
+from rl_src.serving.onnx_policy import OnnxPolicy
+
+Load = Callable[[], Mapping[str, OnnxPolicy]]
+
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
+
+
+def loader(models: Mapping[str, Path]) -> Load:
+    """Reads the models anew at each call."""
+    return lambda: {name: OnnxPolicy.load(path) for name, path in models.items()}
+
+
+def chance_policies(program: Path, folder: Path, behaviors: int = 1) -> Load:
+    """Policies that play by chance, one for each of so many behaviors, which may show up late."""
+    numbers = np.random.default_rng(0)
+    with UnityClient(program) as client:
+        steps = client.reset()
+        while len(client.specs) < behaviors:
+            waiting = {name: step.decisions for name, step in steps.items() if len(step.decisions)}
+            actions = {name: random_actions(client.specs[name].actions, own, numbers) for name, own in waiting.items()}
+            steps = client.step(actions)
+        specs = {spec.behavior_name: spec for spec in client.specs.values()}
+    for name, spec in specs.items():
+        shapes = [sensor.shape for sensor in spec.observations]
+        actions = spec.actions
+        write_chance_policy(folder / f"{name}.onnx", shapes, actions.continuous_size, actions.discrete_branches)
+    return loader({name: folder / f"{name}.onnx" for name in specs})
 
 
 def write_counting_policy(path: Path, size: int, choices: int, moves: Sequence[int]) -> None:

@@ -7,6 +7,7 @@ import { ago, clock, number, words } from "./format.js";
 import { machinePicture } from "./machine.js";
 import { act, confirm, emptyCard, problemCard } from "./notices.js";
 import { repeat } from "./repeat.js";
+import { films, replayCard } from "./replay.js";
 import { artifactsCard, configurationCard, costCard, reportCard } from "./run_cards.js";
 import { progressBar, statusBadge } from "./runs.js";
 
@@ -37,12 +38,12 @@ function frame(runId, signal) {
   const view = {
     head: h("div"), problems: h("div"), outcome: h("div"), machine: h("div"), history: h("div"),
     curves: new Charts(signal), charts: h("div"), cost: h("div"), configuration: h("div"), report: h("div"),
-    artifacts: h("div"),
+    artifacts: h("div"), replay: h("div"),
   };
   view.elements = [
     h("div", { class: "title" }, h("h1", {}, runId), view.head), view.problems, view.outcome,
     h("section", { class: "card" }, h("h2", {}, "Where it is"), view.machine, view.history),
-    h("section", {}, h("h2", {}, "How it learns"), view.charts, view.curves.element),
+    h("section", {}, h("h2", {}, "How it learns"), view.charts, view.curves.element), view.replay,
     h("div", { class: "columns" }, view.cost, view.report, view.artifacts), view.configuration,
   ];
   return view;
@@ -60,6 +61,7 @@ function showRecord(view, record, look) {
     () => costCard(record));
   refresh(view.configuration, record.options, () => configurationCard(record));
   refresh(view.report, record.evaluation ?? null, () => reportCard(record));
+  refresh(view.replay, films(record.artifacts), () => replayCard(record));
   refresh(view.artifacts, record.artifacts, () => artifactsCard(record));
 }
 

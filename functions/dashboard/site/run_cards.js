@@ -51,7 +51,8 @@ export function reportCard({ run_id: runId, evaluation }) {
     ["Mean return", number(evaluation.mean_return)],
     ["95 % interval", `${number(evaluation.ci95_low)} to ${number(evaluation.ci95_high)}`],
     ["Episodes", number(evaluation.episodes)],
-  ]), place, button);
+  ]), ...(evaluation.warnings ?? []).map(({ code, cause }) => h("p", { class: "remedy" }, h("code", {}, code), ` ${cause}`)),
+  place, button);
   return card;
 }
 

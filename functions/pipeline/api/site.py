@@ -53,7 +53,7 @@ def security_headers(connect_origins: str) -> dict[str, str]:
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
-        "img-src 'self' data:",
+        f"img-src 'self' data: {connect_origins}".rstrip(),
         f"connect-src 'self' {connect_origins}".rstrip(),
         "form-action 'none'",
         "base-uri 'none'",

@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from pipeline.contracts.base import Contract, RunId
 
+_FILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,120}$"
+
 
 class ReturnStatistics(Contract):
     """Undiscounted episode returns. The interval is the mean's 95 % confidence interval (Student's t)."""
@@ -87,6 +89,30 @@ class EvaluationWarning(Contract):
     remedy: str
 
 
+class ReplayedEpisode(Contract):
+    """One episode of one agent. `ending`: None: not recorded to its end."""
+
+    length: int = Field(ge=1, description="agent decisions that were recorded")
+    episode_return: float
+    team: int = 0
+    ending: Literal["terminated", "truncated"] | None = None
+
+
+class Replay(Contract):
+    """Some of a behavior's deterministic episodes, to be watched. The files are artifacts of the run."""
+
+    behavior: str
+    shows: Literal["sketch", "camera", "chart"] = Field(
+        description="sketch: what the build says of itself; camera: what the agent sees; chart: its numbers"
+    )
+    film: str = Field(pattern=_FILE_NAME, description="GIF")
+    trajectory: str = Field(pattern=_FILE_NAME, description="NumPy's npz")
+    width: int = Field(ge=1, description="pixels")
+    height: int = Field(ge=1)
+    decisions_per_frame: int = Field(ge=1)
+    episodes: tuple[ReplayedEpisode, ...] = Field(min_length=1)
+
+
 class ReturnDifference(Contract):
     """Mean return of the candidate minus that of the policy in service, with its 95 % confidence interval (Welch's)."""
 
@@ -143,6 +169,7 @@ class EvaluationReport(Contract):
     ci95_high: float
     incumbent: IncumbentComparison | None = Field(default=None, description="None: there was nothing to compare with")
     warnings: tuple[EvaluationWarning, ...] = ()
+    replays: tuple[Replay, ...] = ()
     wall_time_seconds: float = Field(ge=0)
 
 

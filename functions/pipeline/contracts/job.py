@@ -217,6 +217,7 @@ class EvaluationJobConfig(Contract):
     environment: Environment = Environment()
     seed: int = Field(default=1_000_003, ge=0, lt=2**31, description="not the training's seed")
     success_return: float | None = Field(default=None, description="least return of an episode that is a success")
+    replay_episodes: int = Field(default=3, ge=0, le=10, description="episodes of each behavior that are recorded")
 
 
 def to_hyperparameters(config: Contract) -> dict[str, str]:

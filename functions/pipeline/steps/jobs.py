@@ -133,6 +133,7 @@ def start_evaluation(
         episodes=options.evaluation.episodes,
         seed=options.evaluation.seed,
         success_return=options.evaluation.success_return,
+        replay_episodes=options.evaluation.replay_episodes,
         environment=options.environment.model_copy(update={"executable": build.executable}),
     )
     request = JobRequest(

@@ -37,9 +37,8 @@ def decide_promotion(
     record = runs.update(run.run_id, lambda known: entered(known, state))
     report_key = names.run_key(run.run_id, f"evaluation/{_REPORT}")
     parity_key = names.run_key(run.run_id, f"evaluation/{_PARITY}")
-    page_key = names.run_key(run.run_id, f"evaluation/{_PAGE}")
-    report, has_page = _keep_results(evaluation, objects, report_key, parity_key, page_key)
-    artifacts = {_REPORT: report_key} | ({_PAGE: page_key} if has_page else {})
+    report, beside = _keep_results(run, evaluation, objects)
+    artifacts = {_REPORT: report_key} | beside
     # The lease comes before the comparison: what is in service must not change between the two.
     policies.acquire_lease(run.policy, run.run_id, int(now().timestamp()))
     decision = decide(record.options, report, _in_service(run, objects, policies))
@@ -67,11 +66,12 @@ def _warnings(report: EvaluationReport) -> tuple[EvaluationWarning, ...]:
 
 
 def _keep_results(
-    evaluation: JobPoll, objects: ObjectStore, report_key: str, parity_key: str, page_key: str
-) -> tuple[EvaluationReport, bool]:
-    """The report, and whether there is a page of it for people."""
+    run: RunReference, evaluation: JobPoll, objects: ObjectStore
+) -> tuple[EvaluationReport, dict[str, str]]:
+    """The report, and the keys of what there is beside it for people: its page and replays, by name."""
     if evaluation.model_artifact_key is None:
         raise ArtifactInvalidError(f"The job {evaluation.job_name} ended without results.", "Start the run again.")
+    kept: dict[str, str] = {}
     with TemporaryDirectory() as directory:
         folder = Path(directory)
         archives.unpack(objects, evaluation.model_artifact_key, folder, _MAX_RESULTS_BYTES)
@@ -81,12 +81,20 @@ def _keep_results(
             parity = ParityRecord.model_validate_json((folder / _PARITY).read_bytes())
         except (OSError, ValidationError) as error:
             raise ArtifactInvalidError(f"The evaluation's results cannot be read: {error}") from error
-        has_page = (folder / _PAGE).is_file()
-        if has_page:
-            objects.upload(folder / _PAGE, page_key, "text/html; charset=utf-8")
-    objects.write_document(report_key, report)
-    objects.write_document(parity_key, parity)
-    return report, has_page
+        for name, content_type in _files_for_people(report).items():
+            if (folder / name).is_file():
+                kept[name] = names.run_key(run.run_id, f"evaluation/{name}")
+                objects.upload(folder / name, kept[name], content_type)
+    objects.write_document(names.run_key(run.run_id, f"evaluation/{_REPORT}"), report)
+    objects.write_document(names.run_key(run.run_id, f"evaluation/{_PARITY}"), parity)
+    return report, kept
+
+
+def _files_for_people(report: EvaluationReport) -> dict[str, str]:
+    """Content types by the names of files that may lie beside the report."""
+    films = {replay.film: "image/gif" for replay in report.replays}
+    trajectories = {replay.trajectory: "application/octet-stream" for replay in report.replays}
+    return {_PAGE: "text/html; charset=utf-8", **films, **trajectories}
 
 
 def _in_service(run: RunReference, objects: ObjectStore, policies: PoliciesTable) -> InService | None:

@@ -1,6 +1,5 @@
 """Evaluations of real builds by ONNX policies whose returns are known by arithmetic, or that play by chance."""
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,45 +7,19 @@ import numpy as np
 import pytest
 
 from pipeline.contracts.evaluation import EvaluationReport, ParityRecord
-from rl_src.envs.client import UnityClient
-from rl_src.envs.spaces import random_actions
 from rl_src.evaluation.action_use import MAX_CHOICES
 from rl_src.evaluation.errors import EvaluationError
 from rl_src.evaluation.evaluate import EvaluationConfig, evaluate
-from rl_src.serving.onnx_policy import OnnxPolicy
-from tests.fakes.played_policies import write_chance_policy, write_controller, write_counting_policy
+from tests.fakes.played_policies import Load, chance_policies, loader, write_controller, write_counting_policy
 from tests.fakes.sample_players import unpacked
 
 LEFT, RIGHT = 1, 2
 BASIC_SIZE, BASIC_CHOICES = 20, 3
 
-Load = Callable[[], Mapping[str, OnnxPolicy]]
-
 
 @pytest.fixture(scope="module")
 def basic(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return unpacked("Basic", tmp_path_factory.mktemp("basic"))
-
-
-def loader(models: Mapping[str, Path]) -> Load:
-    return lambda: {name: OnnxPolicy.load(path) for name, path in models.items()}
-
-
-def chance(program: Path, folder: Path, behaviors: int = 1) -> Load:
-    """Policies that play by chance, one for each of so many behaviors, which may show up late."""
-    numbers = np.random.default_rng(0)
-    with UnityClient(program) as client:
-        steps = client.reset()
-        while len(client.specs) < behaviors:
-            waiting = {name: step.decisions for name, step in steps.items() if len(step.decisions)}
-            actions = {name: random_actions(client.specs[name].actions, own, numbers) for name, own in waiting.items()}
-            steps = client.step(actions)
-        specs = {spec.behavior_name: spec for spec in client.specs.values()}
-    for name, spec in specs.items():
-        shapes = [sensor.shape for sensor in spec.observations]
-        actions = spec.actions
-        write_chance_policy(folder / f"{name}.onnx", shapes, actions.continuous_size, actions.discrete_branches)
-    return loader({name: folder / f"{name}.onnx" for name in specs})
 
 
 def run(config: EvaluationConfig, load: Load) -> tuple[EvaluationReport, ParityRecord]:
@@ -97,7 +70,7 @@ def test_a_threshold_that_every_episode_reaches_is_certain_only_so_far(basic: Pa
 
 @pytest.mark.parametrize("num_builds", [1, 3])
 def test_a_seed_repeats_sampled_actions_too(basic: Path, tmp_path: Path, num_builds: int) -> None:
-    load = chance(basic, tmp_path)
+    load = chance_policies(basic, tmp_path)
     config = EvaluationConfig(basic, episodes=30, seed=5, num_builds=num_builds)
     (one, one_parity), (two, two_parity) = run(config, load), run(config, load)
     assert figures(one) == figures(two)
@@ -109,7 +82,7 @@ def test_a_seed_repeats_sampled_actions_too(basic: Path, tmp_path: Path, num_bui
 
 
 def test_builds_side_by_side_do_not_play_the_same_episodes(basic: Path, tmp_path: Path) -> None:
-    load = chance(basic, tmp_path)
+    load = chance_policies(basic, tmp_path)
     alone, _ = run(EvaluationConfig(basic, episodes=5, seed=5), load)
     three, _ = run(EvaluationConfig(basic, episodes=15, seed=5, num_builds=3), load)
     assert alone.behaviors[0].stochastic is not None
@@ -120,7 +93,7 @@ def test_builds_side_by_side_do_not_play_the_same_episodes(basic: Path, tmp_path
 
 def test_every_behavior_is_judged_with_masks_and_every_kind_of_action(tmp_path: Path) -> None:
     chaos = unpacked("Chaos", tmp_path)
-    load = chance(chaos, tmp_path / "models", behaviors=3)
+    load = chance_policies(chaos, tmp_path / "models", behaviors=3)
     report, parity = run(EvaluationConfig(chaos, episodes=6, num_builds=2), load)
     policies = load()
     assert {item.behavior for item in report.behaviors} == {"Walker", "Guard", "Mixed"} == set(policies)
@@ -171,7 +144,7 @@ def test_a_controller_keeps_the_ball_until_max_step(tmp_path: Path) -> None:
 
 def test_teams_of_one_behavior_count_together_and_are_told_apart(tmp_path: Path) -> None:
     soccer = unpacked("SoccerTwos", tmp_path)
-    report, _ = run(EvaluationConfig(soccer, episodes=8), chance(soccer, tmp_path / "models"))
+    report, _ = run(EvaluationConfig(soccer, episodes=8), chance_policies(soccer, tmp_path / "models"))
     for item in report.behaviors:
         for found in (item.deterministic, item.stochastic):
             assert found is not None
