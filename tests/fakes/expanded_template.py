@@ -37,6 +37,8 @@ def expanded() -> dict[str, Any]:
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::StateMachine":
             resource["Properties"]["DefinitionUri"] = "s3://packaged/machine.json"
+        if resource["Type"] == "AWS::CloudFormation::Stack":
+            resource["Properties"]["TemplateURL"] = "https://packaged.s3.amazonaws.com/operations.yaml"
     required = {"TrainingImageUri": "gamedojo-training:1", "InferenceImageUri": "gamedojo-inference:1"}
     with patch.dict(os.environ, AWS_DEFAULT_REGION="us-east-1"):  # the translator will not work without a region
         document: dict[str, Any] = transform(template, required, _NoManagedPolicies())
@@ -55,7 +57,7 @@ def resources(kind: str) -> dict[str, dict[str, Any]]:
 def statements() -> list[tuple[str, dict[str, Any]]]:
     """Every statement of every identity policy, with the logical id of where it stands."""
     found = []
-    for kind in ("AWS::IAM::Role", "AWS::IAM::ManagedPolicy"):
+    for kind in ("AWS::IAM::Role", "AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"):
         for name, properties in resources(kind).items():
             documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
             documents += [properties["PolicyDocument"]] if "PolicyDocument" in properties else []
