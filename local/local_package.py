@@ -15,6 +15,7 @@ once for each function that shares it (1.5 s each, sam 1.170), and uploads a zip
 import copy
 import os
 import shlex
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,9 @@ def make_local_package(built_dir: Path, local_dir: Path, *, lambda_python: Path)
     local_dir.mkdir(parents=True, exist_ok=True)
     for name in sorted(package_names(built)):
         _write_package(built_dir / name, local_dir / name, lambda_python)
+    for name in nested_templates(built):
+        (local_dir / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(built_dir / name, local_dir / name)
     template_path = local_dir / TEMPLATE_NAME
     template_path.write_text(yaml.safe_dump(localize(built), sort_keys=False, width=120))
     return template_path
@@ -99,6 +103,12 @@ def package_names(template: dict[str, Any]) -> set[str]:
         for resource in _functions(template).values()
         if isinstance(code_uri := resource.get("Properties", {}).get("CodeUri"), str)
     }
+
+
+def nested_templates(template: dict[str, Any]) -> list[str]:
+    """The templates of stacks within the stack, relative to the built template."""
+    stacks = [one for one in template.get("Resources", {}).values() if one.get("Type") == "AWS::CloudFormation::Stack"]
+    return [one["Properties"]["TemplateURL"] for one in stacks]
 
 
 def read_template(path: Path) -> dict[str, Any]:

@@ -48,7 +48,8 @@ def state_handler(step: Callable[[Task], BaseModel]) -> Handler:
     def answer(event: Mapping[str, Any], _: LambdaContext) -> dict[str, Any]:
         task = Task.model_validate(event)
         # Before AdmitRun has answered, an API's event tells the run; of a dropped build only its answer does.
-        logger.append_keys(state=task.state, **(_identity(task.run) or _identity(task.document)))
+        known = _identity(task.run) or _identity(task.document)
+        logger.append_keys(state=task.state, execution_arn=task.execution_arn, **known)
         metrics.add_dimension("state", task.state)
         return _observed(lambda: step(task))
 
@@ -59,7 +60,9 @@ def event_handler(step: Callable[[dict[str, Any]], BaseModel]) -> Handler:
     """Make a Lambda handler of a function that answers an event of EventBridge; errors leave as they are."""
 
     def answer(event: Mapping[str, Any], _: LambdaContext) -> dict[str, Any]:
-        metrics.add_dimension("state", str(event.get("detail-type", "event")))
+        kind = str(event.get("detail-type", "event"))
+        logger.append_keys(event=kind)
+        metrics.add_dimension("state", kind)
         return _observed(lambda: step(dict(event)))
 
     return _instrumented(answer)

@@ -1,5 +1,6 @@
 """What stands in the local cloud is template.yaml: the local deploy step changed Runtime and bootstrap only."""
 
+import json
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -37,13 +38,27 @@ def test_nothing_but_the_runtime_differs(packed: Path):
 
 
 def test_nothing_but_the_bootstrap_is_added_to_the_package(packed: Path):
-    (package,) = (path for path in (packed / "local").iterdir() if path.name != "template.yaml")
+    (package,) = (path for path in (packed / "local").iterdir() if path.is_file() and path.name != "template.yaml")
     folder = packed / "built" / package.name
     built = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     with zipfile.ZipFile(package) as archive:
         local = {name: archive.read(name) for name in archive.namelist()}
     assert local.pop("bootstrap").startswith(b"#!/bin/sh")
     assert local == built
+
+
+def test_the_stack_of_operations_is_taken_as_it_is(packed: Path, cloud):
+    template = Path("Operations/template.yaml")
+    assert (packed / "local" / template).read_bytes() == (packed / "built" / template).read_bytes()
+    resources = read_template(packed / "local" / template)["Resources"].values()
+    cloudwatch, logs = cloud.client("cloudwatch"), cloud.client("logs")
+    standing = cloudwatch.describe_alarms(AlarmNamePrefix="gamedojo/local/")["MetricAlarms"]
+    assert len(standing) == len([one for one in resources if one["Type"] == "AWS::CloudWatch::Alarm"]) > 10
+    widgets = json.loads(cloudwatch.get_dashboard(DashboardName="gamedojo-local")["DashboardBody"])["widgets"]
+    assert {one["AlarmArn"] for one in standing} == set(widgets[0]["properties"]["alarms"])
+    assert "${" not in json.dumps(widgets)
+    filters = logs.describe_metric_filters(logGroupName="/gamedojo/local/pipeline")["metricFilters"]
+    assert {one["metricTransformations"][0]["metricNamespace"] for one in filters} == {"gamedojo/local"}
 
 
 def test_every_function_shares_one_package(cloud):

@@ -17,6 +17,7 @@ from tests.fakes.expanded_template import ROOT, resources
 REGION = "us-east-1"
 BUCKET = "gamedojo-test-bucket"
 MACHINE_ROLE = "arn:aws:iam::123456789012:role/machine"
+OPERATORS = "arn:aws:sns:us-east-1:123456789012:operators"
 INSTANCE_TYPES = {"TRAINING_INSTANCE_TYPE": "ml.c7i.2xlarge", "EVALUATION_INSTANCE_TYPE": "ml.c7i.xlarge"}
 SAID_OF_ITSELF = {"STAGE": "test", "ALLOWED_ORIGIN": "none"}
 PASSING_TIME = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 60, "End": True}}}

@@ -35,7 +35,15 @@ from pipeline.aws.turns_table import TurnsTable
 from pipeline.contracts.evaluation import IncumbentComparison
 from pipeline.contracts.run import RunRecord
 from tests.fakes import artifact_archives, recorded_calls
-from tests.fakes.control_stack import BUCKET, MACHINE_ROLE, REGION, LambdaContext, forget_handlers, sample_event
+from tests.fakes.control_stack import (
+    BUCKET,
+    MACHINE_ROLE,
+    OPERATORS,
+    REGION,
+    LambdaContext,
+    forget_handlers,
+    sample_event,
+)
 from tests.fakes.expanded_template import STATE_MACHINE, resources
 from tests.fakes.faulty_clients import CrashError, Faults, FaultyClient, TransferCrashError
 from tests.fakes.sagemaker_double import SageMakerDouble
@@ -330,6 +338,7 @@ def _environment(topic_arn: str) -> dict[str, str]:
         "POLL_MIN_SECONDS": "7",
         "BAKE_SECONDS": "300",
         "KMS_KEY_ARN": "none",
+        "OPERATORS_TOPIC_ARN": OPERATORS,
         "STAGE": "test",
         "ALLOWED_ORIGIN": "*",
         "TOPIC_ARN": topic_arn,

@@ -29,6 +29,10 @@ MAX_BODY_BYTES = 256 * 1024
 
 _NUMBER_DIGITS = 10
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_SUBJECT = re.compile(
+    r"/(?:training-runs/(?P<run_id>[^/]+)|policies/(?P<policy>[^/]+)|builds/(?P<build_id>[^/]+)).*", re.DOTALL
+)
+"""What a request is about: it stands in each line of its log, whichever of the APIs it came by."""
 
 
 def make_resolver() -> APIGatewayRestResolver:
@@ -69,6 +73,8 @@ def make_handler(
 
     def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         methods = allowed_methods(CONTROL, event["path"]) if event["httpMethod"] == "OPTIONS" else ()
+        if subject := _SUBJECT.match(event["path"]):
+            logger.append_keys(**{name: text for name, text in subject.groupdict().items() if text})
         response: dict[str, Any]
         if methods:
             response = cors.preflight(allowed_origin(), methods)
@@ -76,6 +82,7 @@ def make_handler(
             response = app.resolve(event, context)
             for name, text in cors.answer_headers(allowed_origin()).items():
                 response["multiValueHeaders"][name] = [text]
+        logger.info("answered", method=event["httpMethod"], route=event["resource"], status=response["statusCode"])
         metrics.add_metric(f"Http{response['statusCode'] // 100}xx", MetricUnit.Count, 1)
         return response
 
@@ -134,6 +141,8 @@ def _number(text: str) -> int | str:
 
 def answer(document: BaseModel, status: HTTPStatus = HTTPStatus.OK) -> Response[str]:
     """A document as the answer. It tells a moment's state: nobody keeps it."""
+    if run_id := getattr(document, "run_id", None):  # of a run that begins
+        logger.append_keys(run_id=run_id)
     return answer_text(document.model_dump_json(exclude_none=True), status)
 
 

@@ -1,4 +1,4 @@
-"""CloudWatch: the alarms that take an update of an endpoint back, and how much an endpoint was asked."""
+"""CloudWatch: the alarms of an endpoint, which also take an update of it back, and how much it was asked."""
 
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -20,8 +20,17 @@ _NOT_FOUND = {"ResourceNotFound", "ResourceNotFoundException"}
 _HOUR = timedelta(hours=1)
 
 
-def put(client: "CloudWatchClient", endpoint: str, max_latency_ms: float, tags: dict[str, str]) -> tuple[str, ...]:
+def put(
+    client: "CloudWatchClient", endpoint: str, max_latency_ms: float, topic_arn: str, tags: dict[str, str]
+) -> tuple[str, ...]:
     """Create the endpoint's alarms, or bring them up to date; each looks at a minute, and one without data is fine.
+
+    Args:
+        client: CloudWatch.
+        endpoint: its name; there may be none yet.
+        max_latency_ms: of its model, on average.
+        topic_arn: told when an alarm begins to ring, and when it ends.
+        tags: of the alarms.
 
     Returns:
         Their names.
@@ -29,8 +38,9 @@ def put(client: "CloudWatchClient", endpoint: str, max_latency_ms: float, tags: 
     Raises:
         ThrottledError, ServiceUnavailableError, PipelineError: see `translation.translate`.
     """
-    _put(client, names.error_alarm(endpoint), endpoint, "Invocation5XXErrors", _MAX_ERROR_SHARE, tags)
-    _put(client, names.latency_alarm(endpoint), endpoint, "ModelLatency", max_latency_ms * _MICROSECONDS, tags)
+    _put(client, names.error_alarm(endpoint), endpoint, "Invocation5XXErrors", _MAX_ERROR_SHARE, topic_arn, tags)
+    latency = max_latency_ms * _MICROSECONDS
+    _put(client, names.latency_alarm(endpoint), endpoint, "ModelLatency", latency, topic_arn, tags)
     return names.alarms(endpoint)
 
 
@@ -91,12 +101,20 @@ def invocations(client: "CloudWatchClient", endpoint: str, since: datetime, unti
 
 
 def _put(
-    client: "CloudWatchClient", name: str, endpoint: str, metric: str, threshold: float, tags: dict[str, str]
+    client: "CloudWatchClient",
+    name: str,
+    endpoint: str,
+    metric: str,
+    threshold: float,
+    topic_arn: str,
+    tags: dict[str, str],
 ) -> None:
     try:
         client.put_metric_alarm(
             AlarmName=name,
-            AlarmDescription=f"Takes an update of the endpoint {endpoint} back.",
+            AlarmDescription=f"Takes an update of the endpoint {endpoint} back. What to do: docs/runbook.md.",
+            AlarmActions=[topic_arn],
+            OKActions=[topic_arn],
             Namespace=_NAMESPACE,
             MetricName=metric,
             Dimensions=_dimensions(endpoint),

@@ -1,4 +1,4 @@
-"""What the jobs of a run may cost at most, and whether that is too much.
+"""What the jobs of a run may cost at most, whether that is too much, and what they have cost.
 
 SageMaker bills every instance of a training job by the second, from the start of the instance to the end of the upload,
 and at most until MaxRuntimeInSeconds (SageMaker pricing; API reference, StoppingCondition). The price list is a data
@@ -6,6 +6,7 @@ file beside this one.
 """
 
 import json
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from pipeline.contracts.cost import CostEstimate, JobCost
 from pipeline.contracts.job import StopRule
 from pipeline.contracts.problem import FieldProblem
 from pipeline.contracts.request import RunOptions
+from pipeline.contracts.run import JobRecord, RunRecord
 from pipeline.contracts.validation import InvalidDocumentError
 
 OVERHEAD_SECONDS = 180
@@ -73,6 +75,27 @@ def check_affordable(options: RunOptions, cost: CostEstimate) -> None:
         raise _refused("max_cost_usd", _unknown(job.instance_type, "nobody can say what the run costs"))
     if cost.max_usd > limit:
         raise _refused("max_cost_usd", _too_dear(cost, limit))
+
+
+def spent_usd(record: RunRecord, until: datetime) -> float:
+    """What the jobs of the run's present attempt have cost, at the list's prices; one without a price counts nothing.
+
+    Args:
+        record: the run's.
+        until: a job whose end is not known is paid for until then.
+    """
+    if record.estimate is None:
+        return 0.0
+    begun = record.history[0].at if record.history else record.created_at
+    jobs = ((record.training_job, record.estimate.training), (record.evaluation_job, record.estimate.evaluation))
+    return round(sum(_spent_usd(job, cost, begun, until) for job, cost in jobs), 4)
+
+
+def _spent_usd(job: JobRecord | None, cost: JobCost, begun: datetime, until: datetime) -> float:
+    if job is None or job.started_at is None or job.started_at < begun or cost.usd_per_hour is None:
+        return 0.0
+    hours = ((job.ended_at or until) - job.started_at).total_seconds() / 3600
+    return max(hours, 0.0) * cost.usd_per_hour * cost.instance_count
 
 
 def with_price(options: RunOptions, training_instance_type: str) -> RunOptions:

@@ -12,6 +12,18 @@ from pipeline.rules.redaction import redact
 _CODED = re.compile(r"\[(?P<code>[A-Za-z0-9]+)\] (?P<cause>.*)", re.DOTALL)
 
 
+FOR_OPERATORS = frozenset(
+    {
+        # errors of the pipeline's own
+        *("Internal", "Timeout", "Throttled", "ServiceUnavailable", "NotYetConsistent", "ModelNotReady", "LeaseHeld"),
+        *("DeadlineExceeded", "ExecutionEnded", "DeploymentFailed", "VerificationFailed", "Model", "ArtifactInvalid"),
+        # of jobs: the account's quotas, images, rights and data
+        *("Capacity", "Platform", "ImagePull", "StorageAccess", "UnknownOrigin"),
+    }
+)
+"""Codes that those who run the stack have to look at. The others are mended by who sent the build or the request."""
+
+
 class _Words(NamedTuple):
     code: str
     cause: str

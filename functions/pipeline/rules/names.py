@@ -83,9 +83,12 @@ def endpoint_name(prefix: str, policy: str, mode: str) -> str:
     return f"{prefix}-{policy}" + (_SERVERLESS_SUFFIX if policy.endswith(_REALTIME_SUFFIX) else "")
 
 
-def policy_of_realtime_endpoint(prefix: str, endpoint: str) -> str:
-    """The policy of a real-time endpoint, of which nothing but its name may be left."""
-    return endpoint.removeprefix(f"{prefix}-").removesuffix(_REALTIME_SUFFIX)
+def policy_of_endpoint(prefix: str, endpoint: str) -> str:
+    """The policy of an endpoint, of which nothing but its name may be left."""
+    name = endpoint.removeprefix(f"{prefix}-")
+    if name.endswith(_SERVERLESS_SUFFIX):
+        return name.removesuffix(_SERVERLESS_SUFFIX)
+    return name.removesuffix(_REALTIME_SUFFIX)
 
 
 def error_alarm(endpoint: str) -> str:
@@ -121,6 +124,11 @@ def tags(prefix: str, policy: str, run: str) -> dict[str, str]:
 def version_name(prefix: str, policy: str, version: str, mode: str = "") -> str:
     """Model and endpoint config of one version of a policy."""
     return _fit(prefix, f"{policy}-{_digest(version + mode)}", "")
+
+
+def are_of_one_policy(version: str, other: str) -> bool:
+    """Whether two names that `version_name` made, or might have, are of one policy's versions."""
+    return version[: -_DIGEST_LENGTH - 1] == other[: -_DIGEST_LENGTH - 1]
 
 
 def request_key(run: str) -> str:

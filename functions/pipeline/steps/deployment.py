@@ -46,6 +46,7 @@ def deploy_endpoint(
 
     Raises:
         LeaseHeldError: the lease was lost to another run.
+        DeploymentFailedError: the endpoint's name is in use by something that is none of this policy's.
         NotYetConsistentError: a failed endpoint is being deleted, or SageMaker does not see the config yet.
         CapacityError, ThrottledError, ServiceUnavailableError, PipelineError: SageMaker does not take it.
     """
@@ -67,7 +68,7 @@ def deploy_endpoint(
     )
     refused = endpoints.create_config(clients.sagemaker, served)
     name = names.endpoint_name(settings.resource_prefix, run.policy, hosting.mode)
-    previous = _bring_into_service(run, name, served, state, settings.bake_seconds, clients, runs, refused)
+    previous = _bring_into_service(run, name, served, state, settings, clients, runs, refused)
     _take_back_if_unwanted(run, runs)
     started = int(now().timestamp())
     return EndpointHandle(
@@ -95,13 +96,18 @@ def _bring_into_service(
     name: str,
     served: Served,
     state: str,
-    bake_seconds: int,
+    settings: DeployEndpointSettings,
     clients: HostingClients,
     runs: RunsTable,
     refused: str,
 ) -> str | None:
     """Create the endpoint, or move it to the served config; returns the config that it had before."""
     before = endpoints.describe(clients.sagemaker, name)
+    if before is not None and not names.are_of_one_policy(before.config_name, served.config_name):
+        raise DeploymentFailedError(
+            f"The name {name} is in use by an endpoint that serves {before.config_name}, which is none of ours.",
+            "Delete that endpoint, or deploy the stack with another Stage; then redrive the run.",
+        )
     if before is not None and before.status == "Failed":  # can only be deleted (SageMaker)
         endpoints.take_down(clients, name)
         raise NotYetConsistentError(f"The endpoint {name} had failed and is being deleted first.")
@@ -123,16 +129,21 @@ def _bring_into_service(
     try:
         if before is None:
             _end_scaling_unless_it_may_stay(name, None, served, clients)
+            _watch(name, served, settings, clients)
             endpoints.create(clients.sagemaker, name, served)
         elif config != served.config_name:
-            _update(run, before, served, bake_seconds, clients)
+            _update(run, before, served, settings, clients)
     except NotYetConsistentError as error:
         raise (NotYetConsistentError(f"{error.cause} (before that: {refused})") if refused else error) from error
     return known.previous_config_name
 
 
 def _update(
-    run: RunReference, before: EndpointDescription, served: Served, bake_seconds: int, clients: HostingClients
+    run: RunReference,
+    before: EndpointDescription,
+    served: Served,
+    settings: DeployEndpointSettings,
+    clients: HostingClients,
 ) -> None:
     kept = kept_count(served.hosting, before.instance_count)
     _end_scaling_unless_it_may_stay(before.name, before, served, clients)
@@ -140,7 +151,7 @@ def _update(
         clients.sagemaker,
         before.name,
         served.config_name,
-        _rollout(run, before, served, kept or served.hosting.instance_count, bake_seconds, clients),
+        _rollout(run, before, served, kept or served.hosting.instance_count, settings, clients),
         keep_count=kept is not None or served.hosting.mode != "realtime",
     )
 
@@ -150,15 +161,22 @@ def _rollout(
     before: EndpointDescription,
     served: Served,
     instance_count: int,
-    bake_seconds: int,
+    settings: DeployEndpointSettings,
     clients: HostingClients,
 ) -> Rollout | None:
-    """Watched by alarms, but for a version that somebody brings back: they may ring for the one that it replaces."""
+    """Taken back by alarms, but not a version that somebody brings back: they may ring for the one that it replaces."""
     if served.hosting.mode != "realtime" or run.serves is not None:
+        _watch(before.name, served, settings, clients)
         return None
     ringing = alarms.ringing(clients.cloudwatch, names.alarms(before.name))
-    wanted = alarms.put(clients.cloudwatch, before.name, served.hosting.max_latency_ms, served.tags)
-    return rollout(instance_count, bake_seconds, [name for name in wanted if name not in ringing])
+    watching = _watch(before.name, served, settings, clients)
+    return rollout(instance_count, settings.bake_seconds, [name for name in watching if name not in ringing])
+
+
+def _watch(name: str, served: Served, settings: DeployEndpointSettings, clients: HostingClients) -> tuple[str, ...]:
+    """Have the operators told of errors and latency, of an endpoint of either mode; answers the alarms' names."""
+    latency_ms = served.hosting.max_latency_ms
+    return alarms.put(clients.cloudwatch, name, latency_ms, settings.operators_topic_arn, served.tags)
 
 
 def _end_scaling_unless_it_may_stay(

@@ -25,6 +25,7 @@ from pipeline.contracts.run import RunRecord
 from pipeline.errors import LeaseHeldError, PipelineError, PolicyAsleepError, PolicyNotFoundError, RunNotFoundError
 from pipeline.rules import names
 from pipeline.rules.collection import InUse, in_use
+from pipeline.rules.cost import usd_per_hour
 from pipeline.rules.statuses import Outlook, endpoint_outlook
 from pipeline.steps.records import now
 
@@ -37,15 +38,25 @@ _GRACE = timedelta(hours=1)
 _LEASE_SECONDS = 600
 """Twice as long as a sweep may take: one that dies blocks no deployment for long."""
 
+_IDLE = timedelta(hours=24)
+"""So long nobody asked: an endpoint that is to stay nevertheless is told of."""
+
 _MODES = ("serverless", "realtime")
 
 
 class SweptEndpoints(Contract):
-    """What was done: policies that fell asleep; endpoints and versions (config and model) that are gone, by name."""
+    """What was done: policies that fell asleep; endpoints and versions (config and model) that are gone, by name.
+
+    And how things stand, of which the log's metrics are made (template.yaml): policies whose real-time endpoint nobody
+    asked for a day, and what all real-time endpoints cost an hour at the list's prices.
+    """
 
     asleep: tuple[str, ...] = ()
     deleted_endpoints: tuple[str, ...] = ()
     deleted_versions: tuple[str, ...] = ()
+    idle: tuple[str, ...] = ()
+    idle_count: int = 0
+    usd_per_hour: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -53,6 +64,13 @@ class _Idle:
     current: CurrentPolicy
     came: ServedVersion
     hours: int
+
+
+@dataclass(frozen=True)
+class _Standing:
+    policy: str
+    is_idle: bool
+    usd_per_hour: float
 
 
 @dataclass
@@ -91,12 +109,17 @@ class EndpointSweeper:
         with self._part():
             leftovers = self._leftovers(known)
         collected = [self._collect(policy, leftovers[policy]) for policy in sorted(leftovers)]
+        standing = [one for policy in known if (one := self._standing(policy)) is not None]
         if self._errors:
             raise self._errors[0]
+        idle = tuple(one.policy for one in standing if one.is_idle)
         return SweptEndpoints(
             asleep=asleep,
             deleted_endpoints=tuple(name for one in collected for name in sorted(one.endpoints)),
             deleted_versions=tuple(name for one in collected for name in sorted(one.versions)),
+            idle=idle,
+            idle_count=len(idle),
+            usd_per_hour=round(sum(one.usd_per_hour for one in standing), 4),
         )
 
     # ── Falling asleep ─────
@@ -151,6 +174,28 @@ class EndpointSweeper:
         self.policies.set_asleep(current.policy, moment)
         return True
 
+    # ── What stays ─────
+
+    def _standing(self, policy: str) -> _Standing | None:
+        """The real-time endpoint in service, which costs as long as it is there; None where there is none."""
+        with self._part(), suppress(PolicyNotFoundError, RunNotFoundError):
+            current = self.served.current(policy)
+            hosting = self.runs.get(current.version).options.endpoint
+            if current.asleep or hosting.mode != "realtime":
+                return None
+            found = self._described(current.endpoint_name)
+            if found is None:
+                return None
+            price = usd_per_hour(hosting.instance_type, spot=False) or 0.0
+            return _Standing(policy, self._unasked(current), price * (found.instance_count or 0))
+        return None
+
+    def _unasked(self, current: CurrentPolicy) -> bool:
+        moment, history = now(), self.policies.history(current.policy)
+        if not history or moment - history[-1].at < _IDLE:
+            return False
+        return not alarms.invocations(self.clients.cloudwatch, current.endpoint_name, moment - _IDLE, moment)
+
     # ── Collecting ─────
 
     def _leftovers(self, known: tuple[str, ...]) -> dict[str, _Leftovers]:
@@ -168,7 +213,7 @@ class EndpointSweeper:
         for policy, name in self._old_ones(listed, kept_endpoints):
             found[policy].endpoints.add(name)
         for name in (scaled | watched) - kept_endpoints - described.keys():  # of endpoints that are gone
-            found[names.policy_of_realtime_endpoint(self.resource_prefix, name)].endpoints.add(name)
+            found[names.policy_of_endpoint(self.resource_prefix, name)].endpoints.add(name)
         for policy, name in self._old_ones(versions, kept_versions):
             found[policy].versions.add(name)
         return found

@@ -21,7 +21,8 @@ from pipeline.contracts.request import EndpointRequest
 from pipeline.contracts.run import EndpointRecord, Failure, HistoryEntry, RunRecord, RunStatus
 from pipeline.errors import BuildNotFoundError, NotYetConsistentError, PipelineError, RunNotFoundError
 from pipeline.rules import names
-from pipeline.rules.failures import classify
+from pipeline.rules.cost import spent_usd
+from pipeline.rules.failures import FOR_OPERATORS, classify
 from pipeline.rules.statuses import Outlook, endpoint_outlook, job_outlook
 from pipeline.rules.turns import released
 from pipeline.steps.admission import first_record, identify, identify_unread, recorded_run
@@ -34,12 +35,19 @@ _STATE = "FinishRun"
 
 
 class Finished(Contract):
-    """What the state machine's last Choice reads. `run_id` is None when the execution's input names no run."""
+    """What the state machine's last Choice reads, and what the log's metrics are made of (template.yaml).
+
+    `run_id` and `policy` are None when the execution's input names no run. `for_operators`: its failure is for those to
+    mend who run the stack. `spent_usd`: by its jobs, at the list's prices.
+    """
 
     run_id: str | None
+    policy: str | None = None
     outcome: RunStatus
     error: str = ""
     cause: str = ""
+    for_operators: bool = False
+    spent_usd: float = 0.0
 
 
 @dataclass
@@ -75,7 +83,7 @@ def finish_run(
     failure = _failure(document, "AdmitRun")
     record = _record(execution_arn, document, objects, runs)
     if record is None:
-        return _answer(None, RunStatus.FAILED, failure)
+        return _failed(Finished(run_id=None, outcome=RunStatus.FAILED), failure)
     if record.status.is_final:  # a second try, or the sweeper's: the outcome stands, what is left to do is done
         failure = record.failure
     elif failure is not None:
@@ -94,7 +102,10 @@ def finish_run(
     record = _told(record, topic_arn, sns, runs, cleanup)
     if cleanup.errors:
         raise cleanup.errors[0]
-    return _answer(record.run_id, record.status, record.failure)
+    finished = Finished(
+        run_id=record.run_id, policy=record.policy, outcome=record.status, spent_usd=spent_usd(record, now())
+    )
+    return _failed(finished, record.failure)
 
 
 def _told(record: RunRecord, topic_arn: str, sns: "SNSClient", runs: RunsTable, cleanup: _Cleanup) -> RunRecord:
@@ -113,11 +124,16 @@ def _told(record: RunRecord, topic_arn: str, sns: "SNSClient", runs: RunsTable, 
     return runs.update(record.run_id, told)
 
 
-def _answer(run_id: str | None, outcome: RunStatus, failure: Failure | None) -> Finished:
+def _failed(finished: Finished, failure: Failure | None) -> Finished:
     if failure is None:
-        return Finished(run_id=run_id, outcome=outcome)
-    cause = f"{failure.cause} Remedy: {failure.remedy}"
-    return Finished(run_id=run_id, outcome=outcome, error=failure.code, cause=cause)
+        return finished
+    return finished.model_copy(
+        update={
+            "error": failure.code,
+            "cause": f"{failure.cause} Remedy: {failure.remedy}",
+            "for_operators": failure.code in FOR_OPERATORS,
+        }
+    )
 
 
 def _record(execution_arn: str, document: dict[str, Any], objects: ObjectStore, runs: RunsTable) -> RunRecord | None:

@@ -15,7 +15,7 @@ from pipeline.contracts.request import EndpointRequest
 from pipeline.errors import NotYetConsistentError, PipelineError, ServiceUnavailableError, ThrottledError
 from pipeline.rules import names
 from pipeline.rules.rollouts import Rollout
-from tests.fakes.control_stack import REGION
+from tests.fakes.control_stack import OPERATORS, REGION
 from tests.fakes.sagemaker_double import SageMakerDouble, refused
 from tests.integration.aws.test_aws_sagemaker import in_service, served
 
@@ -43,10 +43,11 @@ def ring(hosting: HostingClients, name: str) -> None:
 
 def test_alarms_are_put_twice_as_well_as_once_and_those_that_ring_are_told(hosting: HostingClients) -> None:
     for latency_ms in (100.0, 250.0):
-        assert alarms.put(hosting.cloudwatch, ENDPOINT, latency_ms, TAGS) == names.alarms(ENDPOINT)
+        assert alarms.put(hosting.cloudwatch, ENDPOINT, latency_ms, OPERATORS, TAGS) == names.alarms(ENDPOINT)
     found = {one["AlarmName"]: one for one in hosting.cloudwatch.describe_alarms()["MetricAlarms"]}
     assert set(found) == set(names.alarms(ENDPOINT))
     assert found[names.latency_alarm(ENDPOINT)]["Threshold"] == 250_000
+    assert all(one["AlarmActions"] == one["OKActions"] == [OPERATORS] for one in found.values())
     assert {one["TreatMissingData"] for one in found.values()} == {"notBreaching"}
     assert alarms.ringing(hosting.cloudwatch, names.alarms(ENDPOINT)) == frozenset()
     ring(hosting, names.error_alarm(ENDPOINT))
@@ -55,7 +56,7 @@ def test_alarms_are_put_twice_as_well_as_once_and_those_that_ring_are_told(hosti
 
 def test_alarms_of_endpoints_of_ours_are_found_and_deleted(hosting: HostingClients) -> None:
     for endpoint in (ENDPOINT, "gamedojo-test-other-rt", "gamedojo-testing-basic-rt"):
-        alarms.put(hosting.cloudwatch, endpoint, 100, TAGS)
+        alarms.put(hosting.cloudwatch, endpoint, 100, OPERATORS, TAGS)
     ours = {ENDPOINT, "gamedojo-test-other-rt"}
     assert alarms.endpoints_with_alarms(hosting.cloudwatch, "gamedojo-test") == ours
     for _ in range(2):
@@ -110,7 +111,7 @@ class Refusing:
 CALLS: dict[str, Callable[[Any], Any]] = {
     "register": lambda client: scaling.register(client, ENDPOINT, SCALED),
     "deregister": lambda client: scaling.deregister(client, ENDPOINT),
-    "put": lambda client: alarms.put(client, ENDPOINT, 100, TAGS),
+    "put": lambda client: alarms.put(client, ENDPOINT, 100, OPERATORS, TAGS),
     "ringing": lambda client: alarms.ringing(client, ("a",)),
     "delete": lambda client: alarms.delete(client, ENDPOINT),
     "invocations": lambda client: alarms.invocations(client, ENDPOINT, MOMENT - timedelta(hours=1), MOMENT),
@@ -162,7 +163,7 @@ def test_an_update_says_how_it_goes_in(hosting: HostingClients, rollout: Rollout
 def test_an_endpoint_is_taken_down_with_what_hangs_on_it_in_any_state(hosting: HostingClients) -> None:
     sagemaker: Any = hosting.sagemaker
     in_service(sagemaker)
-    alarms.put(hosting.cloudwatch, "e", 100, TAGS)
+    alarms.put(hosting.cloudwatch, "e", 100, OPERATORS, TAGS)
     scaling.register(hosting.autoscaling, "e", SCALED)
     for _ in range(2):
         endpoints.take_down(hosting, "e")

@@ -16,6 +16,7 @@ from pipeline.rules.collection import KEPT_VERSIONS
 from pipeline.steps.records import now
 from tests.fakes.configured_builds import configured
 from tests.fakes.control_calls import call, document
+from tests.fakes.control_stack import OPERATORS
 from tests.fakes.fault_invariants import sweep_up
 from tests.fakes.faulty_clients import Faults
 from tests.fakes.pipeline_stack import PipelineStack, pipeline_stack
@@ -71,10 +72,11 @@ def test_what_is_young_is_left_alone(stack: PipelineStack, basic: bytes) -> None
 
 def test_alarms_and_scaling_of_an_endpoint_that_is_gone_go(stack: PipelineStack, basic: bytes) -> None:
     deploy(stack, basic, 0)
+    alarms.put(stack.cloudwatch, "gamedojo-test-gone", 100, OPERATORS, {"project": "gamedojo"})
     scaling.register(stack.autoscaling, REALTIME, EndpointRequest(mode="realtime", max_instance_count=2))
-    alarms.put(stack.cloudwatch, REALTIME, 100, {"project": "gamedojo"})
-    assert stack.sweep_endpoints()["deleted_endpoints"] == [REALTIME]
-    assert alarms.endpoints_with_alarms(stack.cloudwatch, "gamedojo-test") == frozenset()
+    alarms.put(stack.cloudwatch, REALTIME, 100, OPERATORS, {"project": "gamedojo"})
+    assert stack.sweep_endpoints()["deleted_endpoints"] == [REALTIME, "gamedojo-test-gone"]
+    assert alarms.endpoints_with_alarms(stack.cloudwatch, "gamedojo-test") == {SERVERLESS}
     assert scaling.scaled_endpoints(stack.autoscaling, "gamedojo-test") == frozenset()
 
 
@@ -120,7 +122,7 @@ def between(stack: PipelineStack, number: int, action: Callable[[], Any]) -> Ite
     around = Faults.around
     left, within = [number], [False]
 
-    def hooked(faults: Faults, service: str, operation: str, do: Callable[[], Any]) -> Any:
+    def hooked(faults: Faults, service: str, operation: str, request: dict[str, Any], do: Callable[[], Any]) -> Any:
         if not within[0]:
             left[0] -= 1
             if left[0] == -1:
@@ -130,7 +132,7 @@ def between(stack: PipelineStack, number: int, action: Callable[[], Any]) -> Ite
                 within[0] = False
                 if here is not None:
                     faults._here.at = here
-        return around(faults, service, operation, do)
+        return around(faults, service, operation, request, do)
 
     with patch.object(Faults, "around", hooked):
         yield

@@ -11,6 +11,7 @@ from pipeline.contracts.policy import CurrentPolicy
 from pipeline.contracts.problem import Problem
 from pipeline.contracts.run import RunRecord, RunStatus
 from pipeline.errors import PipelineError
+from pipeline.rules.cost import usd_per_hour
 from pipeline.steps import endpoint_sweeping, records
 from predict.app import handler as predict
 from tests.fakes.artifact_archives import invocation_answer
@@ -150,7 +151,8 @@ def test_a_policy_that_is_being_deployed_is_left_alone(stack: PipelineStack, bas
     deploy(stack, basic)
     stack.policies.acquire_lease("basic", "another-run", int(records.now().timestamp()) + 25 * 3600)
     later(25)
-    assert stack.sweep_endpoints() == {"asleep": [], "deleted_endpoints": [], "deleted_versions": []}
+    swept = stack.sweep_endpoints()
+    assert (swept["asleep"], swept["deleted_endpoints"], swept["deleted_versions"]) == ([], [], [])
     assert ENDPOINT in stack.sagemaker.endpoints
 
 
@@ -241,3 +243,33 @@ def test_the_next_version_wakes_the_policy_too(stack: PipelineStack, basic: byte
     assert (current(stack).version, current(stack).asleep) == (record.run_id, False)
     assert record.promotion is not None
     assert record.promotion.compared_with is not None, "asleep as it was, it is what the new one is held against"
+
+
+def test_an_endpoint_that_is_to_stay_is_told_of_while_nobody_asks_it(
+    stack: PipelineStack, basic: bytes, later: Later
+) -> None:
+    deploy(stack, basic, idle_ttl_hours="never", instance_count=2)
+    assert (stack.sweep_endpoints()["idle"], stack.sweep_endpoints()["idle_count"]) == ([], 0), "it is too young"
+    later(25)
+    swept = stack.sweep_endpoints()
+    assert (swept["idle"], swept["idle_count"]) == (["basic"], 1)
+    asked(stack, 20)
+    assert stack.sweep_endpoints()["idle_count"] == 0
+
+
+def test_what_real_time_endpoints_cost_an_hour_is_told(stack: PipelineStack, basic: bytes, later: Later) -> None:
+    price = usd_per_hour("ml.c7i.large", spot=False)
+    assert price is not None
+    deploy(stack, basic, instance_count=3)
+    assert stack.sweep_endpoints()["usd_per_hour"] == pytest.approx(3 * price)
+    later(25)
+    assert stack.sweep_endpoints()["usd_per_hour"] == 0.0, "it has fallen asleep"
+
+
+def test_a_serverless_endpoint_costs_nothing_while_nobody_asks(
+    stack: PipelineStack, basic: bytes, later: Later
+) -> None:
+    deploy(stack, basic, mode="serverless")
+    later(25)
+    swept = stack.sweep_endpoints()
+    assert (swept["idle_count"], swept["usd_per_hour"]) == (0, 0.0)

@@ -8,6 +8,7 @@ from pipeline.contracts.api import DeletedPolicy
 from pipeline.contracts.run import RunRecord, RunStatus
 from tests.fakes.configured_builds import configured
 from tests.fakes.control_calls import call, document
+from tests.fakes.control_stack import OPERATORS
 from tests.fakes.fault_invariants import assert_whole, sweep_up
 from tests.fakes.faulty_clients import Call
 from tests.fakes.pipeline_stack import PipelineStack, pipeline_stack
@@ -44,7 +45,7 @@ def served(stack: PipelineStack) -> str:
 
 def test_an_update_is_watched_by_alarms_that_take_it_back(stack: PipelineStack, basic: bytes) -> None:
     deploy(stack, basic)
-    assert alarms(stack) == {}, "there is nothing to go back to yet"
+    assert sorted(alarms(stack)) == ALARMS, "operators are told from the first version on"
     second = deploy(stack, basic, 1, max_latency_ms=250)
     assert second.status is RunStatus.SUCCEEDED
     (update,) = stack.sagemaker.updates
@@ -65,6 +66,24 @@ def test_an_update_is_watched_by_alarms_that_take_it_back(stack: PipelineStack, 
             "EndpointName": ENDPOINT,
             "VariantName": "AllTraffic",
         }
+        assert one["AlarmActions"] == one["OKActions"] == [OPERATORS]
+
+
+def test_a_serverless_endpoint_is_watched_too_and_no_alarm_outlives_it(stack: PipelineStack, basic: bytes) -> None:
+    for seed in (0, 1):
+        deploy(stack, basic, seed, mode="serverless")
+        assert sorted(alarms(stack)) == ["gamedojo-test-basic-errors", "gamedojo-test-basic-latency"]
+    document(call("DELETE", "/policies/basic"), DeletedPolicy)
+    assert alarms(stack) == {}
+
+
+def test_a_version_that_is_brought_back_is_watched_too(stack: PipelineStack, basic: bytes) -> None:
+    deploy(stack, basic)
+    stack.cloudwatch.delete_alarms(AlarmNames=ALARMS)
+    deploy(stack, basic, 1)
+    document(call("POST", "/policies/basic/rollback"), RunRecord, 202)
+    stack.wait_for_executions()
+    assert sorted(alarms(stack)) == ALARMS
 
 
 def test_of_several_instances_one_gets_traffic_first(stack: PipelineStack, basic: bytes) -> None:

@@ -128,3 +128,14 @@ def test_the_bootstrap_is_added_and_never_replaced(tmp_path: Path):
     (built / "OneFunction-Shared" / BOOTSTRAP_NAME).write_text("mine\n")
     with pytest.raises(DeployError, match=BOOTSTRAP_NAME):
         make_local_package(built, tmp_path / "local", lambda_python=PYTHON)
+
+
+def test_a_stack_within_the_stack_is_taken_along_as_it_is(tmp_path: Path):
+    built = tmp_path / "built"
+    (built / "Inner").mkdir(parents=True)
+    (built / "Inner" / "template.yaml").write_text("Resources: {}\n")
+    nested = {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": "Inner/template.yaml"}}
+    (built / "template.yaml").write_text(yaml.safe_dump({"Resources": {"Inner": nested}}))
+    make_local_package(built, tmp_path / "local", lambda_python=PYTHON)
+    assert (tmp_path / "local" / "Inner" / "template.yaml").read_text() == "Resources: {}\n"
+    assert read_template(tmp_path / "local" / "template.yaml")["Resources"]["Inner"] == nested

@@ -1,7 +1,9 @@
 """Money: what a run may cost at most, and what is refused."""
 
 import json
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,9 +11,11 @@ from hypothesis import strategies as st
 
 from pipeline.contracts.job import BehaviorSettings, StopRule
 from pipeline.contracts.request import Evaluation, Instances, RunOptions
+from pipeline.contracts.run import RunRecord
 from pipeline.contracts.validation import InvalidDocumentError
 from pipeline.rules import cost
-from pipeline.rules.cost import OVERHEAD_SECONDS, check_affordable, estimate, usd_per_hour, with_price
+from pipeline.rules.cost import OVERHEAD_SECONDS, check_affordable, estimate, spent_usd, usd_per_hour, with_price
+from tests.fakes.run_documents import at, run_document
 
 DOCUMENT = json.loads((Path(cost.__file__).parent / "instance_prices.json").read_text())
 PRICES: dict[str, float] = DOCUMENT["usd_per_hour"]
@@ -152,3 +156,39 @@ def test_the_price_list_is_plausible():
     assert DOCUMENT["region"] == "us-east-1"
     assert DOCUMENT["source"]
     assert DOCUMENT["as_of"]
+
+
+def job(started: float | None, ended: float | None = None) -> dict[str, Any]:
+    """A job by seconds since the run began."""
+    times = {"started_at": started, "ended_at": ended}
+    told = {name: at(seconds) for name, seconds in times.items() if seconds is not None}
+    return {"name": "gamedojo-test-basic-train-1", "status": "InProgress", **told}
+
+
+def spent(until: float, instance_count: int = 1, **fields: Any) -> float:
+    options = RunOptions(instances=Instances(spot=False, instance_count=instance_count))
+    told = {"options": options, "estimate": estimated(options), **fields}
+    return spent_usd(RunRecord.model_validate(run_document("FinishRun") | told), datetime.fromisoformat(at(until)))
+
+
+def test_what_was_spent_is_time_by_price_by_instances():
+    hour = 3600.0
+    assert spent(9 * hour) == 0.0, "nothing was started"
+    assert spent(9 * hour, 3, training_job=job(10, 10 + 2 * hour)) == pytest.approx(3 * 2 * PRICES[TRAINING])
+    both = {"training_job": job(10, 10 + hour), "evaluation_job": job(2 * hour, 2.5 * hour)}
+    assert spent(9 * hour, **both) == pytest.approx(PRICES[TRAINING] + PRICES[EVALUATION] / 2, abs=1e-4)
+
+
+def test_a_job_whose_end_nobody_knows_is_paid_until_now_and_one_that_waits_for_a_machine_is_not():
+    assert spent(3610, training_job=job(10)) == pytest.approx(PRICES[TRAINING])
+    assert spent(3610, training_job=job(None)) == 0.0
+
+
+def test_jobs_of_an_earlier_attempt_were_counted_then():
+    assert spent(7200, training_job=job(-3600, -10)) == 0.0
+
+
+def test_a_run_whose_price_nobody_knows_spends_nothing_that_is_known():
+    assert spent(7200, estimate=None, training_job=job(0, 3600)) == 0.0
+    unpriced = estimated(RunOptions(instances=Instances(instance_type="ml.z9.huge")))
+    assert spent(7200, estimate=unpriced, training_job=job(0, 3600)) == 0.0

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import errors
-from pipeline.rules.failures import classify
+from pipeline.rules import job_failures
+from pipeline.rules.failures import FOR_OPERATORS, classify
 from pipeline.rules.job_failures import job_failure
 
 WRITTEN = (
@@ -90,3 +91,22 @@ def test_nothing_that_sagemaker_can_say_breaks_the_telling(reason):
     _, cause, remedy, _ = job_failure(reason)
     assert cause
     assert remedy
+
+
+def test_operators_are_told_of_what_stays_unavailable_and_not_of_what_users_mend():
+    kinds = pipeline_errors()
+    assert {one.code() for one in kinds if issubclass(one, errors.TransientError)} - {"Transient"} <= FOR_OPERATORS
+    assert not {one.code() for one in kinds if issubclass(one, errors.InputError)} & FOR_OPERATORS
+    assert {"Internal", "Timeout"} <= FOR_OPERATORS
+
+
+def test_every_code_of_operators_is_one_that_a_run_can_fail_with():
+    of_jobs = {one.code for one in (*job_failures._REASONS, *job_failures._LOG)}
+    assert {one.code() for one in pipeline_errors()} | of_jobs | {
+        "Internal",
+        "Timeout",
+    } | CODES_OF_JOBS >= FOR_OPERATORS
+
+
+CODES_OF_JOBS = {"UnknownOrigin"}
+"""Those of containers, which write them themselves."""

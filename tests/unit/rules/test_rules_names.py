@@ -158,10 +158,10 @@ def test_an_upload_is_named_by_its_file():
     assert names.policy_from_upload("uploads/5f0c/My Game.zip") == "my-game"
 
 
-@given(PREFIXES, POLICIES)
-def test_a_real_time_endpoints_name_tells_its_policy_and_its_alarms_are_its_own(prefix, policy):
-    endpoint = names.endpoint_name(prefix, policy, "realtime")
-    assert names.policy_of_realtime_endpoint(prefix, endpoint) == policy
+@given(PREFIXES, POLICIES, st.sampled_from(["realtime", "serverless"]))
+def test_an_endpoints_name_tells_its_policy_and_its_alarms_are_its_own(prefix, policy, mode):
+    endpoint = names.endpoint_name(prefix, policy, mode)
+    assert names.policy_of_endpoint(prefix, endpoint) == policy
     alarms = names.alarms(endpoint)
     assert len(set(alarms)) == 2
     assert all(name.startswith(f"{prefix}-") and len(name) <= 255 for name in alarms)
