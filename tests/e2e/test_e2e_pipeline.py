@@ -73,6 +73,8 @@ def test_what_the_run_leaves_can_be_fetched(cloud, first):
     assert {body.status_code for body in bodies.values()} == {200}
     by_suffix = {name.rpartition(".")[2]: bodies[name].content for name in bodies}
     assert by_suffix["png"].startswith(b"\x89PNG")
+    assert by_suffix["gif"].startswith(b"GIF89a"), "a film of some episodes"
+    assert by_suffix["npz"].startswith(b"PK"), "what was seen and done in them"
     reports = [json.loads(body.content) for name, body in bodies.items() if name == "evaluation_report.json"]
     assert [report["run_id"] for report in reports] == [first["run_id"]]
     assert [name for name in artifacts if name.endswith(".onnx")], "a file that Unity loads"

@@ -12,10 +12,13 @@ from pipeline.contracts.evaluation import (
     BehaviorEvaluation,
     ComparisonResult,
     EvaluationReport,
+    EvaluationWarning,
     IncumbentComparison,
     ParityPair,
     ParityRecord,
     PlayedEpisodes,
+    Replay,
+    ReplayedEpisode,
     ReturnDifference,
     ReturnStatistics,
 )
@@ -74,6 +77,18 @@ def training_files(run_id: str, policy: str = "basic") -> dict[str, bytes]:
     return with_manifest(run_id, files)
 
 
+REPLAY = Replay(
+    behavior="Basic",
+    shows="sketch",
+    film="Basic.replay.gif",
+    trajectory="Basic.trajectory.npz",
+    width=360,
+    height=75,
+    decisions_per_frame=1,
+    episodes=(ReplayedEpisode(length=7, episode_return=0.93, ending="terminated"),),
+)
+
+
 def report(run_id: str, mean_return: float, half_interval: float = 0.01) -> EvaluationReport:
     low, high = mean_return - half_interval, mean_return + half_interval
     statistics = PlayedEpisodes(
@@ -93,6 +108,8 @@ def report(run_id: str, mean_return: float, half_interval: float = 0.01) -> Eval
         mean_return=mean_return,
         ci95_low=low,
         ci95_high=high,
+        warnings=(EvaluationWarning(behavior="", code="BuildUsesNetwork", cause="It did.", remedy="Do not."),),
+        replays=(REPLAY,),
         wall_time_seconds=1,
     )
 
@@ -119,7 +136,9 @@ def evaluation_files(run_id: str, mean_return: float, incumbent: IncumbentCompar
     told = report(run_id, mean_return).model_copy(update={"incumbent": incumbent})
     documents = {"evaluation_report.json": told, "parity.json": PARITY}
     files = {name: one.model_dump_json().encode() for name, one in documents.items()}
-    return with_manifest(run_id, files | {"evaluation_report.html": b"<!DOCTYPE html><title>Evaluation</title>"})
+    beside = {REPLAY.film: b"GIF89a", REPLAY.trajectory: b"PK"}
+    page = b"<!DOCTYPE html><title>Evaluation</title>"
+    return with_manifest(run_id, files | beside | {"evaluation_report.html": page})
 
 
 def run_of(archive: bytes) -> str:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -121,7 +122,34 @@ def test_evaluation_plays_the_artifact(trained: Path, basic: Path, tmp_path: Pat
     assert report.ci95_low <= report.mean_return <= report.ci95_high
     parity = ParityRecord.model_validate_json((base / "model" / "parity.json").read_bytes())
     assert len(parity.pairs[0].discrete) == len(parity.pairs[0].observations[0])
-    ArtifactManifest.model_validate_json((base / "model" / "manifest.json").read_bytes())
+    manifest = ArtifactManifest.model_validate_json((base / "model" / "manifest.json").read_bytes())
+    (replay,) = report.replays
+    assert (replay.shows, replay.behavior) == ("sketch", "Basic")
+    assert {replay.film, replay.trajectory} <= set(manifest.files)
+    assert b"data:image/gif;base64," in (base / "model" / "evaluation_report.html").read_bytes()
+
+
+def test_what_a_build_reached_for_is_among_the_warnings(trained: Path, basic: Path, tmp_path: Path) -> None:
+    curious = tmp_path / "curious.zip"
+    with zipfile.ZipFile(basic) as plain, zipfile.ZipFile(curious, "w") as archive:
+        for entry in plain.infolist():
+            content = plain.read(entry)
+            if entry.filename == "Basic.x86_64":
+                attempt = b"import socket\nsocket.socket(type=socket.SOCK_DGRAM).connect_ex(('192.0.2.1', 9))\n"
+                content = content.replace(b"import sys\n", attempt + b"import sys\n", 1)
+            archive.writestr(entry, content)
+    base = job_folder(tmp_path / "job", {"episodes": "5", "replay_episodes": "0"}, curious)
+    channel = base / "input" / "data" / "model"
+    channel.mkdir(parents=True)
+    with tarfile.open(channel / "model.tar.gz", "w:gz") as archive:
+        archive.add(trained / "model", arcname=".")
+    done = run("evaluate", base)
+    assert done.returncode == 0, done.stderr
+    report = EvaluationReport.model_validate_json((base / "model" / "evaluation_report.json").read_bytes())
+    told = {warning.code: warning.cause for warning in report.warnings}
+    assert told["BuildUsesNetwork"] == "The build reached for the network: 192.0.2.1:9."
+    assert report.replays == ()
+    assert not list((base / "model").glob("*.gif"))
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,10 @@ def test_every_artifact_of_the_record_can_be_read_and_what_is_served_is_whole(
     _, record = stack.run(stack.put("builds/Basic.zip", basic))
     assert {"Basic.onnx", "learning_curve.png", "model.tar.gz"} <= set(record.artifacts)
     assert {"evaluation_report.json", "evaluation_report.html"} <= set(record.artifacts)
+    assert stack.read(record.artifacts["Basic.replay.gif"]).startswith(b"GIF89a")
+    assert record.artifacts["Basic.trajectory.npz"] == f"runs/{record.run_id}/evaluation/Basic.trajectory.npz"
+    assert record.evaluation is not None
+    assert [warning.code for warning in record.evaluation.warnings] == ["BuildUsesNetwork"]
     for key in record.artifacts.values():
         assert stack.read(key)
     served = stack.sagemaker.served_model(f"{PREFIX}-basic")["PrimaryContainer"]["ModelDataUrl"]
