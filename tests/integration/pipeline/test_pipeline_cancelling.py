@@ -83,9 +83,16 @@ def test_a_run_is_cancelled_in_any_state_and_nothing_stays_behind(
     assert stack.sagemaker.endpoints == {}
 
 
-@pytest.mark.parametrize("operation", ["CreateTrainingJob", "CreateEndpoint"])
+@pytest.mark.parametrize(
+    ("operation", "state"),
+    [
+        ("CreateTrainingJob", "StartTraining"),
+        ("CreateTrainingJob", "StartEvaluation"),
+        ("CreateEndpoint", "DeployEndpoint"),
+    ],
+)
 def test_what_is_being_made_while_the_run_is_cancelled_is_taken_back(
-    stack: PipelineStack, basic: bytes, operation: str
+    stack: PipelineStack, basic: bytes, operation: str, state: str
 ) -> None:
     """The sweeper has come and gone when SageMaker makes it."""
 
@@ -94,7 +101,7 @@ def test_what_is_being_made_while_the_run_is_cancelled_is_taken_back(
         sweep_up(stack)
         assert not stack.newest().is_open
 
-    once_within(stack, operation, cancel_and_clean)
+    stack.turn = once_before(state, lambda: once_within(stack, operation, cancel_and_clean))
     stack.execute(stack.put("builds/basic.zip", basic))
     sweep_up(stack)
     assert_cancelled(stack, stack.newest())

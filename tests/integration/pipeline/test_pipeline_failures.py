@@ -146,8 +146,13 @@ def test_a_training_job_that_ends_badly_ends_the_run(
     assert len(stack.sagemaker.jobs) == 1
 
 
-def test_where_sagemaker_says_little_the_end_of_the_log_tells_why(stack: PipelineStack, basic: bytes) -> None:
+@pytest.mark.parametrize(("failing", "state"), [("train", "CheckTraining"), ("evaluate", "CheckEvaluation")])
+def test_where_sagemaker_says_little_the_end_of_the_log_tells_why(
+    stack: PipelineStack, basic: bytes, failing: str, state: str
+) -> None:
     def script(step: str, request: dict[str, Any]) -> list[dict[str, Any]]:
+        if step != failing:
+            return [COMPLETED]
         name = request["TrainingJobName"]
         stack.print(name, "Starting.", "OSError: [Errno 28] No space left on device: '/opt/ml/model/weights'", "Ended.")
         stack.print(f"{name}0", "MemoryError, in another job's log")
@@ -156,7 +161,7 @@ def test_where_sagemaker_says_little_the_end_of_the_log_tells_why(stack: Pipelin
 
     stack.sagemaker.script = script
     record = failed(stack, stack.put("builds/basic.zip", basic))
-    expect(record, "DiskFull", "CheckTraining", "No space left on device", "instances.volume_size_gb")
+    expect(record, "DiskFull", state, "No space left on device", "instances.volume_size_gb")
 
 
 def test_a_log_that_cannot_be_read_hides_nothing(stack: PipelineStack, basic: bytes) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.contracts.api import DeletedPolicy
 from pipeline.contracts.run import RunRecord, RunStatus
+from pipeline.errors import ServiceUnavailableError
 from tests.fakes.configured_builds import configured
 from tests.fakes.control_calls import call, document
 from tests.fakes.control_stack import OPERATORS
@@ -189,6 +190,7 @@ def test_scaling_ends_before_what_it_does_not_allow(stack: PipelineStack, basic:
     assert limits(stack) == ([(2, 4)] if change.get("instance_type") else [])
 
 
+@pytest.mark.parametrize("swept", [False, True], ids=["by FinishRun", "by the sweeper"])
 @pytest.mark.parametrize(
     ("former", "failing", "expected"),
     [
@@ -198,12 +200,15 @@ def test_scaling_ends_before_what_it_does_not_allow(stack: PipelineStack, basic:
     ],
 )
 def test_after_an_update_that_failed_the_former_version_scales_as_it_did(
-    stack: PipelineStack, basic: bytes, former: Any, failing: Any, expected: list[tuple[int, int]]
+    stack: PipelineStack, basic: bytes, former: Any, failing: Any, expected: list[tuple[int, int]], swept: bool
 ) -> None:
     first = deploy(stack, basic, **former)
     stack.faults.planned[Call("VerifyEndpoint", "s3", "put_object", 0)] = "access denied"  # after scaling has begun
-    second = deploy(stack, basic, 1, **failing)
-    assert second.status is RunStatus.FAILED
+    stack.broken["FinishRun"] = [ServiceUnavailableError("DynamoDB is away.")] * (9 if swept else 0)  # to its last try
+    deploy(stack, basic, 1, **failing)
+    if swept:
+        sweep_up(stack)
+    assert stack.newest().status is RunStatus.FAILED
     assert served(stack) == first.run_id
     assert limits(stack) == expected
 

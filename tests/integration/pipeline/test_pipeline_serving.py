@@ -1,6 +1,7 @@
 """Policies in service: back to an earlier version, out of service; from a zip's hash to the endpoint by one query."""
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from pipeline.contracts.api import DeletedPolicy, PolicyHistory
 from pipeline.contracts.policy import CurrentPolicy
 from pipeline.contracts.run import RunPage, RunRecord, RunStatus
+from pipeline.errors import ServiceUnavailableError
 from tests.fakes.artifact_archives import invocation_answer
 from tests.fakes.control_calls import call, document, problem
 from tests.fakes.fault_invariants import sweep_up
@@ -115,17 +117,25 @@ def test_a_version_that_answers_otherwise_does_not_stay(stack: PipelineStack, ve
     assert history(stack) == versions[::-1]
 
 
+@pytest.mark.parametrize("swept", [False, True], ids=["by FinishRun", "by the sweeper"])
 def test_games_are_told_of_no_version_that_was_taken_back(
-    stack: PipelineStack, versions: list[str], basic: bytes
+    stack: PipelineStack, versions: list[str], basic: bytes, swept: bool
 ) -> None:
     """VerifyEndpoint has written what is current, and then cannot record it."""
-    recording = Call("VerifyEndpoint", "dynamodb", "update_item", 1)  # after the lease
-    stack.faults.planned[recording] = "access denied"
-    assert rollback(stack).status is RunStatus.FAILED
+
+    def ends_badly(run: Callable[[], Any]) -> RunRecord:
+        stack.faults.planned[Call("VerifyEndpoint", "dynamodb", "update_item", 1)] = "access denied"  # after the lease
+        stack.broken["FinishRun"] = [ServiceUnavailableError("SNS is away.")] * (9 if swept else 0)  # to its last try
+        run()
+        if swept:
+            sweep_up(stack)
+        assert stack.newest().status is RunStatus.FAILED
+        return stack.newest()
+
+    ends_badly(lambda: rollback(stack))
     assert served(stack) == current(stack).version == stack.policies.version_in_service("basic") == versions[2]
-    stack.faults.planned[recording] = "access denied"
-    _, first = stack.run(stack.put("builds/another.zip", basic))
-    assert (first.policy, first.status) == ("another", RunStatus.FAILED)
+    first = ends_badly(lambda: stack.run(stack.put("builds/another.zip", basic)))
+    assert first.policy == "another"
     assert stack.keys("policies/another/current.json") == []
 
 
