@@ -31,13 +31,25 @@ def game(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return pack("Basic", tmp_path_factory.mktemp("game"))
 
 
+def share_environment(existing: Path, shared: Path) -> None:
+    """The same environment at another place, up to date to `make`: it must not install anew into what others use."""
+    shared.mkdir()
+    for entry in existing.iterdir():
+        if entry.name in (".done", ".torch"):
+            (shared / entry.name).touch()
+        else:
+            (shared / entry.name).symlink_to(entry)
+
+
 @pytest.fixture
 def checkout(tmp_path: Path, cloud: Cloud, game: bytes) -> Path:
     """A fresh folder that looks like a checkout, with MyGame.zip in it, and in Builds/MyGame what it was made of."""
     folder = tmp_path / "gamedojo"
     folder.mkdir()
     for entry in REPOSITORY.iterdir():
-        if entry.name not in OWN and not entry.name.startswith((".git", ".hypothesis", ".pytest_cache")):
+        if entry.name.startswith(".venv"):
+            share_environment(entry, folder / entry.name)
+        elif entry.name not in OWN and not entry.name.startswith((".git", ".hypothesis", ".pytest_cache")):
             (folder / entry.name).symlink_to(entry)
     (folder / ".gamedojo").symlink_to(cloud.state_dir)
     (folder / "MyGame.zip").write_bytes(game)
