@@ -73,7 +73,7 @@ class FakeApi:
         self._at_once = 0
         self._scripts: dict[tuple[str, str], list[Answer]] = defaultdict(list)
         self._rules: dict[tuple[str, str], Callable[[Any], Answer]] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a rule may script what comes of its answer
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_for(self))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)

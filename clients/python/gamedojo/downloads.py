@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,9 @@ from gamedojo.wire import CHUNK_BYTES, OnProgress, files_in_words, is_loopback
 
 MOST_REDIRECTS = 5
 ATTEMPTS = 3
+FIRST_PAUSE_SECONDS = 0.5
+"""Before the second attempt; it doubles."""
+
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PASSING = frozenset({429, 500, 502, 503, 504})
 
@@ -32,12 +35,10 @@ class Downloader:
 
     Args:
         timeout_seconds: without a byte.
-        sleep: pauses the given seconds.
     """
 
-    def __init__(self, *, timeout_seconds: float = 30.0, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, *, timeout_seconds: float = 30.0) -> None:
         self._timeout = httpx.Timeout(timeout_seconds, connect=10.0)
-        self._sleep = sleep
 
     def fetch(self, url: str, target: Path, most_bytes: int, on_progress: OnProgress = lambda *_: None) -> Downloaded:
         """The file at a URL, written to `target`; nothing is left there if it fails.
@@ -70,7 +71,7 @@ class Downloader:
             except _BusyError as error:
                 reason = f"it answered {error}"
             if attempt < ATTEMPTS:
-                self._sleep(0.5 * 2.0 ** (attempt - 1))
+                time.sleep(FIRST_PAUSE_SECONDS * 2.0 ** (attempt - 1))
         raise UnreachableError(f"{url} cannot be fetched: {reason} (tried {ATTEMPTS} times).")
 
     @contextmanager

@@ -57,7 +57,7 @@ class Registry(Protocol):
         """
 
     def source_of(self, listed: Listed) -> str:
-        """Where the zip of one is from."""
+        """Where the zip of one is from, as everybody may know it."""
 
     def fetch(self, listed: Listed, into: Path, most_bytes: int, on_progress: OnProgress) -> Downloaded:
         """The zip of one: in `into`, or where it lies.
@@ -82,8 +82,9 @@ class RemoteRegistry:
             return read_manifest(file.path.read_bytes(), self.place)
 
     def source_of(self, listed: Listed) -> str:
-        """The zip's URL."""
-        return _linux_url(listed, self.place)
+        """The zip's URL, without what may be a key to it."""
+        parts = urlsplit(_linux_url(listed, self.place))
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
     def fetch(self, listed: Listed, into: Path, most_bytes: int, on_progress: OnProgress) -> Downloaded:
         """As `Registry.fetch`."""

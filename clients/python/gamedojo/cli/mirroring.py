@@ -2,7 +2,7 @@
 
 import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ class MirrorOptions:
 def mirror(
     client: "GamedojoClient", registry: "Registry", environments: Sequence[str], options: MirrorOptions
 ) -> Iterator["RegistryEntry"]:
-    """Mirror each environment (none named: all), and yield what is in the bucket now.
+    """Mirror each environment (none named: all with a build for Linux), and yield what is in the bucket now.
 
     Raises:
         InputError: the registry has no such environment, or no zip of it that can be taken; or another zip of it is
@@ -46,8 +46,8 @@ def mirror(
     mirrored = {entry.environment: entry for entry in client.registry()}
     with _other_ways(registry, environments, mirrored):
         known = registry.listed()
-    wanted = [find(registry, known, one) for one in environments or sorted(known)]
-    if options.sha256 and len({registry.source_of(one) for one in wanted}) > 1:
+    wanted = [find(registry, known, one) for one in environments] if environments else _for_linux(known.values())
+    if options.sha256 and len({one.linux_url for one in wanted}) > 1:
         raise InputError("--sha256 is of one zip, and these environments have several.", "Mirror them one by one.")
     with _Zips(client, registry, options) as zips:
         for listed in wanted:
@@ -67,6 +67,14 @@ def mirror(
                 description=listed.description,
                 replace=options.replace,
             )
+
+
+def _for_linux(known: "Iterable[Listed]") -> "list[Listed]":
+    """All that can be trained on."""
+    every = list(known)
+    if others := [listed.environment for listed in every if not listed.linux_url]:
+        say(f"Without a build for Linux, and left out: {', '.join(others)}.", err())
+    return [listed for listed in every if listed.linux_url]
 
 
 def _stands(entry: "RegistryEntry", source: str, options: MirrorOptions) -> bool:
@@ -98,15 +106,15 @@ class _Zips:
 
     def fetch(self, listed: "Listed") -> "Downloaded":
         """The zip of an environment, checked."""
-        source = self._registry.source_of(listed)
-        if source not in self._fetched:
+        url = listed.linux_url
+        if url not in self._fetched:
             into = Path(self._directory.name) / str(len(self._fetched))
             into.mkdir()
             with _bar(listed.environment, quiet=self._options.quiet) as on_progress:
                 found = self._registry.fetch(listed, into, self._options.most_bytes, on_progress)
-            _check(found, source, self._options.sha256)
-            self._fetched[source] = found
-        return self._fetched[source]
+            _check(found, self._registry.source_of(listed), self._options.sha256)
+            self._fetched[url] = found
+        return self._fetched[url]
 
     def send(self, found: "Downloaded") -> str:
         """The key of its upload."""
