@@ -4,6 +4,7 @@
 #   PYTHON312    a Python 3.12 for the tests of the Lambda code; looked for on the PATH and among pyenv's otherwise
 #   TORCH_INDEX  another package index for torch alone, for example the PyTorch project's index of CPU wheels;
 #                without it, torch comes from the index that pip is configured for
+#   BASE_IMAGE   another base of the two images (docs/image.md)
 #   OSV_URL      who is asked for known vulnerabilities by `make audit` (default osv.dev)
 
 SHELL := /bin/bash
@@ -39,6 +40,9 @@ local-down: setup ## end a local cloud that runs in the background
 
 sample-builds: setup ## write the sample Unity builds to build/
 	$(VENV)/python -m sample_builds pack all --output build
+
+image: setup ## build both images with Docker or Podman; prints their names
+	@$(VENV)/python -m local.images build
 
 ##@ Check it
 
@@ -154,6 +158,10 @@ test-faults: setup ## calls to AWS go wrong, events come twice, processes are ki
 	$(PYTEST) tests/integration -m faults
 	$(call say,Faults of calls to AWS$(,) and on the local cloud)
 	$(PYTEST) tests/faults --fault-table docs/faults.md
+
+test-image: setup ## build both images with Docker or Podman, and start the containers from them
+	$(call say,The images)
+	$(PYTEST) --images tests/image tests/integration/container tests/integration/serving/test_serving_lifecycle.py
 
 test-security: setup ## hostile uploads, fuzzing, attacks from inside a build: the table is docs/security_uploads.md
 	$(call say,Hostile uploads$(,) what a build may send$(,) fuzzing$(,) attacks from inside a build)
