@@ -3,6 +3,7 @@
 A cold start waits for every import: what only a few requests need is imported by those.
 """
 
+import os
 from functools import cache, partial
 from typing import Any
 
@@ -26,7 +27,16 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
 
 
 def _predict(event: dict[str, Any]) -> dict[str, Any]:
-    return prediction.answer(event, _predictor(), partial(inference.ask, clients.sagemaker_runtime()))
+    return prediction.answer(event, _predictor(), _ask())
+
+
+def _ask() -> prediction.Send:
+    ask = partial(inference.ask, clients.sagemaker_runtime())
+    if "Sampled=1" not in os.environ.get("_X_AMZN_TRACE_ID", ""):
+        return ask
+    from pipeline.aws import traces
+
+    return traces.traced(ask)
 
 
 def _refuse(event: dict[str, Any], error: Exception) -> dict[str, Any]:

@@ -31,6 +31,8 @@ class RuntimeEndpoint:
     """Endpoint name and body: of JSON what it says, otherwise its bytes."""
     media: list[tuple[str, str]] = field(default_factory=list)
     """Content-Type and Accept of each request."""
+    traces: list[str | None] = field(default_factory=list)
+    """The trace that each request says it belongs to."""
     connections: set[tuple[str, int]] = field(default_factory=set)
 
 
@@ -45,6 +47,7 @@ def runtime_endpoint() -> Iterator[RuntimeEndpoint]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             endpoint.media.append((self.headers["Content-Type"], self.headers["Accept"]))
+            endpoint.traces.append(self.headers["X-Amzn-Trace-Id"])
             if self.headers["Content-Type"] == "application/json":
                 body = json.loads(body)
             name = self.path.split("/")[2]
