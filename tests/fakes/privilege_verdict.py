@@ -63,7 +63,9 @@ class Privileges:
 
 
 def _is_whole(config: pytest.Config) -> bool:
-    """Whether all of tests/integration was asked for."""
+    """Whether all of tests/integration was asked for, but for what `make test` leaves to `make test-faults`."""
     asked = [Path(config.invocation_params.dir, one) for one in config.args]
-    narrowed = config.option.keyword or config.option.lf or config.option.ignore or config.option.deselect
+    narrowing = ("keyword", "lf", "ignore", "deselect")
+    narrowed = any(getattr(config.option, name, None) for name in narrowing)
+    narrowed = narrowed or config.option.markexpr not in {"", "not faults"}
     return not narrowed and any(one == _SUITE or one in _SUITE.parents for one in asked)

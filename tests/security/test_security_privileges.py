@@ -3,10 +3,14 @@
 The watch is over every test of a session with --privileges: `tests/fakes/privilege_verdict.py`.
 """
 
+import subprocess
+import sys
+
 import pytest
 
 from tests.fakes import function_policies
 from tests.fakes.aws_needs import Need, needs, told_of_absence
+from tests.fakes.expanded_template import ROOT
 from tests.fakes.function_policies import Grant
 from tests.fakes.recorded_calls import Recorder
 
@@ -35,6 +39,38 @@ def test_what_a_worker_saw_is_the_same_in_the_session_that_judges():
     worker.record("PredictFunction", Need("sns:Publish", "${Topic}"))
     session.merge(worker.as_lists())
     assert (session.used, session.outside) == (worker.used, worker.outside)
+
+
+IN_A_LAMBDA = """
+from tests.fakes.recorded_calls import note
+
+def calls(topic):
+    at = compile("note('sns', 'Publish', {'TopicArn': topic})", HANDLER, "exec")
+    exec(at, {"note": note, "topic": topic})
+
+def test_one():
+    calls("one")
+
+def test_another():
+    calls("another")
+"""
+
+
+def test_a_session_of_several_workers_fails_for_a_call_outside_a_policy(tmp_path):
+    handler = ROOT / "functions" / "predict" / "app.py"
+    (tmp_path / "test_calls.py").write_text(f"HANDLER = {str(handler)!r}\n{IN_A_LAMBDA}")
+    options = ["-c", str(ROOT / "pyproject.toml"), "-p", "tests.conftest", "-p", "no:cacheprovider", "--dist", "each"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, "-n", "2", "--privileges", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout
+    assert "4 passed" in done.stdout
+    for topic in ("one", "another"):
+        assert f"PredictFunction may not sns:Publish on {topic}, which " in done.stdout
 
 
 @pytest.mark.parametrize(
