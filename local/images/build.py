@@ -73,7 +73,6 @@ def build_images(
         for target in missing:
             with progress.step(f"Building the {target} image with {engine.name.capitalize()}"):
                 _build(engine, checkout, target, names[target], base, wheels, environment)
-            _forget_earlier(engine, target, keep=names[target])
     return Images(engine, base, names["training"], names["inference"])
 
 
@@ -88,7 +87,7 @@ def fingerprint(checkout: Path, base: str, torch_index: str) -> str:
 
 
 def remove_images(engine: Engine) -> list[str]:
-    """Remove the images of earlier builds that no container uses, and their base; returns their names."""
+    """Remove the images of all builds that no container uses, and their base; returns their names."""
     return [
         name
         for repository in (*(f"localhost/gamedojo-{target}" for target in TARGETS), "localhost/gamedojo-base")
@@ -124,11 +123,6 @@ def _build(
         str(checkout),
         timeout_seconds=_BUILD_SECONDS,
     )  # fmt: skip
-
-
-def _forget_earlier(engine: Engine, target: str, *, keep: str) -> None:
-    versions = engine.versions(f"localhost/gamedojo-{target}")
-    _removed(engine, [version for version in versions if version != keep])
 
 
 def _removed(engine: Engine, images: Iterable[str]) -> list[str]:

@@ -1,8 +1,12 @@
 """Inside a container of the real image: who runs as whom, and what a build gets that reaches for more."""
 
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pytest
 
 from container.job import PLAYER_UID
@@ -13,6 +17,8 @@ from tests.fakes.onnx_policies import write_artifact
 from tests.fakes.serving_process import Serving
 from tests.fakes.started_containers import StartedContainer, run
 
+Measure = Callable[[str, str], None]
+
 SECRET = "wJalrXUtnFEMI-not-a-key"
 CREDENTIALS = {"AWS_SECRET_ACCESS_KEY": SECRET, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/v2/credentials"}
 PROCESSES = """
@@ -21,7 +27,8 @@ found = []
 for folder in pathlib.Path("/proc").glob("[0-9]*"):
     words = (folder / "cmdline").read_bytes().split(b"\\0")
     status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
-    found.append([int(folder.name), int(status["Uid"].split()[0]), b" ".join(words).decode()])
+    peak = int(status.get("VmHWM", "0").split()[0])  # KiB; a process that has ended has none
+    found.append([int(folder.name), int(status["Uid"].split()[0]), b" ".join(words).decode(), peak])
 print(json.dumps(found))
 """
 
@@ -35,22 +42,33 @@ def job_folder(base: Path, build: Path, **hyperparameters: str) -> Path:
     return base
 
 
-def processes(images: Images, container: StartedContainer) -> list[tuple[int, int, str]]:
-    """Number, user and command of each process in it, but of the one that looks."""
+class Process(NamedTuple):
+    number: int
+    user: int
+    command: str
+    peak_kib: int
+
+
+def processes(images: Images, container: StartedContainer) -> list[Process]:
+    """Those in it, but the one that looks."""
     told = images.engine.call("exec", "--user", "0", container.name, "python", "-c", PROCESSES)
-    return [(number, user, words) for number, user, words in json.loads(told) if "pathlib" not in words]
+    return [one for one in map(Process._make, json.loads(told)) if "pathlib" not in one.command]
 
 
-def test_the_trainer_is_root_and_its_build_another_user(images: Images, tmp_path: Path) -> None:
+def test_the_trainer_is_root_and_its_build_another_user(images: Images, tmp_path: Path, measure: Measure) -> None:
     base = job_folder(tmp_path / "ml", pack("Basic", tmp_path), stop__env_steps="100000000")
+    began = time.monotonic()
     with StartedContainer("train", base) as container:
         assert container.stdout is not None
         assert json.loads(container.stdout.readline())["iteration"] == 1
+        measure("training on Basic: from the start to the first iteration", f"{time.monotonic() - began:.1f} s")
         found = processes(images, container)
         container.kill()
-    assert next((number, user) for number, user, words in found if "container/train" in words) == (1, 0)
-    assert {user for _, user, words in found if "Basic" in words and "supervisor" not in words} == {PLAYER_UID}
-    assert {user for _, user, _ in found} == {0, PLAYER_UID}
+    trainer = next(one for one in found if "container/train" in one.command)
+    assert (trainer.number, trainer.user) == (1, 0)
+    assert {one.user for one in found if "Basic" in one.command and "supervisor" not in one.command} == {PLAYER_UID}
+    assert {one.user for one in found} == {0, PLAYER_UID}
+    measure("training on Basic: memory of the trainer", f"{trainer.peak_kib / 1024:.0f} MiB")
 
 
 @pytest.mark.parametrize("attack", ["read-credentials", "write-outside", "reach-network"])
@@ -66,12 +84,14 @@ def test_a_build_gets_nothing_that_is_not_its_own(images: Images, tmp_path: Path
     assert SECRET not in failure
 
 
-def test_the_server_is_no_root_and_needs_to_write_nothing(images: Images, tmp_path: Path) -> None:
-    import numpy as np
-
+def test_the_server_is_no_root_and_needs_to_write_nothing(images: Images, tmp_path: Path, measure: Measure) -> None:
     artifact = write_artifact(tmp_path / "artifact", np.eye(3, dtype=np.float32))
+    began = time.monotonic()
     with Serving(artifact, tmp_path / "ml") as serving:
         serving.wait_until_in_service()
+        measure("serving: from the start to the first /ping that is 200", f"{time.monotonic() - began:.1f} s")
         found = processes(images, serving.process)
-    assert {user for _, user, _ in found} == {10002}
-    assert next(number for number, _, words in found if "container/serve" in words) == 1
+    assert {one.user for one in found} == {10002}
+    server = next(one for one in found if "container/serve" in one.command)
+    assert server.number == 1
+    measure("serving: memory of the server", f"{server.peak_kib / 1024:.0f} MiB")
