@@ -27,6 +27,8 @@ NOT_RUN = {
     ("docs/deploying.md", "sam build"),
     ("docs/deploying.md", "gamedojo health"),
     ("docs/deploying.md", "gamedojo policies"),
+    ("docs/image.md", "gamedojo local"),
+    ("docs/image.md", "make image"),
     ("docs/operating.md", "sam deploy"),
     ("docs/operating.md", "aws cloudformation"),
     ("docs/quick_start.md", "sudo apt-get"),
