@@ -1,6 +1,8 @@
 """What a reader of the pages has at hand: a checkout, tools, a local cloud, and builds of a game."""
 
+import io
 import os
+import shutil
 import stat
 import zipfile
 from collections.abc import Iterator
@@ -52,12 +54,12 @@ def checkout(tmp_path: Path, cloud: Cloud, game: bytes) -> Path:
         elif entry.name not in OWN and not entry.name.startswith((".git", ".hypothesis", ".pytest_cache")):
             (folder / entry.name).symlink_to(entry)
     (folder / ".gamedojo").symlink_to(cloud.state_dir)
-    (folder / "MyGame.zip").write_bytes(game)
     unpacked = folder / "Builds/MyGame"
-    with zipfile.ZipFile(folder / "MyGame.zip") as archive:
+    with zipfile.ZipFile(io.BytesIO(game)) as archive:
         archive.extractall(unpacked)
     for program in unpacked.glob("*.x86_64"):
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    shutil.make_archive(str(folder / "MyGame"), "zip", folder / "Builds", "MyGame")
     return folder
 
 

@@ -18,6 +18,7 @@ PAGES = (
     "README.md",
     "docs/quick_start.md",
     "docs/bring_your_own_build.md",
+    "docs/registry.md",
     "docs/training.md",
     "docs/from_mlagents.md",
     "docs/environments.md",
@@ -56,7 +57,7 @@ def test_its_commands_run(page: str, cloud: Cloud, checkout: Path, environment: 
     runs = cloud.control("GET", "/training-runs", params={"limit": 1}).json()["runs"]
     words = {
         "<bucket>": cloud.connection["bucket"],
-        "<run_id>": runs[0]["run_id"] if runs else "$(gamedojo runs --limit 1 --json | jq -r '.runs[0].run_id')",
+        "<run_id>": runs[0]["run_id"] if runs else "$(gamedojo runs --limit 1 --json | jq -r '.[0].run_id')",
         "gamedojo-dev": cloud.connection["stack_name"],
     }
     finished = subprocess.run(
