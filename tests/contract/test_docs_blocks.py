@@ -35,6 +35,7 @@ NOT_RUN = {
     ("docs/quick_start.md", "git clone"),
     ("docs/quick_start.md", "make demo"),
     ("docs/quick_start.md", "make local"),
+    ("docs/registry.md", "gamedojo registry"),
 }
 """By page and the first words: exactly the blocks that say why they are not run."""
 
@@ -75,7 +76,7 @@ def said(*words: str) -> str:
 
 def subcommand(words: list[str]) -> list[str]:
     """The leading words that name a command of the `gamedojo` program."""
-    groups = ("local", "policies", "builds")
+    groups = ("local", "policies", "builds", "registry")
     return words[:2] if words[0] in groups else words[:1]
 
 

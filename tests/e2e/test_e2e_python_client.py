@@ -1,10 +1,13 @@
 """A policy's whole life by the Python client and its command line."""
 
+import hashlib
 import json
 
 import pytest
 
 from gamedojo import ApiError, AsyncGamedojoClient, Connection, GamedojoClient
+from tests.fakes.api_server import Answer, FakeApi
+from tests.fakes.registry_zips import as_the_registry_zips
 
 CELLS, START = 20, 10
 OBSERVATION = [float(cell == START) for cell in range(CELLS)]
@@ -41,3 +44,38 @@ async def test_a_policy_is_made_asked_rolled_back_and_removed(cloud, connection,
         with pytest.raises(ApiError) as caught:
             client.policy("lived")
         assert caught.value.code == "PolicyNotFound"
+
+
+def test_an_environment_is_mirrored_from_a_registry_once_and_trained_by_its_id_without_it(
+    cloud, connection, basic_zip, tmp_path
+):
+    zipped = as_the_registry_zips(basic_zip)
+    scene = ["--mlagents-scene-name", "Assets/Corridor.unity"]
+    with FakeApi().running() as registry:
+        url = f"{registry.origin}/linux/Startup.zip"
+        environments = [{"Corridor": {"linux_url": url, "expected_reward": 0.93, "additional_args": scene}}]
+        registry.script("GET", "/manifest.yaml", Answer(body=json.dumps({"environments": environments}).encode()))
+        registry.script("GET", "/linux/Startup.zip", Answer(body=zipped))
+        mirror = ("registry", "mirror", "Corridor", "--manifest", f"{registry.origin}/manifest.yaml")
+        assert hashlib.sha256(zipped).hexdigest() in cloud.command(*mirror)
+        cloud.command(*mirror)
+        assert len(registry.calls("GET", "/linux/Startup.zip")) == 1
+    with GamedojoClient(connection) as client:
+        (entry,) = client.registry()
+        assert (entry.environment, entry.source, entry.expected_return) == ("Corridor", url, 0.93)
+        with pytest.raises(ApiError) as refused:
+            client.create_run({"build": {"registry": "3DBall"}})
+        assert (refused.value.code, "mirrored are: Corridor." in refused.value.detail) == (
+            "EnvironmentNotMirrored",
+            True,
+        )
+        created = client.create_run(SHORT | {"build": {"registry": "Corridor"}, "endpoint": {"deploy": False}})
+        run = [*client.follow(created.run_id)][-1]
+        assert (run.status, run.policy, run.build_sha256) == ("KEPT", "corridor", entry.sha256), run.failure
+        assert run.executable == "Startup/Basic.x86_64"
+        assert run.document["options"]["environment"]["arguments"] == scene
+        other = tmp_path / "Corridor.zip"
+        other.write_bytes(basic_zip)
+        said = cloud.command("registry", "mirror", "Corridor", "--from", str(tmp_path), exits=5)
+        assert said == ""
+        assert client.registry() == (entry,)

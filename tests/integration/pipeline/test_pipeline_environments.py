@@ -1,9 +1,7 @@
 """A run on a mirrored environment: its zip is held against the hash that was written down when it was mirrored."""
 
 import hashlib
-import io
 import json
-import zipfile
 from typing import Any
 
 import pytest
@@ -12,22 +10,9 @@ from pipeline.contracts.environments import MirrorRequest
 from pipeline.contracts.run import RunStatus
 from pipeline.rules.environments import build_key
 from tests.fakes.pipeline_stack import PipelineStack
+from tests.fakes.registry_zips import as_the_registry_zips
 
 RUN_ID = "3dball-0123456789ab"
-
-
-def as_the_registry_zips(build: bytes, folder: str = "Startup/") -> bytes:
-    """A build as zips of ML-Agents' registry are: in a folder, beside what macOS adds, no file with its run bit."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(build)) as own, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as made:
-        made.writestr(zipfile.ZipInfo(folder), b"")
-        for info in own.infolist():
-            if not info.is_dir() and not info.filename.endswith((".json", ".yaml")):
-                made.writestr(zipfile.ZipInfo(f"{folder}{info.filename}"), own.read(info), zipfile.ZIP_DEFLATED)
-        made.writestr(f"__MACOSX/{folder}._Basic.x86_64", b"\x00\x05\x16\x07")
-        made.writestr(f"{folder}.DS_Store", b"\x00")
-        made.writestr(f"{folder}LinuxPlayer_s.debug", b"")
-    return packed.getvalue()
 
 
 def event(stack: PipelineStack, key: str, sha256: str) -> dict[str, Any]:
