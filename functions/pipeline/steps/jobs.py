@@ -39,6 +39,7 @@ QUEUE_SECONDS = 6 * 3600
 _ENDING_SECONDS = 900
 """For SageMaker to end a job that has reached a limit of its own, and to say so."""
 
+_JobField = Literal["training_job", "evaluation_job"]
 _ARTIFACT = "model.tar.gz"
 _COUNTS = {"env_steps", "env_steps_limit", "episodes", "iteration"}
 
@@ -190,10 +191,10 @@ def check_training(
     """Look at the training job, and copy its metrics into the run record.
 
     Raises:
-        TrainingFailedError: it failed or was stopped.
+        TrainingFailedError: it failed, was stopped, or is none of this run's.
         DeadlineExceededError: it takes longer than it may.
     """
-    description = training_jobs.describe(sagemaker, job.job_name)
+    description = _described(run, job, state, sagemaker, runs, "training_job", TrainingFailedError)
     progress = _progress(description.metrics)
     runs.update(
         run.run_id,
@@ -214,10 +215,10 @@ def check_evaluation(
     """Look at the evaluation job.
 
     Raises:
-        EvaluationFailedError: it failed or was stopped.
+        EvaluationFailedError: it failed, was stopped, or is none of this run's.
         DeadlineExceededError: it takes longer than it may.
     """
-    description = training_jobs.describe(sagemaker, job.job_name)
+    description = _described(run, job, state, sagemaker, runs, "evaluation_job", EvaluationFailedError)
     runs.update(run.run_id, lambda known: entered(known, state, evaluation_job=_record(description)))
     return _polled(run, job, description, poll_min_seconds, EvaluationFailedError, logs)
 
@@ -228,7 +229,7 @@ def _start(
     poll_min_seconds: int,
     sagemaker: "SageMakerClient",
     runs: RunsTable,
-    field: Literal["training_job", "evaluation_job"],
+    field: _JobField,
 ) -> JobHandle:
     # First the record, then the job: FinishRun stops what is written there, and a job that nobody knows of costs money.
     job = JobRecord(name=request.name, status="Requested")
@@ -256,6 +257,26 @@ def _stop_if_unwanted(request: JobRequest, sagemaker: "SageMakerClient", runs: R
     except RunEndedError:
         training_jobs.stop(sagemaker, request.name)
         raise
+
+
+def _described(
+    run: RunReference,
+    job: JobHandle,
+    state: str,
+    sagemaker: "SageMakerClient",
+    runs: RunsTable,
+    field: _JobField,
+    failure: type[StepFailedError],
+) -> JobDescription:
+    """A job whose name was in use when it was to be created is the run's own, as a rule: of an earlier try."""
+    description = training_jobs.describe(sagemaker, job.job_name)
+    if description.run_id != run.run_id:
+        runs.update(run.run_id, lambda known: entered(known, state, **{field: None}))  # it is not ours to stop
+        raise failure(
+            f"The name {job.job_name} is in use by a job that this run has not created.",
+            "Deploy the stack with another Stage, or start a run with another seed.",
+        )
+    return description
 
 
 def _polled(

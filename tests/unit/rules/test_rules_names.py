@@ -171,3 +171,12 @@ def test_an_endpoints_name_tells_its_policy_and_its_alarms_are_its_own(prefix, p
 def test_tags_say_whose_a_thing_is(prefix, policy, run):
     tags = names.tags(prefix, policy, run)
     assert tags == {"project": "gamedojo", "stage": prefix.split("-")[1], "policy": policy, "run_id": run}
+
+
+@given(PREFIXES, POLICIES, POLICIES, VERSIONS, VERSIONS, MODES)
+def test_versions_of_one_policy_are_known_by_their_names(prefix, policy, other, version, another, mode):
+    mine = names.version_name(prefix, policy, version)
+    assert names.are_of_one_policy(mine, names.version_name(prefix, policy, another, mode))
+    uncut = max(len(policy), len(other)) <= names.MAX_NAME_LENGTH - len(f"{prefix}--0123456789ab")
+    if uncut and policy != other:
+        assert not names.are_of_one_policy(mine, names.version_name(prefix, other, version))
