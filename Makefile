@@ -82,7 +82,7 @@ lint: setup .venv-checkers/.done ## format, lint, types, import borders, templat
 	mkdir -p build && $(VENV)/python -m tests.fakes.expanded_template > build/template.expanded.json
 	.venv-checkers/bin/cfn-lint --config-file .cfn-lint-serverless.yaml
 	$(VENV)/python -m pytest -q tests/contract/test_template_state_machine.py -k statelint
-	.venv-checkers/bin/checkov --config-file .checkov.yaml --file template.yaml
+	.venv-checkers/bin/checkov --config-file .checkov.yaml --file template.yaml operations.yaml
 	$(call say,Dockerfiles)
 	.venv-checkers/bin/hadolint container/Dockerfile
 

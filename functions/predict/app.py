@@ -42,7 +42,7 @@ def _ask() -> prediction.Send:
 def _refuse(event: dict[str, Any], error: Exception) -> dict[str, Any]:
     from pipeline.api import refusals
 
-    return refusals.answer(error, str(event["requestContext"].get("requestId", "")))
+    return refusals.answer(error, event)
 
 
 def _other(event: dict[str, Any]) -> dict[str, Any]:

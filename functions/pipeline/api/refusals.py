@@ -1,5 +1,6 @@
 """Why a prediction was not made, as the predict API's answer; imported with the first one that is refused."""
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -16,21 +17,23 @@ from pipeline.errors import InputError, PipelineError
 from pipeline.rules.msgpack import NotMessagePackError, unpack
 
 
-def answer(error: Exception, request_id: str) -> dict[str, Any]:
-    """The error as what a Lambda answers to API Gateway; those that are not the caller's are logged."""
-    return problems.to_proxy_response(_problem(error, request_id))
+def answer(error: Exception, event: Mapping[str, Any]) -> dict[str, Any]:
+    """The error as what a Lambda answers to this event of API Gateway; the log tells of it, and of which policy."""
+    request_id = str(event["requestContext"].get("requestId", ""))
+    told = {"api_request_id": request_id, "policy": (event.get("pathParameters") or {}).get("policy")}
+    return problems.to_proxy_response(_problem(error, request_id, told))
 
 
-def _problem(error: Exception, request_id: str) -> Problem:
+def _problem(error: Exception, request_id: str, told: dict[str, Any]) -> Problem:
     if isinstance(error, BodyTooLargeError):
         return problems.too_large(error.size_bytes, error.limit_bytes)
     if isinstance(error, UnreadableBodyError):
         return problems.of_invalid_document(_invalid(error.body, error.media))
     if isinstance(error, PipelineError):
         log = _logger().info if isinstance(error, InputError) else _logger().warning
-        log("not answered", extra={"code": error.code(), "cause": error.cause})
+        log("not answered", extra=told | {"code": error.code(), "cause": error.cause})
         return problems.of_error(error)
-    _logger().error("unforeseen error", exc_info=error, extra={"api_request_id": request_id})
+    _logger().error("unforeseen error", exc_info=error, extra=told)
     return problems.internal(request_id)
 
 

@@ -343,3 +343,12 @@ def test_nothing_is_imported_that_a_prediction_does_not_use(endpoint, tmp_path):
     imported = set(done.stdout.split())
     assert {one for one in imported if one.partition(".")[0] == "pipeline"} == USED
     assert {one.partition(".")[0] for one in imported} & UNUSED == set()
+
+
+def test_a_prediction_that_is_refused_or_breaks_tells_the_log_of_which_policy(stack, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    call({"observations": [[1.0]]})
+    monkeypatch.setattr(Predictor, "ask", lambda *_: 1 / 0)
+    call({"observations": [ONE_HOT]})
+    told = [(one.getMessage(), one.policy) for one in caplog.records if hasattr(one, "policy")]
+    assert told == [("not answered", "basic"), ("unforeseen error", "basic")]
