@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pipeline.contracts.run import RunStatus
 from pipeline.errors import DeadlineExceededError
 from sample_builds.packer import pack
 from tests.fakes.artifact_archives import invocation_answer
@@ -25,6 +26,8 @@ class Scenario(NamedTuple):
     """A run; of the calls that it makes, those of other states or services are the first run's, too."""
 
     prepare: Prepare
+    outcome: RunStatus
+    """What becomes of the run when nothing goes wrong."""
     states: frozenset[str] = frozenset()
     """None named: all."""
     services: frozenset[str] = frozenset()
@@ -105,15 +108,17 @@ def _wrong(request: Any, version: str) -> bytes:
 _NEXT_STATES = frozenset({"StartEvaluation", "DecidePromotion", "DeployEndpoint", "CheckEndpoint", "VerifyEndpoint"})
 _SCALING = frozenset({"cloudwatch", "application_autoscaling"})
 
+_WELL, _BADLY = RunStatus.SUCCEEDED, RunStatus.FAILED
+
 SCENARIOS = {
-    "first run": Scenario(first_run),
-    "next run": Scenario(next_run, _NEXT_STATES),
-    "failing training": Scenario(failing_training, frozenset({"CheckTraining", "FinishRun"})),
-    "endless training": Scenario(endless_training, frozenset({"FinishRun"})),
-    "wrong answers": Scenario(wrong_first_answer, frozenset({"VerifyEndpoint", "FinishRun"})),
-    "wrong answers after an update": Scenario(wrong_next_answer, frozenset({"FinishRun"})),
-    "scaled update": Scenario(scaled_update, _NEXT_STATES, _SCALING),
-    "wrong answers after a scaled update": Scenario(wrong_scaled_answer, frozenset({"FinishRun"}), _SCALING),
+    "first run": Scenario(first_run, _WELL),
+    "next run": Scenario(next_run, _WELL, _NEXT_STATES),
+    "failing training": Scenario(failing_training, _BADLY, frozenset({"CheckTraining", "FinishRun"})),
+    "endless training": Scenario(endless_training, _BADLY, frozenset({"FinishRun"})),
+    "wrong answers": Scenario(wrong_first_answer, _BADLY, frozenset({"VerifyEndpoint", "FinishRun"})),
+    "wrong answers after an update": Scenario(wrong_next_answer, _BADLY, frozenset({"FinishRun"})),
+    "scaled update": Scenario(scaled_update, _WELL, _NEXT_STATES, _SCALING),
+    "wrong answers after a scaled update": Scenario(wrong_scaled_answer, _BADLY, frozenset({"FinishRun"}), _SCALING),
 }
 
 
@@ -136,6 +141,8 @@ def calls_of(name: str) -> Calls:
         build = scenario.prepare(stack, packed_build())
         stack.faults.forget()
         run_dropped(stack, build)
+        newest = stack.newest()
+        assert newest.status is scenario.outcome, f"{name}: {newest.failure}"
     made = {call for call in stack.faults.made if scenario.is_about(call)}
     left_out = {(call, kind): why for (call, kind), why in stack.faults.left_out.items() if call in made}
     return Calls(tuple(sorted(made)), left_out)
