@@ -41,13 +41,18 @@ NOT_RUN = {
 
 LANGUAGES = {"", "bash", "console", "csharp", "javascript", "json", "mermaid", "python", "text"}
 
-OTHER_JSON = {"docs/operating.md": "Statement", "docs/predict_from_unity.md": "dependencies"}
-"""What is no document of ours: a key policy, a manifest of Unity's."""
+OTHER_JSON = {
+    "docs/operating.md": "Statement",
+    "docs/predict_from_unity.md": "dependencies",
+    "docs/replays.md": "shapes",
+}
+"""What is no contract's: a key policy, a manifest of Unity's, a sketch."""
 
 PYTHON_RUN_BY = {
     "README.md": "tests/integration/client/test_client_readmes.py",
     "clients/python/README.md": "tests/integration/client/test_client_readmes.py",
     "docs/environments.md": "tests/integration/training/test_training_environments_guide.py",
+    "docs/replays.md": "tests/integration/evaluation/test_evaluation_replays.py",
 }
 CSHARP_COMPILED_BY = {"docs/predict_from_unity.md": "tests/integration/unity/test_unity_client.py"}
 

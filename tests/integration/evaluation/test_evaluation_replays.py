@@ -1,5 +1,6 @@
 """Recorded episodes of real builds: no number of the evaluation is another, and the pictures show the game."""
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from rl_src.evaluation.recording import Recording
 from rl_src.evaluation.replay_channel import ReplayChannel
 from rl_src.evaluation.replays import MAX_FILM_BYTES, write_replays
 from rl_src.evaluation.sketches import Sketch
+from tests.docs.blocks import blocks
 from tests.fakes.played_policies import chance_policies, loader, write_counting_policy
 from tests.fakes.sample_players import unpacked
 
@@ -97,6 +99,7 @@ def test_basics_film_shows_the_agent_walk_to_the_large_goal(tmp_path: Path) -> N
     ((document,), _) = write_replays(recording, tmp_path, {})
     shown = frames(tmp_path / document["film"])
     assert len(shown) == 8, "the start, six steps, and the goal"
+    reads_as_its_page_says(tmp_path)
     places = [middle_of(picture, BLUE) for picture in shown[:-1]]
     assert places == [pytest.approx((field + 0.96) / 21, abs=0.01) for field in range(10, 17)]
     assert middle_of(shown[-1], BLUE) is None, "at the goal it has another colour"
@@ -104,6 +107,22 @@ def test_basics_film_shows_the_agent_walk_to_the_large_goal(tmp_path: Path) -> N
     assert document["episodes"] == [
         {"length": 7, "episode_return": pytest.approx(0.93), "team": 0, "ending": "terminated"}
     ]
+
+
+def reads_as_its_page_says(folder: Path) -> None:
+    (program,) = [block.body for block in blocks("docs/replays.md") if block.language == "python"]
+    names: dict[str, Any] = {}
+    with contextlib.chdir(folder):
+        exec(compile(program, "docs/replays.md", "exec"), names)
+    assert names["observations"].shape == (8, 20)
+    assert names["actions"].tolist() == [[RIGHT]] * 7
+    assert names["rewards"].tolist() == [pytest.approx(-0.01)] * 6 + [pytest.approx(0.99)]
+    assert names["ended"].tolist() == [False] * 6 + [True]
+
+
+def test_the_pages_sketch_is_one() -> None:
+    (text,) = [block.body for block in blocks("docs/replays.md") if block.language == "json"]
+    assert Sketch.read(text.encode()).draw(210).size == (210, 30)
 
 
 @pytest.mark.parametrize("build", ["3DBall", "Hallway", "FoodCollector", "SoccerTwos", "WallJump"])
