@@ -172,7 +172,7 @@ def test_a_finished_runs_page_has_cost_report_artifacts_and_configuration(dashbo
     window.screenshot(pictures / "dashboard-run-dark.png")
 
 
-def test_a_finished_runs_episodes_are_watched_and_held_still(dashboard):
+def test_a_finished_runs_episodes_are_watched_and_held_still(dashboard, pictures):
     window = dashboard.window
     dashboard.go(f"/runs/{dashboard.newest()['run_id']}")
     window.find("#replays img[alt^='Film of Basic: 3 episodes']")
@@ -187,6 +187,11 @@ def test_a_finished_runs_episodes_are_watched_and_held_still(dashboard):
         "const [red, green, blue] = film.getContext('2d').getImageData(film.width / 2, 5, 1, 1).data;"
         "return [red, green, blue].every(shade => shade > 200)"
     )
+    window.script("document.activeElement.blur(); document.querySelector('#replays').scrollIntoView()")
+    window.screenshot(pictures / "dashboard-replay.png")
+    window.size(*PHONE)
+    dashboard.fits()
+    window.size(*DESKTOP)
     window.click("#replays button", "Play")
     assert window.script("return getComputedStyle(document.querySelector('#replays canvas')).display") == "none"
     dashboard.accessible()
