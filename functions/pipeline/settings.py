@@ -27,6 +27,8 @@ class Settings:
 
     def __init__(self, **values: str | int) -> None:
         # No pydantic: Predict's cold start would wait for it.
+        if wrong := sorted(values.keys() ^ self.fields().keys()):
+            raise TypeError(f"{type(self).__name__} takes each of its fields and no others: {', '.join(wrong)}")
         vars(self).update(values)
 
     @classmethod

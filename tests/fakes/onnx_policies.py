@@ -108,7 +108,9 @@ def write_artifact(folder: Path, weights: np.ndarray, version: str = "game-1", b
     return write_manifest(folder, {behavior: (weights.shape[0],)}, version)
 
 
-def write_manifest(folder: Path, behaviors: dict[str, tuple[int, ...]], version: str = "game-1") -> Path:
+def write_manifest(
+    folder: Path, behaviors: dict[str, tuple[int, ...]], version: str = "game-1", sensor: str = "Sensor"
+) -> Path:
     """What makes an artifact of the models in `policies/`; each has one sensor, of the shape that is given."""
     spec = {
         "format_version": 1,
@@ -118,7 +120,7 @@ def write_manifest(folder: Path, behaviors: dict[str, tuple[int, ...]], version:
             {
                 "name": behavior,
                 "onnx": f"policies/{behavior}.onnx",
-                "observations": [{"name": "Sensor", "shape": list(shape)}],
+                "observations": [{"name": sensor, "shape": list(shape)}],
             }
             for behavior, shape in behaviors.items()
         ],

@@ -45,6 +45,7 @@ from tests.fakes.served_endpoint import serve_artifact
 from tests.integration.api.test_api_control import REPORT
 
 RUN, POLICY, BUILD = "mygame-3f9c0a1b2c3d", "mygame", "4f1c2d3e4f5061728394a5b6c7d8e9f0"
+SENSOR = "BasicSensor"
 KNOWN = {"run_id": RUN, "policy": POLICY, "build_id": BUILD}
 """The documents' own examples."""
 
@@ -71,7 +72,7 @@ def stack(tmp_path_factory):
         folder = tmp_path_factory.mktemp("policy")
         write_linear_policy(folder / "policies" / "Game.onnx", np.eye(20, 3, dtype=np.float32))
         with control_stack() as made:
-            serve_artifact(server, write_manifest(folder, {"Game": (20,)}, RUN))
+            serve_artifact(server, write_manifest(folder, {"Game": (20,)}, RUN, SENSOR))
             seed(made)
             yield made
 
@@ -116,7 +117,7 @@ def seed(stack: Stack) -> None:
 
 
 def spec() -> PolicySpec:
-    sensor = ObservationSpec(name="BasicSensor", shape=(20,))
+    sensor = ObservationSpec(name=SENSOR, shape=(20,))
     game = BehaviorSpec(
         name="Game", onnx="policies/Game.onnx", observations=(sensor,), actions=ActionSpec(discrete_branches=(3,))
     )

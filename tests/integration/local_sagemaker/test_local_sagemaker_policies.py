@@ -22,6 +22,7 @@ from pipeline.errors import DeploymentFailedError, NotYetConsistentError
 from pipeline.rules import names
 from pipeline.settings import DeployEndpointSettings
 from pipeline.steps import deployment
+from tests.fakes.control_stack import OPERATORS
 from tests.fakes.expanded_template import resources
 from tests.fakes.sagemaker_cloud import BUCKET, IMAGE, QUICK, ROLE, Cloud, client, emulator, model_archive, service
 from tests.fakes.waiting import wait_for
@@ -59,6 +60,8 @@ def deployer(cloud: Cloud) -> Any:
         resource_prefix=PREFIX,
         inference_image_uri=IMAGE,
         endpoint_role_arn=ROLE,
+        operators_topic_arn=OPERATORS,
+        kms_key_arn="none",
         bake_seconds=300,
     )
 

@@ -34,6 +34,13 @@ def test_each_variable_is_missed_by_its_name(kind: type[Settings]) -> None:
         assert str(missing.value) == f"{kind.__name__} needs the environment variables {name}"
 
 
+def test_settings_are_made_whole_or_not_at_all() -> None:
+    assert settings.RunSettings(bucket_name="b", runs_table="r").runs_table == "r"
+    for values in ({"bucket_name": "b"}, {"bucket_name": "b", "runs_table": "r", "more": "m"}):
+        with pytest.raises(TypeError, match=r"RunSettings takes each of its fields and no others: (runs_table|more)$"):
+            settings.RunSettings(**values)
+
+
 def test_all_that_are_missing_are_named_at_once() -> None:
     with pytest.raises(MissingSettingError, match=r"BUCKET_NAME, RUNS_TABLE$"):
         settings.RunSettings.from_environment({})
