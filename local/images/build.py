@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,8 +72,40 @@ def build_images(
         wheels = fetched_wheels(checkout, cache_folder(environment), environment, progress)
         for target in missing:
             with progress.step(f"Building the {target} image with {engine.name.capitalize()}"):
-                _build(engine, checkout, target, names[target], base, wheels, environment)
+                build_target(engine, checkout, target, names[target], base, wheels, environment=environment)
     return Images(engine, base, names["training"], names["inference"])
+
+
+def build_target(
+    engine: Engine,
+    checkout: Path,
+    target: str,
+    name: str,
+    base: str,
+    wheels: Path,
+    *,
+    options: Sequence[str] = (),
+    environment: Mapping[str, str] = os.environ,
+) -> None:
+    """Build one target, of a base that is there and packages that were fetched.
+
+    Raises:
+        ImageError: the build failed; the message has the end of what it printed.
+    """
+    arguments = {"BASE_IMAGE": base, "PIP_NO_INDEX": "1"}
+    arguments |= {proxy: environment[proxy] for proxy in _PROXIES if environment.get(proxy)}
+    engine.call(
+        "build",
+        *engine.build_options,
+        *options,
+        "--file", str(checkout / "container" / "Dockerfile"),
+        "--target", target,
+        "--tag", name,
+        "--build-context", f"wheels={wheels}",
+        *(word for key, value in arguments.items() for word in ("--build-arg", f"{key}={value}")),
+        str(checkout),
+        timeout_seconds=_BUILD_SECONDS,
+    )  # fmt: skip
 
 
 def fingerprint(checkout: Path, base: str, torch_index: str) -> str:
@@ -105,24 +137,6 @@ def _files(checkout: Path) -> Iterator[Path]:
         path = checkout / name
         found = path.rglob("*") if path.is_dir() else [path]
         yield from (one for one in found if one.is_file() and "__pycache__" not in one.parts)
-
-
-def _build(
-    engine: Engine, checkout: Path, target: str, name: str, base: str, wheels: Path, environment: Mapping[str, str]
-) -> None:
-    arguments = {"BASE_IMAGE": base, "PIP_NO_INDEX": "1"}
-    arguments |= {proxy: environment[proxy] for proxy in _PROXIES if environment.get(proxy)}
-    engine.call(
-        "build",
-        *engine.build_options,
-        "--file", str(checkout / "container" / "Dockerfile"),
-        "--target", target,
-        "--tag", name,
-        "--build-context", f"wheels={wheels}",
-        *(word for key, value in arguments.items() for word in ("--build-arg", f"{key}={value}")),
-        str(checkout),
-        timeout_seconds=_BUILD_SECONDS,
-    )  # fmt: skip
 
 
 def _removed(engine: Engine, images: Iterable[str]) -> list[str]:

@@ -18,6 +18,7 @@ ENGINE_VARIABLE = "GAMEDOJO_ENGINE"
 KNOWN = ("docker", "podman")
 
 _CALL_SECONDS = 120
+_SAID_CHARACTERS = 2000
 _VARIABLES = ("PATH", "HOME", "XDG_RUNTIME_DIR", "DOCKER_HOST", "DOCKER_CONTEXT", "CONTAINER_HOST")
 """What an engine's command line finds its images and its daemon by."""
 _RUNTIMES = ("", "crun", "runc")
@@ -73,7 +74,8 @@ class Engine:
         except (OSError, subprocess.TimeoutExpired) as error:
             raise ImageError(f"`{self.name} {arguments[0]}` failed: {error}") from error
         if done.returncode != 0:
-            raise ImageError(f"`{self.name} {arguments[0]}` failed: {done.stderr.strip() or done.stdout.strip()}")
+            said = (done.stderr.strip() or done.stdout.strip())[-_SAID_CHARACTERS:]
+            raise ImageError(f"`{self.name} {arguments[0]}` failed: {said}")
         return done.stdout
 
     def has_image(self, image: str) -> bool:

@@ -45,10 +45,14 @@ def fetched_wheels(checkout: Path, cache: Path, environment: Mapping[str, str], 
         shutil.rmtree(old)
     with progress.step("Fetching the packages of both images"):
         fetching = Path(tempfile.mkdtemp(prefix="new-", dir=folder.parent))
-        for lock in locks[:-1]:
-            _fetch(fetching, environment, "--require-hashes", "-r", str(lock))
-        _fetch(fetching, environment, *(["--index-url", index] if index else []), "-r", str(locks[-1]))
-        fetching.replace(folder)
+        try:
+            for lock in locks[:-1]:
+                _fetch(fetching, environment, "--require-hashes", "-r", str(lock))
+            _fetch(fetching, environment, *(["--index-url", index] if index else []), "-r", str(locks[-1]))
+            fetching.replace(folder)
+        except BaseException:
+            shutil.rmtree(fetching)
+            raise
     return folder
 
 

@@ -1,6 +1,7 @@
 """What the built images hold: their size, their users, no rights that their base has not, nothing of the build."""
 
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +10,11 @@ from typing import Any
 import pytest
 
 from container.job import PLAYER_UID
-from local.images.build import TARGETS, Images
+from local.images.build import TARGETS, Images, build_target, cache_folder
+from local.images.wheels import fetched_wheels
+from local.progress import Progress
 from tests.fakes import dockerfile
+from tests.fakes.started_containers import ROOT
 
 MEGABYTE = 1_000_000
 MOST_MEGABYTES = 250
@@ -103,6 +107,18 @@ def test_bytecode_is_there_for_every_module_and_knows_no_time(images: Images, ta
     assert modules > 100
     assert without <= 2  # torch has some for later versions of Python
     assert kinds == "{1}"  # PEP 552: by hash, unchecked
+
+
+def test_the_same_sources_make_the_same_image(images: Images) -> None:
+    """Built again without a cache, to the last byte: the digest of its layers."""
+    if images.engine.name != "podman":
+        pytest.skip("Docker's builds have times in them")
+    again, quiet = f"{images.inference}-again", Progress(lambda _line: None)
+    wheels = fetched_wheels(ROOT, cache_folder(os.environ), os.environ, quiet)
+    build_target(images.engine, ROOT, "inference", again, images.base, wheels, options=["--no-cache"])
+    layers = [inspected(images, name)["RootFS"]["Layers"] for name in (images.inference, again)]
+    images.engine.call("rmi", again)
+    assert layers[0] == layers[1]
 
 
 def test_users_are_those_of_the_cage(images: Images) -> None:

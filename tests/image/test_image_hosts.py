@@ -74,6 +74,13 @@ def test_a_job_that_is_stopped_leaves_a_checkpoint_and_no_container(
     assert left(images, cloud) == []
 
 
+def test_a_host_that_is_lost_as_it_starts_leaves_no_container(images: Images, cloud: Cloud, tmp_path: Path) -> None:
+    cloud.plan({"kind": "host_loss", "resource": "lost", "host": 1})
+    train(cloud, "lost", pack("Basic", tmp_path), 100_000_000, hosts=1)
+    assert cloud.ended("lost")["FailureReason"] == "AlgorithmError: , exit code: 137"
+    assert left(images, cloud) == []
+
+
 def test_what_a_killed_service_left_is_cleared_by_the_next_one(images: Images, cloud: Cloud, tmp_path: Path) -> None:
     scratch = tmp_path / "sagemaker" / "scratch"
     scratch.mkdir(parents=True)

@@ -38,7 +38,7 @@ def test_a_build_is_trained_judged_deployed_and_asked_in_containers(
     assert record["evaluation"]["mean_return"] >= 0.90
     assert of_the_cloud(images, cloud, "ps", "--format", "{{.Image}}") == [images.inference]
     for cell in range(START, LARGE_GOAL):
-        answer = cloud.predict("basic", json={"observations": [float(index == cell) for index in range(CELLS)]})
+        answer = cloud.predict("basic", json={"observations": [[float(index == cell) for index in range(CELLS)]]})
         assert answer.status_code == 200, answer.text
         assert answer.json()["action"]["discrete"] == [2], "to the right, where the large goal is"
     assert '"mean_return"' in cloud.log_text("/aws/sagemaker/TrainingJobs", record["training_job"]["name"])

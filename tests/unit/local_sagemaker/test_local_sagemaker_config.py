@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from local.images.engine import Engine
 from local.sagemaker.config import ServiceConfig, repository_name
 from local.sagemaker.errors import ConfigError
 
@@ -43,12 +44,21 @@ def test_a_config_says_what_an_image_stands_for():
         ({"images": {"a": {"path": [], "env": {}}}}, "env"),
         ({"state_dir": ""}, "state_dir"),
         ({"images": {}}, "images"),
+        ({"images": {"a": {"container": "a:1"}}}, "'a' lacks 'path': containers are processes"),
+        ({"engine": {"command": ["podman"]}}, "lacks 'container': containers are started by an engine"),
         ({"emulator_url": None}, "AWS_ENDPOINT_URL"),
     ],
 )
 def test_what_is_wrong_with_a_config_is_named(change: dict, named: str):
     with pytest.raises(ConfigError, match=named):
         ServiceConfig.from_document({**DOCUMENT, **change})
+
+
+def test_an_engine_starts_containers_from_their_images():
+    engine = {"command": ["podman"], "run_options": ["--ulimit", "nofile=1:1"], "environment": {"HOME": "/"}}
+    config = ServiceConfig.from_document({**DOCUMENT, "engine": engine, "images": {"a": {"container": "a:1"}}})
+    assert config.engine == Engine(("podman",), run_options=("--ulimit", "nofile=1:1"), environment={"HOME": "/"})
+    assert config.images["a"].container == "a:1"
 
 
 def test_the_emulator_may_come_from_the_environment(tmp_path: Path):
