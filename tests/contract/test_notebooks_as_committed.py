@@ -66,6 +66,14 @@ def test_it_reads_as_a_tutorial(name: str):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_links_lead_somewhere(name: str):
+    words = "\n".join(source(cell) for cell in read(name)["cells"] if cell["cell_type"] == "markdown")
+    targets = re.findall(r"\]\(([^)#]+)\)", words)
+    assert len(targets) >= 2
+    assert [target for target in targets if not (FOLDER / target).exists()] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_it_was_executed_whole_and_shows_figures(name: str):
     cells = code_cells(name)
     assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
