@@ -22,9 +22,18 @@ class Limit:
     seconds_left: float | None = None
 
 
-def limits_of(run: Run, now: datetime, first_return: float | None = None) -> tuple[Limit, ...]:
-    """Every limit that is known, env steps first; `first_return` is the mean return that the training began with."""
-    return tuple(_limits(run, now, first_return))
+def limits_of(
+    run: Run, now: datetime, first_return: float | None = None, env_steps_per_second: float | None = None
+) -> tuple[Limit, ...]:
+    """Every limit that is known, env steps first.
+
+    Args:
+        run: its record.
+        now: the present time.
+        first_return: mean return that the training began with.
+        env_steps_per_second: a speed that is steadier than the record's, which is the last iteration's.
+    """
+    return tuple(_limits(run, now, first_return, env_steps_per_second))
 
 
 def most_seconds_left(limits: tuple[Limit, ...]) -> float | None:
@@ -43,11 +52,11 @@ def spent_usd(run: Run, now: datetime) -> float | None:
     return sum(known) if len(known) == len(costs) else None
 
 
-def _limits(run: Run, now: datetime, first_return: float | None) -> Iterator[Limit]:
+def _limits(run: Run, now: datetime, first_return: float | None, env_steps_per_second: float | None) -> Iterator[Limit]:
     progress, stop = run.progress, run.options.stop
     if progress.env_steps_limit:
         share = _share(progress.env_steps or 0, progress.env_steps_limit)
-        yield Limit("env steps", share, steps_text(progress), seconds_left(progress))
+        yield Limit("env steps", share, steps_text(progress), seconds_left(progress, env_steps_per_second))
     if stop is None or run.training_job is None:
         return
     seconds = _seconds(run.training_job, now)

@@ -48,11 +48,12 @@ def steps_text(progress: Progress) -> str:
     return f"{progress.env_steps:,}{limit}"
 
 
-def seconds_left(progress: Progress) -> float | None:
-    """How long training takes at its present speed; it may end sooner, by another stop rule."""
-    if not (progress.env_steps and progress.env_steps_limit and progress.env_steps_per_second):
+def seconds_left(progress: Progress, env_steps_per_second: float | None = None) -> float | None:
+    """How long training takes at this speed, or at its latest; it may end sooner, by another stop rule."""
+    speed = env_steps_per_second or progress.env_steps_per_second
+    if not (progress.env_steps and progress.env_steps_limit and speed):
         return None
-    return max(0.0, progress.env_steps_limit - progress.env_steps) / progress.env_steps_per_second
+    return max(0.0, progress.env_steps_limit - progress.env_steps) / speed
 
 
 _BARS, _ASCII_BARS = "▁▂▃▄▅▆▇█", "_.-~=+*#"

@@ -46,6 +46,11 @@ def test_env_steps_are_known_without_a_rule_of_the_users_own() -> None:
     assert only.seconds_left == pytest.approx(40_000 / 1204.5)
 
 
+def test_a_steadier_speed_than_the_last_iterations_tells_the_time_better() -> None:
+    (only,) = limits_of(run(), NOW, env_steps_per_second=400.0)
+    assert only.seconds_left == 100.0
+
+
 def test_time_is_the_training_jobs_own() -> None:
     assert limit("time", run({"wall_time_seconds": 400})) == Limit("time", 0.25, "1:40 of 6:40", 300.0)
 

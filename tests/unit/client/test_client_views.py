@@ -327,6 +327,13 @@ def test_the_table_has_what_the_series_told_last_and_what_the_record_has_told_si
     }
 
 
+def test_the_time_left_goes_by_the_later_half_of_the_series() -> None:
+    columns = {"env_steps": (100.0, 1_100.0, 2_100.0, 2_600.0), "wall_time_seconds": (1.0, 2.0, 6.0, 7.0)}
+    told = MetricsSeries(RUN_ID, behaviors=(BehaviorSeries("Basic", 4, columns),))
+    picture = drawn_with(told, training(2_600, 0.3))
+    assert "at most 2:38 left" in picture, "1,500 env steps in 5 s, so that 47,400 take 158 s"
+
+
 def test_each_of_several_behaviors_has_a_row_of_its_own_series() -> None:
     picture = drawn_with(series("Striker", "Goalie"), training(5_000, 0.3))
     rows = [table_of(picture, row) for row in (1, 2)]

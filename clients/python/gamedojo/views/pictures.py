@@ -74,7 +74,7 @@ class RunPicture:
         run, behaviors = self.tracked.run, self.tracked.behaviors()
         if behaviors or is_training(run):
             first = behaviors[0].returns[0] if len(behaviors) == 1 and behaviors[0].returns else None
-            limits = limits_of(run, self.now, first)
+            limits = limits_of(run, self.now, first, self.tracked.env_steps_per_second)
             yield _bars(run, limits, options.max_width)
             if behaviors:
                 yield _learning_table(behaviors, options)
@@ -118,7 +118,10 @@ class RunsPicture:
     def _columns(self, shown: Sequence[TrackedRun]) -> list[Column | Curves]:
         runs = [one.run for one in shown]
         learning = [next(iter(one.behaviors()), Learning("", (), {})) for one in shown]
-        limits = [limits_of(run, self.now) if is_training(run) else () for run in runs]
+        limits = [
+            limits_of(one.run, self.now, env_steps_per_second=one.env_steps_per_second) if is_training(one.run) else ()
+            for one in shown
+        ]
         left = [most_seconds_left(of_run) for of_run in limits]
         speeds = [one.latest.get("env_steps_per_second") for one in learning]
         return [

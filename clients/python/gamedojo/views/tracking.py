@@ -40,6 +40,19 @@ class TrackedRun:
         """What is not well with the training."""
         return tuple(warning for behavior in self._series for warning in behavior.warnings)
 
+    @property
+    def env_steps_per_second(self) -> float | None:
+        """Over the later half of what the series tells: one iteration may be three times as quick as the next."""
+        if len(self._series) != 1:
+            return None
+        columns = self._series[0].columns
+        pairs = zip(columns.get("wall_time_seconds", ()), columns.get("env_steps", ()), strict=False)
+        told = [(seconds, steps) for seconds, steps in pairs if seconds is not None and steps is not None]
+        if len(told) < 2:
+            return None
+        (began, before), (ended, after) = told[len(told) // 2 - 1], told[-1]
+        return (after - before) / (ended - began) if ended > began and after > before else None
+
     def behaviors(self) -> tuple[Learning, ...]:
         """Each behavior; of one alone the records tell as well. Empty before anything was told."""
         if len(self._series) > 1:
