@@ -1,35 +1,27 @@
 """`gamedojo registry`: from a registry's server, or a folder, to the stack. Both are real sockets."""
 
-import hashlib
-import io
 import json
-import os
 import threading
-import zipfile
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from gamedojo import downloads
-from gamedojo.cli.app import app
 from tests.fakes.api_server import Answer, FakeApi, problem
-
-SCENE = "--mlagents-scene-name"
-
-
-def zip_of(*names: str) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name in names:
-            archive.writestr(f"Startup/{name}", bytes(1000))
-    return buffer.getvalue()
-
-
-STARTUP, BASIC = zip_of("Startup.x86_64"), zip_of("Basic.x86_64")
-DIGESTS = {body: hashlib.sha256(body).hexdigest() for body in (STARTUP, BASIC)}
+from tests.fakes.registry_server import (
+    BASIC,
+    DIGESTS,
+    SCENE,
+    STARTUP,
+    call,
+    entry,
+    manifest,
+    posted,
+    sent,
+    serve,
+    stand_up,
+)
 
 
 @pytest.fixture
@@ -44,76 +36,8 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(downloads, "FIRST_PAUSE_SECONDS", 0.0)
 
 
-def manifest(origin: str) -> str:
-    return f"""
-environments:
-  - 3DBall:
-      expected_reward: 100
-      description: |
-        ## 3D Balance Ball
-        - Agents: 12
-      linux_url: {origin}/linux/Startup.zip
-      darwin_url: {origin}/darwin/Startup.zip
-      win_url: null
-      additional_args: [{SCENE}, Assets/3DBall.unity]
-  - WallJump:
-      linux_url: {origin}/linux/Startup.zip
-      additional_args: [{SCENE}, Assets/WallJump.unity]
-  - Basic:
-      expected_reward: 0.93
-      linux_url: {origin}/linux/Basic.zip
-  - OnlyForMacs:
-      darwin_url: {origin}/darwin/OnlyForMacs.zip
-"""
-
-
-def serve(server: FakeApi) -> None:
-    server.script("GET", "/manifest.yaml", Answer(body=manifest(server.origin).encode(), content_type="text/yaml"))
-    server.script("GET", "/linux/Startup.zip", Answer(body=STARTUP, content_type="application/zip"))
-    server.script("GET", "/linux/Basic.zip", Answer(body=BASIC, content_type="application/zip"))
-
-
-def entry(environment: str, **fields: Any) -> dict[str, Any]:
-    known = {"environment": environment, "key": f"registry/{environment}/x.zip", "sha256": "0" * 64, "size_bytes": 5}
-    return {**known, "source": "https://registry.example/x.zip", "mirrored_at": "2026-01-01T00:00:00+00:00"} | fields
-
-
-def stand_up(api: FakeApi, *mirrored: dict[str, Any]) -> None:
-    """A stack that has these environments, and takes more."""
-    api.script("GET", "/registry", Answer(document={"environments": list(mirrored)}))
-    count = 0
-
-    def place(body: dict[str, Any]) -> Answer:
-        nonlocal count
-        count += 1
-        build_id = f"{count:032x}"
-        api.script("PUT", f"/bucket/{count}", Answer(body=b""))
-        api.script("DELETE", f"/builds/{build_id}", Answer(document={"build_id": build_id}))
-        url = f"{api.origin}/bucket/{count}"
-        key = f"uploads/{build_id}/{body['file_name']}"
-        return Answer(201, {"build_id": build_id, "key": key, "upload_url": url})
-
-    api.script_by_body("POST", "/builds", place)
-    asked = ("environment", "key", "sha256", "source", "arguments", "expected_return", "description")
-    api.script_by_body("POST", "/registry", lambda body: Answer(document=entry(**{name: body[name] for name in asked})))
-
-
-def call(api: FakeApi | None, *arguments: object) -> Result:
-    variables: dict[str, Any] = {name: None for name in os.environ if name.startswith("GAMEDOJO_")}
-    environment = {**variables, **(api.environment() if api else {}), "COLUMNS": "200"}
-    return CliRunner().invoke(app, ["registry", *map(str, arguments)], env=environment)
-
-
 def mirror(api: FakeApi, server: FakeApi, *arguments: object) -> Result:
     return call(api, "mirror", "--manifest", f"{server.origin}/manifest.yaml", *arguments)
-
-
-def posted(api: FakeApi) -> list[dict[str, Any]]:
-    return [one.json() for one in api.calls("POST", "/registry")]
-
-
-def sent(api: FakeApi) -> list[bytes]:
-    return [one.body for one in api.received if one.method == "PUT"]
 
 
 def test_an_environment_is_fetched_sent_noted_and_its_upload_removed(api: FakeApi, server: FakeApi) -> None:
@@ -350,65 +274,6 @@ def test_what_is_no_manifest_is_refused(api: FakeApi, server: FakeApi, text: str
     assert "no registry's manifest" in done.stderr or "is no list" in done.stderr
 
 
-def folder_of(directory: Path, *names: str) -> Path:
-    for name in names:
-        (directory / name).write_bytes(STARTUP)
-    return directory
-
-
-def test_a_folder_of_zips_needs_no_internet_and_no_manifest(api: FakeApi, tmp_path: Path) -> None:
-    stand_up(api)
-    folder = folder_of(tmp_path, "3DBall.zip", "notes.txt")
-    done = call(api, "mirror", "3DBall", "--from", folder)
-    assert done.exit_code == 0, done.output
-    (request,) = posted(api)
-    assert (request["sha256"], request["source"]) == (DIGESTS[STARTUP], "3DBall.zip of a folder")
-    assert sent(api) == [STARTUP]
-    assert (folder / "3DBall.zip").read_bytes() == STARTUP
-
-
-def test_a_folder_with_the_registrys_own_files_is_read_as_the_server_is(api: FakeApi, tmp_path: Path) -> None:
-    stand_up(api)
-    folder = folder_of(tmp_path, "Startup.zip", "Basic.zip")
-    (folder / "manifest.yaml").write_text(manifest("https://storage.example/1.1.0"))
-    assert call(api, "mirror", "WallJump", "3DBall", "--from", folder).exit_code == 0
-    assert [(one["environment"], one["arguments"][1]) for one in posted(api)] == [
-        ("WallJump", "Assets/WallJump.unity"),
-        ("3DBall", "Assets/3DBall.unity"),
-    ]
-    assert sent(api) == [STARTUP]
-
-
-@pytest.mark.parametrize("url", ["../secret.zip", "/etc/passwd", "a/../../secret.zip", "..", "https://x.example/"])
-def test_a_manifest_in_a_folder_leads_nowhere_out_of_it(api: FakeApi, tmp_path: Path, url: str) -> None:
-    stand_up(api)
-    (tmp_path / "secret.zip").write_bytes(STARTUP)
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    (folder / "manifest.yaml").write_text(json.dumps({"environments": [{"X": {"linux_url": url}}]}))
-    assert call(api, "mirror", "X", "--from", folder).exit_code in (1, 2)
-    assert not sent(api)
-
-
-@pytest.mark.parametrize(
-    ("files", "words"),
-    [([], "It has: nothing."), (["a.yaml", "b.yml"], "several YAML files: a.yaml, b.yml"), (None, "is no folder")],
-)
-def test_a_folder_that_is_none_of_a_registry_says_so(
-    api: FakeApi, tmp_path: Path, files: list[str] | None, words: str
-) -> None:
-    stand_up(api)
-    folder = tmp_path / "none" if files is None else folder_of(tmp_path, *files)
-    done = call(api, "mirror", "3DBall", "--from", folder)
-    assert done.exit_code == 2
-    assert words in done.stderr
-
-
-def test_two_registries_are_one_too_many(api: FakeApi, tmp_path: Path) -> None:
-    done = call(api, "mirror", "3DBall", "--from", tmp_path, "--manifest", "https://registry.example/m.yaml")
-    assert done.exit_code == 2
-
-
 def test_two_that_mirror_at_once_do_not_get_into_each_others_way(api: FakeApi, server: FakeApi) -> None:
     serve(server)
     stand_up(api)
@@ -437,47 +302,3 @@ def test_two_that_mirror_at_once_do_not_get_into_each_others_way(api: FakeApi, s
         ("Basic", DIGESTS[BASIC]),
     }
     assert sorted(sent(api)) == sorted([STARTUP, BASIC] * 4)
-
-
-def test_what_is_mirrored_is_listed_with_where_it_is_from(api: FakeApi) -> None:
-    stand_up(api, entry("3DBall", expected_return=100.0, size_bytes=2_000_000), entry("Basic"))
-    lines = call(api, "list").stdout.splitlines()
-    assert lines[0].split() == ["environment", "size", "solved", "at", "sha256", "mirrored", "from"]
-    assert lines[1].split() == [
-        "3DBall",
-        "2.0",
-        "MB",
-        "100.000",
-        "0" * 12,
-        "2026-01-01",
-        "https://registry.example/x.zip",
-    ]
-    assert json.loads(call(api, "list", "--json").stdout)[1]["environment"] == "Basic"
-
-
-def test_nothing_mirrored_says_how_to_change_that(api: FakeApi) -> None:
-    stand_up(api)
-    assert "gamedojo registry mirror" in call(api, "list").stderr
-
-
-def test_what_could_be_mirrored_is_listed_without_a_stack(server: FakeApi) -> None:
-    serve(server)
-    arguments = ("list", "--available", "--manifest", f"{server.origin}/manifest.yaml")
-    lines = call(None, *arguments).stdout.splitlines()
-    assert lines[1].split() == ["3DBall", "100.000", "yes", "3D", "Balance", "Ball"]
-    assert lines[4].split() == ["OnlyForMacs", "no"]
-    assert [one["environment"] for one in json.loads(call(None, *arguments, "--json").stdout)] == [
-        "3DBall",
-        "WallJump",
-        "Basic",
-        "OnlyForMacs",
-    ]
-
-
-def test_train_takes_an_environment_in_place_of_a_zip(api: FakeApi) -> None:
-    api.script("POST", "/training-runs", Answer(202, {"run_id": "r", "policy": "3dball", "status": "RUNNING"}))
-    variables = {name: None for name in os.environ if name.startswith("GAMEDOJO_")} | api.environment()
-    command = ["train", "registry:3DBall", "--set", "seed=2", "--no-watch"]
-    done = CliRunner().invoke(app, command, env=variables)
-    assert done.stdout == "r\n", done.output
-    assert api.calls("POST", "/training-runs")[0].json() == {"build": {"registry": "3DBall"}, "seed": 2}
