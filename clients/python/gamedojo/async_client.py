@@ -1,6 +1,5 @@
 """The Python client of a gamedojo stack for asyncio: the methods of `client`, to be awaited."""
 
-import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -85,11 +84,11 @@ class AsyncGamedojoClient:
     ) -> CreatedRun:
         """Upload a build and start a training run on it."""
         uploading = upload(build, UploadOptions(on_progress=on_progress))
-        return await self._carry_out(flows.train(uploading, request or {}, idempotency_key or uuid.uuid4().hex))
+        return await self._carry_out(flows.train(uploading, request or {}, idempotency_key))
 
     async def create_run(self, request: Mapping[str, Any], *, idempotency_key: str = "") -> CreatedRun:
         """Start a training run. Retries of this call are one run; so are all calls with one `idempotency_key`."""
-        return await self._send(calls.start_run(request, idempotency_key or uuid.uuid4().hex))
+        return await self._send(calls.start_run(request, idempotency_key))
 
     async def run(self, run_id: str) -> Run:
         """Everything known about a run."""
@@ -209,29 +208,11 @@ class AsyncGamedojoClient:
         description: str = "",
         replace: bool = False,
     ) -> RegistryEntry:
-        """Make an upload the build of an environment; the same zip once more changes nothing.
-
-        Args:
-            environment: its id.
-            key: of the upload, as `upload_build` answers it; the upload may go afterwards.
-            sha256: the zip's, in hexadecimal. A run on it fails if that is not true.
-            source: where the zip is from.
-            arguments: what the program is started with, before a run's own.
-            expected_return: mean return of an environment that is solved.
-            description: for people.
-            replace: whether another zip of this id may go.
-        """
-        request = {
-            "environment": environment,
-            "key": key,
-            "sha256": sha256,
-            "source": source,
-            "arguments": list(arguments),
-            "expected_return": expected_return,
-            "description": description,
-            "replace": replace,
-        }
-        return await self._send(calls.mirror_environment(request))
+        """Make an upload the build of an environment; the same zip once more changes nothing."""
+        call = calls.mirror_environment(
+            environment, key, sha256, source, arguments, expected_return, description, replace
+        )
+        return await self._send(call)
 
     # Policies
 

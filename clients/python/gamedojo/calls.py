@@ -1,6 +1,7 @@
 """Every operation of the two APIs, once: what is sent, and how its answer is read. Nothing is sent here."""
 
-from collections.abc import Callable, Mapping
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import quote
@@ -57,8 +58,8 @@ def list_runs(
 
 
 def start_run(request: Mapping[str, Any], idempotency_key: str) -> Call[CreatedRun]:
-    """A training run; the same key and request are one run, however often they are sent."""
-    headers = {"idempotency-key": idempotency_key}
+    """A training run; the same key and request are one run, however often they are sent. "": a key of its own."""
+    headers = {"idempotency-key": idempotency_key or uuid.uuid4().hex}
     return Call("POST", "/training-runs", _reader(CreatedRun), headers=headers, body=dict(request))
 
 
@@ -131,9 +132,28 @@ def list_environments() -> Call[tuple[RegistryEntry, ...]]:
     return Call("GET", "/registry", _environments)
 
 
-def mirror_environment(request: Mapping[str, Any]) -> Call[RegistryEntry]:
+def mirror_environment(
+    environment: str,
+    key: str,
+    sha256: str,
+    source: str,
+    arguments: Sequence[str],
+    expected_return: float | None,
+    description: str,
+    replacing: bool,
+) -> Call[RegistryEntry]:
     """Make an upload the build of an environment; the same zip once more changes nothing."""
-    return Call("POST", "/registry", _environment, body=dict(request))
+    request = {
+        "environment": environment,
+        "key": key,
+        "sha256": sha256,
+        "source": source,
+        "arguments": list(arguments),
+        "expected_return": expected_return,
+        "description": description,
+        "replace": replacing,
+    }
+    return Call("POST", "/registry", _environment, body=request)
 
 
 def list_policies() -> Call[tuple[Policy, ...]]:

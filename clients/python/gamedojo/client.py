@@ -1,6 +1,5 @@
 """The Python client of a gamedojo stack, blocking. `async_client` has the same for asyncio, method by method."""
 
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -101,11 +100,11 @@ class GamedojoClient:
             UploadInterruptedError: as for `upload_build`.
         """
         uploading = upload(build, UploadOptions(on_progress=on_progress))
-        return self._carry_out(flows.train(uploading, request or {}, idempotency_key or uuid.uuid4().hex))
+        return self._carry_out(flows.train(uploading, request or {}, idempotency_key))
 
     def create_run(self, request: Mapping[str, Any], *, idempotency_key: str = "") -> CreatedRun:
         """Start a training run. Retries of this call are one run; so are all calls with one `idempotency_key`."""
-        return self._send(calls.start_run(request, idempotency_key or uuid.uuid4().hex))
+        return self._send(calls.start_run(request, idempotency_key))
 
     def run(self, run_id: str) -> Run:
         """Everything known about a run."""
@@ -252,17 +251,10 @@ class GamedojoClient:
             description: for people.
             replace: whether another zip of this id may go.
         """
-        request = {
-            "environment": environment,
-            "key": key,
-            "sha256": sha256,
-            "source": source,
-            "arguments": list(arguments),
-            "expected_return": expected_return,
-            "description": description,
-            "replace": replace,
-        }
-        return self._send(calls.mirror_environment(request))
+        call = calls.mirror_environment(
+            environment, key, sha256, source, arguments, expected_return, description, replace
+        )
+        return self._send(call)
 
     # Policies
 
