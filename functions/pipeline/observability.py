@@ -73,9 +73,12 @@ def _observed(work: Callable[[], BaseModel]) -> dict[str, Any]:
     try:
         result = work().model_dump(mode="json")
     except PipelineError as error:
-        metrics.add_metric(error.code(), MetricUnit.Count, 1)
-        logger.warning("the state failed", code=error.code(), cause=error.cause, remedy=error.remedy)
-        raise
+        told = _without_secrets(error)
+        metrics.add_metric(told.code(), MetricUnit.Count, 1)
+        logger.warning("the state failed", code=told.code(), cause=told.cause, remedy=told.remedy)
+        if told is error:
+            raise
+        raise told.with_traceback(error.__traceback__) from None  # what led to it would be printed with it
     except Exception:
         metrics.add_metric("Internal", MetricUnit.Count, 1)
         logger.exception("the state broke")
@@ -84,6 +87,14 @@ def _observed(work: Callable[[], BaseModel]) -> dict[str, Any]:
     logger.append_keys(**_identity(result))
     logger.info("the state is done", result=result)
     return result
+
+
+def _without_secrets(error: PipelineError) -> PipelineError:
+    """What a job printed last may be a key of somebody; Lambda and Step Functions keep what an error says."""
+    from pipeline.rules.redaction import redact  # Predict does without, and without its patterns
+
+    cause, remedy = redact(error.cause), redact(error.remedy)
+    return error if (cause, remedy) == (error.cause, error.remedy) else type(error)(cause, remedy)
 
 
 def _instrumented(answer: Handler) -> Handler:
