@@ -1,4 +1,4 @@
-"""A SageMaker of one machine: the real API over HTTP, jobs and endpoints as processes, or in containers of their images.
+"""A SageMaker of one machine: the real API over HTTP, jobs and endpoints as processes or in containers.
 
 Start reading at `service.py`. A boto3 client with `endpoint_url` cannot tell it from SageMaker; whatever it does not do
 yet it refuses by name, as "not implemented by the local service".

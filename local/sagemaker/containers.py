@@ -35,6 +35,10 @@ class JobNetwork(Protocol):
         """Of the hosts, from the start."""
 
     @property
+    def interface(self) -> str:
+        """By which they reach one another."""
+
+    @property
     def note(self) -> str:
         """For the log, if there is something to say."""
 

@@ -55,6 +55,8 @@ class EngineContainers:
 class EngineNetwork:
     """See JobNetwork."""
 
+    interface = "eth0"
+
     def __init__(self, engine: Engine, label: str, count: int, *, isolated: bool) -> None:
         self._engine, self._label, self._isolated = engine, label, isolated
         self._network = ""

@@ -93,8 +93,13 @@ def remove_container_folder(scratch: Path) -> None:
     shutil.rmtree(scratch, ignore_errors=True)
 
 
-def write_job_config(folder: ContainerFolder, request: Mapping[str, Any], host: str, hosts: Sequence[str]) -> None:
-    """The files of /opt/ml/input/config, from a CreateTrainingJob request, for one of the job's hosts."""
+def write_job_config(
+    folder: ContainerFolder, request: Mapping[str, Any], host: str, hosts: Sequence[str], interface: str
+) -> None:
+    """The files of /opt/ml/input/config, from a CreateTrainingJob request, for one of the job's hosts.
+
+    `interface`: of the network by which the hosts reach one another.
+    """
     resources = request["ResourceConfig"]
     instance_type = resources["InstanceType"]
     documents: dict[str, Any] = {
@@ -111,7 +116,7 @@ def write_job_config(folder: ContainerFolder, request: Mapping[str, Any], host: 
             "instance_groups": [
                 {"instance_group_name": "homogeneousCluster", "instance_type": instance_type, "hosts": list(hosts)}
             ],
-            "network_interface_name": "lo",
+            "network_interface_name": interface,
         },
     }
     if "CheckpointConfig" in request:

@@ -40,7 +40,7 @@ class JobHosts:
                 folder = platform.new_folder(job.name)
                 self.hosts.append(JobHost(number, name, folder, log_writer(f"algo-{number}")))
             for host in self.hosts:
-                write_job_config(host.folder, job.request, host.name, self._network.names)
+                write_job_config(host.folder, job.request, host.name, self._network.names, self._network.interface)
                 if isolated and not platform.containers.isolates:
                     host.write_log(NOT_ISOLATED)
         except BaseException:

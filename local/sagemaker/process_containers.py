@@ -39,6 +39,8 @@ _NOT_NAMED = (
 class ProcessNetwork:
     """See JobNetwork."""
 
+    interface = "lo"
+
     def __init__(self, count: int, *, isolated: bool) -> None:
         self._isolated = isolated
         self._named = count > 1 and hosts_can_be_named()

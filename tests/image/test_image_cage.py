@@ -1,6 +1,7 @@
 """Inside a container of the real image: who runs as whom, and what a build gets that reaches for more."""
 
 import json
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,12 +11,14 @@ import numpy as np
 import pytest
 
 from container.job import PLAYER_UID
+from local.errors import ImageError
 from local.images.build import Images
 from sample_builds.packer import pack
 from sample_builds.scenes.attacks import GOT
 from tests.fakes.onnx_policies import write_artifact
 from tests.fakes.serving_process import Serving
 from tests.fakes.started_containers import StartedContainer, run
+from tests.fakes.waiting import wait_for
 
 Measure = Callable[[str, str], None]
 
@@ -69,6 +72,29 @@ def test_the_trainer_is_root_and_its_build_another_user(images: Images, tmp_path
     assert {one.user for one in found if "Basic" in one.command and "supervisor" not in one.command} == {PLAYER_UID}
     assert {one.user for one in found} == {0, PLAYER_UID}
     measure("training on Basic: memory of the trainer", f"{trainer.peak_kib / 1024:.0f} MiB")
+
+
+@pytest.mark.parametrize("program", ["train", "evaluate", "serve"])
+def test_sigterm_is_heard_before_all_is_imported(images: Images, tmp_path: Path, program: str) -> None:
+    """The kernel keeps from process 1 what it does not listen to: SIGKILL would have to end it."""
+    base = job_folder(tmp_path / "ml", pack("Basic", tmp_path), stop__env_steps="100000000")
+    with StartedContainer(program, base) as container:
+        wait_for(lambda: listens(images, container), "it listens", 60)
+        container.send_signal(signal.SIGTERM)
+        container.communicate(timeout=100)
+    assert container.returncode == 0
+    assert not (base / "output" / "failure").exists()
+
+
+def listens(images: Images, container: StartedContainer) -> bool:
+    """Whether process 1 is Python by now, and has a handler for SIGTERM; looked at from outside."""
+    try:
+        number = images.engine.call("inspect", "--format", "{{.State.Pid}}", container.name).strip()
+        status = dict(line.split(":", 1) for line in Path(f"/proc/{number}/status").read_text().splitlines())
+    except (ImageError, OSError):
+        return False
+    listens_to = int(status["SigCgt"], 16)
+    return "python" in status["Name"] and bool(listens_to >> (signal.SIGTERM - 1) & 1)
 
 
 @pytest.mark.parametrize("attack", ["read-credentials", "write-outside", "reach-network"])
