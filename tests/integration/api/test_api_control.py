@@ -83,6 +83,13 @@ def runs_table(stack) -> RunsTable:
 # ── starting a run ──
 
 
+def test_a_build_that_was_dropped_once_can_be_asked_for_too(stack):
+    version = stack.put("builds/basic.zip", b"zip")
+    for build in ({"key": "builds/basic.zip"}, {"key": "builds/basic.zip", "version_id": version}):
+        accepted = document(call("POST", "/training-runs", {"build": build, "seed": len(build)}), AcceptedRun, 202)
+        assert accepted.run_id in stack.executions()
+
+
 def test_the_answer_says_what_the_run_may_cost_and_one_that_is_too_dear_starts_nothing(stack):
     stack.put(BUILD_KEY, b"zip")
     request = {**REQUEST, "instances": {"max_runtime_seconds": 3600}, "evaluation": {"max_runtime_seconds": 600}}

@@ -90,10 +90,18 @@ def test_a_run_whose_execution_was_stopped_by_somebody_is_ended_and_its_job_too(
     assert_ended(stack, stack.newest(), "was stopped in Step Functions")
 
 
-def test_an_execution_that_was_stopped_before_its_run_was_written_down(stack: PipelineStack, basic: bytes) -> None:
+@pytest.mark.parametrize("posted", [False, True], ids=["dropped", "posted"])
+def test_an_execution_that_was_stopped_before_its_run_was_written_down(
+    stack: PipelineStack, basic: bytes, posted: bool
+) -> None:
     stack.broken["AdmitRun"] = [ThrottledError("slow down")] * LONG_ENOUGH
     break_finish_run(stack)
-    execution = stack.execute(stack.put("builds/basic.zip", basic))
+    event = stack.put("builds/basic.zip", basic)
+    if posted:
+        request_key = "runs/basic-0123456789ab/request.json"
+        stack.put(request_key, b'{"build": {"key": "builds/basic.zip"}}')
+        event = {"source": "gamedojo.api", "run_id": "basic-0123456789ab", "request_key": request_key}
+    execution = stack.execute(event)
     assert stack.runs.list().runs == ()
     (run_id,) = stack.sweep(ended_event(execution, stack.machine_arn))["ended_runs"]
     assert_ended(stack, stack.runs.get(run_id))
