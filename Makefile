@@ -103,9 +103,9 @@ audit: .venv-checkers/.done ## known vulnerabilities of the locked packages; nee
 	  echo "Locked packages have known vulnerabilities: take later versions (make lock)."; exit 1
 	fi
 
-test-fast: setup .venv-supply/.done ## unit, contract and integration tests
+test-fast: setup .venv-supply/.done ## unit, contract and integration tests; what Lambdas call is held against their policies
 	$(call say,Unit$(,) contract and integration tests)
-	$(PYTEST) tests/unit tests/contract tests/integration tests/security -n $(WORKERS) -m "not faults"
+	$(PYTEST) tests/unit tests/contract tests/integration tests/security -n $(WORKERS) -m "not faults" --privileges
 
 test-rl: setup ## tests that learn
 	$(call say,Learning tests)
