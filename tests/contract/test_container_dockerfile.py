@@ -67,6 +67,11 @@ def test_no_instruction_gives_rights_away_or_fetches_what_is_not_locked(word: st
     assert not [one for one in ALL if word in one.text]
 
 
+@pytest.mark.parametrize("image", IMAGES)
+def test_onnx_runtime_s_telemetry_is_off(image: str) -> None:
+    assert any("ORT_DISABLE_TELEMETRY=1" in one.words for one in FILE.lineage(image) if one.name == "ENV")
+
+
 def test_no_secret_is_baked_in() -> None:
     named = [one.text for one in ALL if one.name in {"ENV", "ARG", "LABEL"}]
     assert not [text for text in named if re.search(r"(?i)secret|token|password|credential|aws_|_key", text)]

@@ -80,6 +80,21 @@ def test_neither_pip_nor_packages_for_something_else_are_there(images: Images, t
 
 
 @pytest.mark.parametrize("target", TARGETS)
+def test_onnx_runtime_tells_nobody_of_its_use(images: Images, target: str) -> None:
+    """Its telemetry makes a name for the machine as it is imported, and warns where that cannot be kept."""
+    isolated = ["--network", "none", "--read-only"]
+    command = ["python", "-c", "import onnxruntime; onnxruntime.SessionOptions()"]
+    done = subprocess.run(
+        images.engine.run_command(getattr(images, target), command, options=isolated),
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("target", TARGETS)
 def test_nothing_of_the_build_stays(images: Images, target: str) -> None:
     code = (
         "import os, pathlib; print(sorted(os.environ), [*pathlib.Path('/tmp').iterdir()], "
