@@ -4,12 +4,14 @@ import ast
 import json
 import re
 import subprocess
-import sys
 from functools import cache
 
 import pytest
 from pydantic import BaseModel, ValidationError
+from typer.testing import CliRunner
 
+from gamedojo.cli import app
+from local.commands import app as local_app
 from pipeline.contracts.predict import PredictRequest, PredictResponse
 from pipeline.contracts.problem import Problem
 from pipeline.contracts.request import RunOptions, TrainingRequest
@@ -68,14 +70,18 @@ def options_of(command: str) -> list[str]:
 
 
 @cache
-def said(*words: str) -> str:
-    """What a tool prints, in lines wide enough to break no option."""
-    environment = {
-        "PATH": f"{REPOSITORY}/.venv/bin:/usr/bin:/bin",
-        "COLUMNS": "200",
-        "HOME": "/nonexistent",
-        "SAM_CLI_TELEMETRY": "0",
-    }
+def help_of_ours(*words: str) -> str:
+    """What `gamedojo … --help` prints, in lines wide enough to break no option."""
+    program, words = (local_app, words[1:]) if words[0] == "local" else (app, words)
+    shown = CliRunner().invoke(program, [*words, "--help"], env={"COLUMNS": "200", "TERM": "dumb"})
+    assert shown.exit_code == 0, shown.output
+    return shown.output
+
+
+@cache
+def help_of_sam(command: str) -> str:
+    environment = {"PATH": "/usr/bin:/bin", "COLUMNS": "200", "HOME": "/nonexistent", "SAM_CLI_TELEMETRY": "0"}
+    words = [f"{REPOSITORY}/.venv-sam/bin/sam", command, "--help"]
     return subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
@@ -109,7 +115,7 @@ def test_a_target_exists(command: str):
 
 @pytest.mark.parametrize("command", commands_of("gamedojo"))
 def test_a_command_of_ours_has_these_options(command: str):
-    help_text = said(sys.executable, "-m", "gamedojo.cli", *subcommand(command.split()[1:]), "--help")
+    help_text = help_of_ours(*subcommand(command.split()[1:]))
     assert [option for option in options_of(command) if option not in help_text] == []
 
 
@@ -118,7 +124,7 @@ def test_a_command_of_sam_has_these_options(command: str):
     parameters = set(re.findall(r"^  ([A-Z]\w+):$", (REPOSITORY / "template.yaml").read_text(), re.MULTILINE))
     given = re.findall(r"\s([A-Z]\w+)=", command)
     assert set(given) <= parameters
-    help_text = said(f"{REPOSITORY}/.venv-sam/bin/sam", command.split()[1], "--help")
+    help_text = help_of_sam(command.split()[1])
     assert [option for option in options_of(command) if option not in help_text] == []
 
 
