@@ -73,7 +73,7 @@ lint: setup .venv-checkers/.done ## format, lint, types, import borders, templat
 	$(VENV)/ruff format --check .
 	$(VENV)/ruff check .
 	$(call say,Types)
-	$(VENV)/mypy functions/pipeline rl_src container local sample_builds demo supply benchmarks clients/python/gamedojo
+	$(VENV)/mypy functions/pipeline rl_src container local deploy sample_builds demo supply benchmarks clients/python/gamedojo
 	for app in functions/*/app.py; do $(VENV)/mypy "$$app"; done
 	$(call say,Import borders)
 	$(VENV)/lint-imports --no-cache
@@ -82,7 +82,7 @@ lint: setup .venv-checkers/.done ## format, lint, types, import borders, templat
 	mkdir -p build && $(VENV)/python -m tests.fakes.expanded_template > build/template.expanded.json
 	.venv-checkers/bin/cfn-lint --config-file .cfn-lint-serverless.yaml
 	$(VENV)/python -m pytest -q tests/contract/test_template_state_machine.py -k statelint
-	.venv-checkers/bin/checkov --config-file .checkov.yaml --file template.yaml operations.yaml
+	.venv-checkers/bin/checkov --config-file .checkov.yaml --file template.yaml operations.yaml deploy/bootstrap.yaml
 	$(call say,Dockerfiles)
 	.venv-checkers/bin/hadolint container/Dockerfile
 
