@@ -15,6 +15,26 @@ Model = TypeVar("Model", bound=BaseModel)
 _FORMS = ("list[", "dict[", "form:")
 """How names of a form begin that pydantic, or a contract's own tags, put into the path of a field of several forms."""
 
+_NAMES_ELSEWHERE = {
+    # what ML-Agents, Stable-Baselines3 and papers call a hyperparameter
+    "learning_rate": "lr",
+    "lambd": "lambda_",
+    "lambda": "lambda_",
+    "gae_lambda": "lambda_",
+    "epsilon": "clip_param",
+    "clip_range": "clip_param",
+    "beta": "entropy_coeff",
+    "ent_coef": "entropy_coeff",
+    "vf_coef": "vf_loss_coeff",
+    "max_grad_norm": "grad_clip",
+    "buffer_size": "train_batch_size",
+    "n_steps": "train_batch_size",
+    "batch_size": "minibatch_size",
+    "discount": "gamma",
+    "max_steps": "env_steps",
+    "total_timesteps": "env_steps",
+}
+
 
 class InvalidDocumentError(ValueError):
     """A document breaks its contract; `problems` has one entry for each field that is wrong."""
@@ -75,7 +95,9 @@ def _problem(model: type[BaseModel], detail: ErrorDetails) -> FieldProblem:
 
 def _unknown_field(model: type[BaseModel], location: tuple[int | str, ...], field: str) -> FieldProblem:
     known = _field_names(model, location[:-1])
-    nearest = get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
+    name = str(location[-1])
+    meant = _NAMES_ELSEWHERE.get(name)
+    nearest = [meant] if meant in known else get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean {nearest[0]!r}?" if nearest else f"known here: {', '.join(sorted(known))}"
     return FieldProblem(field=field, message=f"unknown field; {hint}")
 

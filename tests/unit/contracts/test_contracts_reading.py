@@ -31,6 +31,21 @@ def test_an_unknown_hyperparameter_is_named_with_the_nearest_known_one() -> None
     }
 
 
+@pytest.mark.parametrize(
+    ("section", "name", "meant"),
+    [
+        ("hyperparameters", "learning_rate", "lr"),  # not learning_starts, which is spelt more like it
+        ("hyperparameters", "batch_size", "minibatch_size"),
+        ("hyperparameters", "epsilon", "clip_param"),
+        ("stop", "max_steps", "env_steps"),
+        ("evaluation", "max_steps", None),  # which has none
+    ],
+)
+def test_a_name_of_another_library_is_answered_with_ours(section: str, name: str, meant: str | None) -> None:
+    message = refusal({"build": BUILD, section: {name: 1}})[f"{section}.{name}"]
+    assert (message == f"unknown field; did you mean {meant!r}?") == (meant is not None)
+
+
 def test_an_unknown_name_without_a_near_one_lists_what_is_known() -> None:
     message = refusal({"build": BUILD, "stop": {"zzzzzz": 1}})["stop.zzzzzz"]
     known = "budget_usd, env_steps, mean_return, no_improvement_env_steps, patience, usd_per_hour, wall_time_seconds"
