@@ -5,6 +5,7 @@
 #   TORCH_INDEX  another package index for torch alone, for example the PyTorch project's index of CPU wheels;
 #                without it, torch comes from the index that pip is configured for
 #   BASE_IMAGE   another base of the two images (docs/image.md)
+#   STAGE        the stage that is deployed (default dev)
 #   OSV_URL      who is asked for known vulnerabilities by `make audit` (default osv.dev)
 
 SHELL := /bin/bash
@@ -23,6 +24,7 @@ UV := $(VENV)/uv
 UV_VERSION := 0.13.9
 PYTEST := $(VENV)/python -m pytest
 WORKERS ?= 2
+STAGE ?= dev
 STARTED := $(shell date +%s)
 
 say = @printf '\033[1m▸ %s\033[0m\n' "$(1)"
@@ -43,6 +45,14 @@ sample-builds: setup ## write the sample Unity builds to build/
 
 image: setup ## build both images with Docker or Podman; prints their names
 	@$(VENV)/python -m local.images build
+
+##@ Deploy it: docs/deploying.md
+
+bootstrap: setup ## what stands before a stage, made once by an administrator: STAGE=dev, BOOTSTRAP_ARGS="--github owner/name"
+	@$(VENV)/python -m deploy bootstrap --stage $(STAGE) $(BOOTSTRAP_ARGS)
+
+deploy: setup ## build and push the images, build and deploy the stack: STAGE=dev, DEPLOY_ARGS=--dry-run
+	@$(VENV)/python -m deploy up --stage $(STAGE) $(DEPLOY_ARGS)
 
 ##@ Check it
 
@@ -302,4 +312,4 @@ help: ## this list
 
 , := ,
 
-.PHONY: demo local local-down sample-builds test lint audit test-fast test-rl test-e2e test-functions-312 test-dashboard test-unity test-peers test-clients test-faults test-security test-notebooks notebooks test-docs bench-envs bench-gpu bench-predict format setup schema openapi cli-docs failures licences sbom lock clean help
+.PHONY: demo local local-down bootstrap deploy sample-builds test lint audit test-fast test-rl test-e2e test-functions-312 test-dashboard test-unity test-peers test-clients test-faults test-security test-notebooks notebooks test-docs bench-envs bench-gpu bench-predict format setup schema openapi cli-docs failures licences sbom lock clean help

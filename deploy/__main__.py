@@ -1,0 +1,59 @@
+"""`python -m deploy bootstrap|up --stage NAME`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from deploy.errors import DeploymentError
+from deploy.steps import deploy_stage, make_bootstrap
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        status: int = options.command(options)
+    except DeploymentError as error:
+        _tell(str(error))
+        return 1
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m deploy", description="Deploy into an AWS account.")
+    commands = parser.add_subparsers(required=True)
+    bootstrap = commands.add_parser("bootstrap", help="make what stands before a stage; for an administrator, once")
+    bootstrap.add_argument("--github", metavar="OWNER/NAME", help="the repository whose workflows may deploy")
+    bootstrap.add_argument("--github-provider", metavar="ARN", help="GitHub's identity provider, if the account has it")
+    bootstrap.set_defaults(command=_bootstrap)
+    up = commands.add_parser("up", help="build and push the images, build and deploy the stack")
+    up.add_argument("--yes", action="store_true", help="confirm no change set, whatever samconfig.toml says")
+    up.set_defaults(command=_up)
+    for command in (bootstrap, up):
+        command.add_argument("--dry-run", action="store_true", help="show the commands only")
+        command.add_argument("--stage", required=True, help="an environment of samconfig.toml")
+    return parser
+
+
+def _bootstrap(options: argparse.Namespace) -> int:
+    chosen = {"GitHubRepository": options.github, "GitHubProviderArn": options.github_provider}
+    parameters = {name: value for name, value in chosen.items() if value}
+    if options.github:
+        parameters["GitHubEnvironment"] = options.stage
+    make_bootstrap(CHECKOUT, options.stage, parameters, dry=options.dry_run)
+    return 0
+
+
+def _up(options: argparse.Namespace) -> int:
+    deploy_stage(CHECKOUT, options.stage, dry=options.dry_run, asks=not options.yes, say=_tell)
+    return 0
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
