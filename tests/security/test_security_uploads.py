@@ -74,7 +74,7 @@ def test_it_is_refused_before_anything_is_paid_for(
     [
         ("builds/3DBall", "make sample-builds"),
         ("uploads/Basic.zip", "make sample-builds"),
-        ("builds/Crawler.zip", "Linux build of it"),
+        ("builds/Crawler.zip", "gamedojo registry mirror Crawler"),
         ("builds/mine.zip", "Upload the build first"),
     ],
 )
