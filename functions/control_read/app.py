@@ -8,13 +8,14 @@ from functools import cache
 from aws_lambda_powertools.event_handler import Response
 
 from pipeline.api import description, environments, runs, uploads
+from pipeline.api.logs import Logs
 from pipeline.api.metrics import Metrics
-from pipeline.api.policies import describe_policy, list_policies, policy_history
+from pipeline.api.policies import describe_policy, list_policies, policy_history, policy_traffic
 from pipeline.api.proxy import answer, answer_text, make_handler, make_resolver, read_query
 from pipeline.aws import clients
 from pipeline.aws.policies_table import PoliciesTable
 from pipeline.aws.served_policies import ServedPolicies
-from pipeline.contracts.api import BuildQuery, MetricsQuery, RunQuery
+from pipeline.contracts.api import BuildQuery, LogQuery, MetricsQuery, RunQuery, TrafficQuery
 from pipeline.settings import ControlReadSettings
 
 
@@ -49,6 +50,12 @@ def get_artifacts(run_id: str) -> Response[str]:
 def get_metrics(run_id: str) -> Response[str]:
     """How the training went, or goes."""
     return answer(Metrics(_runs(), clients.logs()).read(run_id, read_query(app, MetricsQuery)))
+
+
+@app.get("/training-runs/<run_id>/logs")
+def get_logs(run_id: str) -> Response[str]:
+    """What the run's jobs print."""
+    return answer(Logs(_runs(), clients.logs()).read(run_id, read_query(app, LogQuery)))
 
 
 @app.get("/training-runs/<run_id>/report")
@@ -91,6 +98,12 @@ def get_policy(policy: str) -> Response[str]:
 def get_history(policy: str) -> Response[str]:
     """What was in service under this name, newest first."""
     return answer(policy_history(PoliciesTable(clients.dynamodb(), _settings().policies_table), policy))
+
+
+@app.get("/policies/<policy>/traffic")
+def get_traffic(policy: str) -> Response[str]:
+    """How often its endpoint was asked, and how fast it was."""
+    return answer(policy_traffic(_policies(), clients.cloudwatch(), policy, read_query(app, TrafficQuery)))
 
 
 @app.get("/health")

@@ -40,6 +40,7 @@ WITHOUT_RESOURCE = {
     "ecr:GetAuthorizationToken",
     "cloudwatch:PutMetricData",
     "cloudwatch:GetMetricStatistics",
+    "cloudwatch:GetMetricData",
     "application-autoscaling:DescribeScalableTargets",
     "sagemaker:ListEndpointConfigs",
     "sagemaker:ListEndpoints",

@@ -237,6 +237,7 @@ _OPERATIONS: dict[tuple[str, str], Callable[[Request], list[Need]]] = {
     ("cloudwatch", "PutMetricAlarm"): _put_alarm,
     ("cloudwatch", "DescribeAlarms"): _list_alarms,
     ("cloudwatch", "DeleteAlarms"): lambda request: [_alarm("DeleteAlarms", name) for name in request["AlarmNames"]],
+    ("cloudwatch", "GetMetricData"): _of_all("cloudwatch:GetMetricData"),
     ("cloudwatch", "GetMetricStatistics"): _of_all("cloudwatch:GetMetricStatistics"),
     ("application-autoscaling", "RegisterScalableTarget"): _register,
     ("application-autoscaling", "PutScalingPolicy"): _put_scaling,

@@ -13,6 +13,7 @@ from moto import mock_aws
 
 from pipeline.aws import clients
 from tests.fakes.expanded_template import ROOT, resources
+from tests.fakes.moto_percentiles import moto_percentiles
 
 REGION = "us-east-1"
 BUCKET = "gamedojo-test-bucket"
@@ -64,7 +65,7 @@ def sample_events(folder: str) -> list[str]:
 @contextmanager
 def control_stack() -> Iterator[Stack]:
     credentials = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": REGION}
-    with patch.dict("os.environ", credentials), mock_aws():
+    with patch.dict("os.environ", credentials), mock_aws(), moto_percentiles():
         environment = (
             {"BUCKET_NAME": BUCKET, "STATE_MACHINE_ARN": _machine()} | _tables() | INSTANCE_TYPES | SAID_OF_ITSELF
         )

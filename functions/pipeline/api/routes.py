@@ -25,6 +25,8 @@ from pipeline.contracts.api import (
     DeletedBuild,
     DeletedPolicy,
     Health,
+    LogPage,
+    LogQuery,
     MetricsQuery,
     MetricsSeries,
     MultipartTicket,
@@ -33,8 +35,10 @@ from pipeline.contracts.api import (
     PolicyDescription,
     PolicyHistory,
     PolicyList,
+    PolicyTraffic,
     RollbackRequest,
     RunQuery,
+    TrafficQuery,
     UploadRequest,
     UploadTicket,
 )
@@ -143,6 +147,14 @@ CONTROL: tuple[Route, ...] = (
         "control_read", {OK: (MetricsSeries,)}, (*RUN_FAILURES, errors.InvalidRequestError), query=MetricsQuery,
     ),
     Route(
+        "GET", "/training-runs/{run_id}/logs", "getLogs",
+        "What the run's jobs print: the newest lines, or those since the answer before.",
+        "control_read", {OK: (LogPage,)}, (*RUN_FAILURES, errors.InvalidRequestError), query=LogQuery,
+        details="Of a job on several hosts, those of its first one, which tells how the training goes. Where a job "
+        "began anew on another machine, that one's lines come next, and then those of the run's next job, unless `job` "
+        "names one.",
+    ),
+    Route(
         "GET", "/training-runs/{run_id}/report", "getReport", "The evaluation's report.",
         "control_read", {OK: (EvaluationReport,)}, (*RUN_FAILURES, errors.ReportNotFoundError),
     ),
@@ -215,6 +227,12 @@ CONTROL: tuple[Route, ...] = (
     Route(
         "GET", "/policies/{policy}/history", "getHistory", "What was in service under this name, newest first.",
         "control_read", {OK: (PolicyHistory,)}, (errors.PolicyNotFoundError,),
+    ),
+    Route(
+        "GET", "/policies/{policy}/traffic", "getTraffic",
+        "How often the policy's endpoint was asked, what failed, and how long its model took.",
+        "control_read", {OK: (PolicyTraffic,)}, (errors.PolicyNotFoundError, errors.InvalidRequestError),
+        query=TrafficQuery,
     ),
     Route(
         "POST", "/policies/{policy}/rollback", "rollBack",

@@ -11,7 +11,8 @@ from pipeline.rules import names
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
 
-_NAMESPACE = "AWS/SageMaker"
+NAMESPACE = "AWS/SageMaker"
+"""Of the metrics of endpoints."""
 _MAX_ERROR_SHARE = 0.01
 """SageMaker counts 1 for an invocation that fails and 0 for one that does not: the average is the share. Less than what
 the first of many instances gets, so that one that fails on everything is noticed."""
@@ -87,9 +88,9 @@ def invocations(client: "CloudWatchClient", endpoint: str, since: datetime, unti
     """
     try:
         answer = client.get_metric_statistics(
-            Namespace=_NAMESPACE,
+            Namespace=NAMESPACE,
             MetricName="Invocations",
-            Dimensions=_dimensions(endpoint),
+            Dimensions=dimensions(endpoint),
             StartTime=since,
             EndTime=until,
             Period=int(_HOUR.total_seconds()),
@@ -115,9 +116,9 @@ def _put(
             AlarmDescription=f"Takes an update of the endpoint {endpoint} back. What to do: docs/runbook.md.",
             AlarmActions=[topic_arn],
             OKActions=[topic_arn],
-            Namespace=_NAMESPACE,
+            Namespace=NAMESPACE,
             MetricName=metric,
-            Dimensions=_dimensions(endpoint),
+            Dimensions=dimensions(endpoint),
             Statistic="Average",
             Period=60,
             EvaluationPeriods=1,
@@ -130,5 +131,6 @@ def _put(
         raise translate("CloudWatch", error) from error
 
 
-def _dimensions(endpoint: str) -> Any:
+def dimensions(endpoint: str) -> Any:
+    """Of the endpoint's metrics."""
     return [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": names.VARIANT}]

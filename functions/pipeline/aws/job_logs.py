@@ -1,9 +1,12 @@
-"""A training job's log, in CloudWatch Logs."""
+"""A job's log, in CloudWatch Logs."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
+
+from pipeline.aws.translation import error_code, translate
+from pipeline.errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -12,6 +15,20 @@ GROUP = "/aws/sagemaker/TrainingJobs"
 _LEADER = "algo-1-"
 _LINES = 100
 _MAX_CHARACTERS = 20_000
+
+
+class Event(NamedTuple):
+    """What was printed at once: a line, as a rule."""
+
+    epoch_milliseconds: int
+    message: str
+
+
+class Page(NamedTuple):
+    """Events, oldest first. `position`: behind them."""
+
+    events: tuple[Event, ...]
+    position: str
 
 
 def tail(client: "CloudWatchLogsClient", job_name: str) -> str:
@@ -56,3 +73,46 @@ def since(client: "CloudWatchLogsClient", job_name: str, epoch_milliseconds: int
             token = {"nextToken": page["nextForwardToken"]}
     except (ClientError, BotoCoreError):
         return
+
+
+def streams(client: "CloudWatchLogsClient", job_name: str) -> tuple[str, ...]:
+    """The streams of the job's leading host, oldest first: it has a further one for each machine it began anew on.
+
+    Raises:
+        ThrottledError, ServiceUnavailableError, PipelineError: see `translation.translate`.
+    """
+    try:
+        answer = client.describe_log_streams(
+            logGroupName=GROUP, logStreamNamePrefix=f"{job_name}/{_LEADER}", descending=True
+        )
+    except (ClientError, BotoCoreError) as error:
+        if error_code(error) == "ResourceNotFoundException":  # no job has ever printed anything
+            return ()
+        raise translate("CloudWatch Logs", error) from error
+    return tuple(sorted(stream["logStreamName"] for stream in answer["logStreams"]))
+
+
+def newest(client: "CloudWatchLogsClient", stream: str, limit: int) -> Page:
+    """The last events of a stream, at most `limit`; raises as `streams` does."""
+    return _page(client, stream, limit, {"startFromHead": False})
+
+
+def after(client: "CloudWatchLogsClient", stream: str, position: str | None, limit: int) -> Page:
+    """The events behind a position, None: from the first on. The end is where the position stays the same.
+
+    Raises:
+        InvalidRequestError: CloudWatch Logs does not know the position.
+        As `streams`.
+    """
+    return _page(client, stream, limit, {"startFromHead": True} | ({"nextToken": position} if position else {}))
+
+
+def _page(client: "CloudWatchLogsClient", stream: str, limit: int, where: dict[str, Any]) -> Page:
+    try:
+        answer = client.get_log_events(logGroupName=GROUP, logStreamName=stream, limit=limit, **where)
+    except (ClientError, BotoCoreError) as error:
+        if error_code(error) == "InvalidParameterException":
+            raise InvalidRequestError("next_token is none that this API gave.") from error
+        raise translate("CloudWatch Logs", error) from error
+    events = tuple(Event(event["timestamp"], event["message"]) for event in answer["events"])
+    return Page(events, answer["nextForwardToken"])

@@ -13,6 +13,8 @@ from pipeline.contracts.run import Progress, RunStatus
 MAX_BUILD_BYTES = 100 * 1024**3
 """A build that is larger does not fit beside anything else on a training job's disk."""
 
+TrafficWindow = Literal["1h", "24h", "7d"]
+
 BuildId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 
 
@@ -71,6 +73,39 @@ class MetricsSeries(Contract):
     status: RunStatus
     progress: Progress = Field(description="the latest metrics")
     behaviors: tuple[BehaviorSeries, ...]
+
+
+JobKind = Literal["training", "evaluation"]
+
+
+class LogQuery(Contract):
+    """The query parameters of `GET /training-runs/{run_id}/logs`."""
+
+    job: JobKind | None = Field(default=None, description="this job alone; left out: the one that began last")
+    limit: int = Field(default=200, ge=1, le=500, description="at most so many lines in one answer")
+    next_token: str | None = Field(
+        default=None, min_length=1, description="of the answer before: what has come since; left out: the newest lines"
+    )
+
+
+class LogLine(Contract):
+    """One line that a job's first host has printed."""
+
+    at: datetime
+    job: JobKind
+    text: str = Field(description="secrets and control characters are made unreadable, a long line is cut")
+
+
+class LogPage(Contract):
+    """The answer of `GET /training-runs/{run_id}/logs`, oldest first.
+
+    With `next_token`, what is printed later is asked for; an answer without lines means that nothing has come yet.
+    """
+
+    run_id: RunId
+    status: RunStatus = Field(description="of the run: once it is final, an answer without lines is the end")
+    lines: tuple[LogLine, ...]
+    next_token: str | None = Field(default=None, description="none: no job has printed anything yet")
 
 
 class UploadRequest(Contract):
@@ -178,6 +213,38 @@ class PolicyHistory(Contract):
     """The answer of `GET /policies/{policy}/history`, newest first."""
 
     versions: tuple[ServedVersion, ...]
+
+
+class TrafficQuery(Contract):
+    """The query parameters of `GET /policies/{policy}/traffic`."""
+
+    window: TrafficWindow = Field(default="1h", description="how far back from now")
+
+
+class TrafficSums(Contract):
+    """Of the whole window."""
+
+    invocations: int = Field(ge=0)
+    errors_4xx: int = Field(ge=0, description="that the model's container refused")
+    errors_5xx: int = Field(ge=0, description="that failed on the endpoint's side")
+
+
+class PolicyTraffic(Contract):
+    """The answer of `GET /policies/{policy}/traffic`: how often its endpoint was asked, and how fast it was.
+
+    The i-th entry of every column is of the `period_seconds` from `starts[i]` on; the last period has not ended yet.
+    """
+
+    policy: PolicyName
+    endpoint_name: str
+    window: TrafficWindow
+    period_seconds: int
+    starts: tuple[datetime, ...]
+    columns: dict[str, tuple[float | None, ...]] = Field(
+        description="invocations, errors_4xx and errors_5xx count; latency_ms_mean, latency_ms_p50 and latency_ms_p99 "
+        "are the model's, in milliseconds, null where nobody asked"
+    )
+    total: TrafficSums
 
 
 class DeletedPolicy(Contract):

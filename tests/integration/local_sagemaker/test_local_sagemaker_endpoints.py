@@ -9,6 +9,8 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
+from pipeline.aws.endpoint_metrics import points
+from pipeline.rules.traffic import STATISTICS, periods
 from tests.fakes.sagemaker_cloud import IMAGE, ROLE, Cloud, service
 from tests.fakes.waiting import wait_for
 
@@ -86,6 +88,10 @@ def test_its_log_and_metrics_reach_the_emulator(cloud: Cloud):
     wait_for(lambda: total("Invocation4XXErrors") == 1.0, "4XX errors are counted")
     wait_for(lambda: total("Invocation5XXErrors") == 1.0, "5XX errors are counted")
     assert total("ModelLatency", "SampleCount") == 5.0
+    found = points(cloud.cloudwatch, "measured", STATISTICS, periods("7d", datetime.now(UTC)))
+    told = {name: sum(values.values()) for name, values in found.items()}
+    assert (told["invocations"], told["errors_4xx"], told["errors_5xx"]) == (5.0, 1.0, 1.0)
+    assert 0 < told["latency_ms_p50"] <= told["latency_ms_p99"]
     lines = wait_for(lambda: cloud.log_lines("/aws/sagemaker/Endpoints/measured", "AllTraffic/"), "the log is there")
     assert any("GET /ping" in line for line in lines)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline import errors
 from pipeline.rules.failures import classify
-from pipeline.rules.redaction import redact
+from pipeline.rules.redaction import redact, redact_lines
 
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 
@@ -61,3 +61,38 @@ def test_a_failures_words_are_redacted():
     error = errors.TrainingFailedError(f"It printed AWS_SECRET_ACCESS_KEY={SECRET}.", f"Rotate password={SECRET}")
     failure = classify("CheckTraining", "TrainingFailedError", json.dumps({"errorMessage": str(error)}))
     assert SECRET not in failure.model_dump_json()
+
+
+KEY = [f"{n:02d}" + "Ab+/" * 15 + "xY" for n in range(8)]
+PEM = ["-----BEGIN PRIVATE KEY-----", *KEY, "c2hvcnQ=", "-----END PRIVATE KEY-----"]
+
+
+@pytest.mark.parametrize("first", range(len(PEM)))
+@pytest.mark.parametrize("last", range(len(PEM)))
+def test_of_a_private_key_no_line_is_read_wherever_a_page_of_lines_is_cut(first, last):
+    page = ["before", *PEM[first : last + 1], "after"] if first == 0 else [*PEM[first : last + 1], "after"]
+    shown = redact_lines(page)
+    assert len(shown) == len(page)
+    assert not set(shown) & set(KEY)
+    if last == len(PEM) - 1:
+        assert "c2hvcnQ=" not in shown
+        assert shown[-1] == "after"
+
+
+def test_a_log_keeps_its_lines_and_what_is_no_secret_in_them():
+    digest = "0123456789abcdef" * 4
+    lines = ["", "ends in Windows\r\n", digest, "a\tb", f"password:\n{SECRET}", "password=", "next", "é 🎲"]
+    assert redact_lines(lines) == ["", "ends in Windows", digest, "a\tb", "password: ***", "password=", "***", "é 🎲"]
+    assert redact_lines([]) == []
+
+
+def test_nothing_that_a_terminal_obeys_is_left_and_no_line_is_long():
+    assert redact_lines(["\x1b[2Jgone\x07 \x9b1m \u2028"]) == ["\ufffd[2Jgone\ufffd \ufffd1m \ufffd"]
+    assert redact_lines(["x" * 2007]) == ["x" * 2000 + "… (7 characters more)"]
+
+
+@given(st.lists(st.text()))
+def test_any_lines_are_as_many_afterwards_in_utf_8(lines):
+    shown = redact_lines(lines)
+    assert len(shown) == len(lines)
+    "".join(shown).encode()
