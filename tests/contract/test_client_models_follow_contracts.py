@@ -209,6 +209,27 @@ PAIRS = [
             ),
         ),
     ),
+    (
+        models.LogPage,
+        api.LogPage(
+            run_id="p-1",
+            status=run.RunStatus.RUNNING,
+            lines=(api.LogLine(at=MOMENT, job="training", text="line"),),
+            next_token="t",
+        ),
+    ),
+    (
+        models.PolicyTraffic,
+        api.PolicyTraffic(
+            policy="p",
+            endpoint_name="e",
+            window="24h",
+            period_seconds=900,
+            starts=(MOMENT, MOMENT),
+            columns={"invocations": (2, 0), "latency_ms_p99": (1.5, None)},
+            total=api.TrafficSums(invocations=2, errors_4xx=0, errors_5xx=1),
+        ),
+    ),
     (models.EvaluationReport, REPORT),
 ]
 

@@ -21,10 +21,12 @@ from gamedojo.models import (
     DeletedPolicy,
     EvaluationReport,
     Health,
+    LogPage,
     MetricsSeries,
     MultipartUpload,
     PartUrls,
     Policy,
+    PolicyTraffic,
     Prediction,
     RegistryEntry,
     Run,
@@ -136,6 +138,10 @@ class AsyncGamedojoClient:
         """The series of a training: every metric, or those named, of every behavior, or the one named."""
         return await self._send(calls.get_metrics(run_id, behavior, tuple(metrics), points))
 
+    async def logs(self, run_id: str, *, job: str = "", limit: int | None = None, next_token: str = "") -> LogPage:
+        """The newest lines that the run's jobs have printed, or those since the page with `next_token`."""
+        return await self._send(calls.get_logs(run_id, job, limit, next_token))
+
     async def report(self, run_id: str) -> EvaluationReport:
         """The evaluation's report."""
         return await self._send(calls.get_report(run_id))
@@ -227,6 +233,10 @@ class AsyncGamedojoClient:
     async def policy_history(self, policy: str) -> tuple[ServedVersion, ...]:
         """What was in service under this name, newest first."""
         return await self._send(calls.get_history(policy))
+
+    async def traffic(self, policy: str, *, window: str = "") -> PolicyTraffic:
+        """How often a policy's endpoint was asked, what failed, how long its model took: in the last 1h, 24h or 7d."""
+        return await self._send(calls.get_traffic(policy, window))
 
     async def rollback(self, policy: str, version: str = "") -> Run:
         """Bring the version before, or the named one, into service again: a run, which can be followed."""

@@ -16,10 +16,12 @@ from gamedojo.models import (
     DeletedPolicy,
     EvaluationReport,
     Health,
+    LogPage,
     MetricsSeries,
     MultipartUpload,
     PartUrls,
     Policy,
+    PolicyTraffic,
     Prediction,
     RegistryEntry,
     Run,
@@ -82,6 +84,12 @@ def get_metrics(run_id: str, behavior: str, metrics: tuple[str, ...], points: in
     """The series of a training."""
     params = _given(behavior=behavior, metrics=",".join(metrics), points=points)
     return Call("GET", f"/training-runs/{_segment(run_id)}/metrics", _whole(MetricsSeries), params=params)
+
+
+def get_logs(run_id: str, job: str, limit: int | None, next_token: str) -> Call[LogPage]:
+    """The newest lines of a run's log, or those since the page whose token it is."""
+    params = _given(job=job, limit=limit, next_token=next_token)
+    return Call("GET", f"/training-runs/{_segment(run_id)}/logs", _whole(LogPage), params=params)
 
 
 def get_report(run_id: str) -> Call[EvaluationReport]:
@@ -174,6 +182,11 @@ def delete_policy(policy: str) -> Call[DeletedPolicy]:
 def get_history(policy: str) -> Call[tuple[ServedVersion, ...]]:
     """What was in service under this name, newest first."""
     return Call("GET", f"/policies/{_segment(policy)}/history", _history)
+
+
+def get_traffic(policy: str, window: str) -> Call[PolicyTraffic]:
+    """How often a policy's endpoint was asked, and how fast it was."""
+    return Call("GET", f"/policies/{_segment(policy)}/traffic", _whole(PolicyTraffic), params=_given(window=window))
 
 
 def roll_back(policy: str, version: str) -> Call[Run]:

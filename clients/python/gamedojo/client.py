@@ -20,10 +20,12 @@ from gamedojo.models import (
     DeletedPolicy,
     EvaluationReport,
     Health,
+    LogPage,
     MetricsSeries,
     MultipartUpload,
     PartUrls,
     Policy,
+    PolicyTraffic,
     Prediction,
     RegistryEntry,
     Run,
@@ -155,6 +157,13 @@ class GamedojoClient:
         """
         return self._send(calls.get_metrics(run_id, behavior, tuple(metrics), points))
 
+    def logs(self, run_id: str, *, job: str = "", limit: int | None = None, next_token: str = "") -> LogPage:
+        """The newest lines that the run's jobs have printed, or those since the page with `next_token`; oldest first.
+
+        `job`: training or evaluation alone; left out, the one that began last. `limit`: at most so many, up to 500.
+        """
+        return self._send(calls.get_logs(run_id, job, limit, next_token))
+
     def report(self, run_id: str) -> EvaluationReport:
         """The evaluation's report."""
         return self._send(calls.get_report(run_id))
@@ -269,6 +278,10 @@ class GamedojoClient:
     def policy_history(self, policy: str) -> tuple[ServedVersion, ...]:
         """What was in service under this name, newest first."""
         return self._send(calls.get_history(policy))
+
+    def traffic(self, policy: str, *, window: str = "") -> PolicyTraffic:
+        """How often a policy's endpoint was asked, what failed, how long its model took: in the last 1h, 24h or 7d."""
+        return self._send(calls.get_traffic(policy, window))
 
     def rollback(self, policy: str, version: str = "") -> Run:
         """Bring the version before, or the named one, into service again: a run, which can be followed."""

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from dataclasses import dataclass
 
 from gamedojo.errors import ApiError, GamedojoError, UnreachableError, WaitTimeoutError
-from gamedojo.models import Run
+from gamedojo.models import FINAL_STATUSES, LogPage, Run
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,49 @@ def follow_run(
             yield run
             if run.is_final:
                 return
+        sleep(looks.patience.poll_seconds)
+
+
+def follow_log(
+    fetch: Callable[[str], LogPage],
+    run_id: str,
+    page_lines: int,
+    patience: Patience | None = None,
+    *,
+    on_trouble: Callable[[GamedojoError | None], None] = lambda _: None,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[LogPage]:
+    """Yield the log's newest lines, then those that come later, until the run has ended and all have come.
+
+    Args:
+        fetch: `GamedojoClient.logs` of the run, with a page's token; "": the newest lines.
+        run_id: the run.
+        page_lines: a page with so many is followed by the next one at once.
+        patience: time limits.
+        on_trouble: as of `follow_run`.
+        sleep: pauses the given seconds.
+        clock: seconds that never go back.
+
+    Raises:
+        ApiError: the run is unknown, or the key is refused.
+        UnreachableError: the API was out of reach for `patience.outage_seconds`.
+    """
+    looks = _Looks(run_id, patience or Patience(), on_trouble, clock)
+    token = ""
+    while True:
+        try:
+            page = fetch(token)
+        except (ApiError, UnreachableError) as error:
+            looks.failed(error)
+        else:
+            looks.succeeded()
+            yield page
+            token = page.next_token
+            if page.is_last:
+                return
+            if page.status in FINAL_STATUSES or len(page.lines) >= page_lines:
+                continue
         sleep(looks.patience.poll_seconds)
 
 

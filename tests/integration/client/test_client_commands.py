@@ -132,6 +132,73 @@ def test_metrics_of_a_training_that_has_told_nothing(api: FakeApi) -> None:
     assert "nothing yet" in result.stderr
 
 
+def log_page(token: str, *texts: str, status: str = "RUNNING") -> Answer:
+    lines = [{"at": "2026-01-02T03:04:05.678Z", "job": "training", "text": text} for text in texts]
+    return Answer(document={"run_id": RUN_ID, "status": status, "lines": lines, "next_token": token})
+
+
+def test_logs_are_the_newest_lines_as_they_were_printed(api: FakeApi) -> None:
+    api.script("GET", f"{RUN_PATH}/logs", log_page("t", "[bold]no markup[/bold] " + "x" * 300, "*** 1"))
+    first, second = call(api, "logs", RUN_ID, "-n", "2", "--job", "training").stdout.splitlines()
+    assert first == "03:04:05 [bold]no markup[/bold] " + "x" * 300
+    assert second == "03:04:05 *** 1"
+    assert api.received[0].query == {"job": "training", "limit": "2"}
+    assert json.loads(call(api, "logs", RUN_ID, "--json").stdout)["next_token"] == "t"
+    assert call(api, "logs", RUN_ID, "-n", "501").exit_code == 2
+
+
+def test_logs_are_followed_to_the_runs_end(api: FakeApi) -> None:
+    pages = [log_page("t1", "a"), log_page("t2"), log_page("t3", "b", status="FAILED"), log_page("t4", status="FAILED")]
+    api.script("GET", f"{RUN_PATH}/logs", *pages)
+    result = call(api, "logs", RUN_ID, "--follow", *FAST)
+    assert (result.stdout, result.exit_code) == ("03:04:05 a\n03:04:05 b\n", 0)
+    assert [one.query.get("next_token") for one in api.received] == [None, "t1", "t2", "t3"]
+
+
+def test_logs_that_are_followed_in_json_have_a_line_each(api: FakeApi) -> None:
+    api.script("GET", f"{RUN_PATH}/logs", log_page("t", "a", "é", status="KEPT"), log_page("t", status="KEPT"))
+    first, second = call(api, "logs", RUN_ID, "-f", "--json", *FAST).stdout.splitlines()
+    assert json.loads(first) == {"at": "2026-01-02 03:04:05.678000+00:00", "job": "training", "text": "a"}
+    assert json.loads(second)["text"] == "é"
+
+
+def test_logs_of_a_run_that_has_printed_nothing(api: FakeApi) -> None:
+    api.script("GET", f"{RUN_PATH}/logs", Answer(document={"run_id": RUN_ID, "status": "RUNNING", "lines": []}))
+    result = call(api, "logs", RUN_ID)
+    assert (result.stdout, result.exit_code) == ("", 0)
+    assert "printed anything" in result.stderr
+
+
+def test_a_policys_traffic_is_curves_with_their_ends(api: FakeApi) -> None:
+    traffic = {
+        "policy": "p",
+        "endpoint_name": "e",
+        "window": "24h",
+        "period_seconds": 900,
+        "starts": ["2026-01-02T03:00:00Z", "2026-01-02T03:15:00Z", "2026-01-02T03:30:00Z"],
+        "columns": {
+            "invocations": [1000, 0, 500],
+            "errors_4xx": [0, 0, 0],
+            "errors_5xx": [0, 0, 2],
+            "latency_ms_mean": [1.5, None, 2.25],
+            "latency_ms_p99": [None, None, None],
+        },
+        "total": {"invocations": 1500, "errors_4xx": 0, "errors_5xx": 2},
+    }
+    api.script("GET", "/policies/p/traffic", Answer(document=traffic))
+    title, head, invocations, _, failed, latency = words(call(api, "policies", "traffic", "p", "--window", "24h"))
+    assert " ".join(title) == "p: asked 1,500 times in 24h, 0 refused, 2 failed"
+    assert head[:2] == ["by", "15:00"]
+    assert invocations == ["invocations", "█▁▅", "500", "0", "1,000"]
+    assert failed[-3:] == ["2", "0", "2"]
+    assert latency == ["latency,", "ms", "▁█", "2.25", "1.5", "2.25"]
+    assert api.received[0].query == {"window": "24h"}
+    assert json.loads(call(api, "policies", "traffic", "p", "--json").stdout) == traffic
+    quiet = {**traffic, "total": {"invocations": 0, "errors_4xx": 0, "errors_5xx": 0}}
+    api.script("GET", "/policies/q/traffic", Answer(document=quiet))
+    assert len(words(call(api, "policies", "traffic", "q"))) == 1
+
+
 def test_a_report_has_a_line_for_each_way_to_play(api: FakeApi) -> None:
     played = {"episodes": 100, "mean_return": 0.93, "std_return": 0.1, "min_return": 0, "max_return": 1}
     played |= {"ci95_low": 0.91, "ci95_high": 0.95, "mean_length": 7.25}

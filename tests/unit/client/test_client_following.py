@@ -1,10 +1,11 @@
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 
 from gamedojo.errors import ApiError, GamedojoError, UnreachableError, WaitTimeoutError
-from gamedojo.following import OpenRuns, Patience, follow_run, follow_runs
-from gamedojo.models import Run
+from gamedojo.following import OpenRuns, Patience, follow_log, follow_run, follow_runs
+from gamedojo.models import LogLine, LogPage, Run
 from gamedojo.reading import read
 from tests.fakes.run_documents import run_document, succeeded
 
@@ -157,3 +158,55 @@ def test_an_outage_in_the_middle_of_a_look_loses_no_run() -> None:
 def test_a_run_that_nobody_knows_is_an_error_at_once() -> None:
     with pytest.raises(ApiError):
         follow_all(OpenRuns(Stack(a=[run_document()], b=[UNKNOWN]).fetch, ["a", "b"]))
+
+
+def page(number: int, *texts: str, status: str = "RUNNING") -> LogPage:
+    lines = tuple(LogLine(datetime(2026, 1, 2, tzinfo=UTC), "training", text) for text in texts)
+    return LogPage("r", status, lines, f"t{number}")
+
+
+def test_a_log_is_read_until_the_run_has_ended_and_all_has_come() -> None:
+    clock = Clock()
+    slept_before: list[tuple[str, float]] = []
+    pages = {
+        "": page(1, "a", "b"),
+        "t1": page(2, "c"),
+        "t2": page(3),
+        "t3": page(4, "d", status="FAILED"),
+        "t4": page(5, status="FAILED"),
+    }
+
+    def fetch(token: str) -> LogPage:
+        slept_before.append((token, clock.now))
+        return pages[token]
+
+    found = follow_log(fetch, "r", 2, Patience(poll_seconds=1), sleep=clock.sleep, clock=clock)
+    assert [line.text for one in found for line in one.lines] == ["a", "b", "c", "d"]
+    assert slept_before == [("", 0), ("t1", 0), ("t2", 1), ("t3", 2), ("t4", 2)]
+
+
+def test_a_log_goes_on_where_it_was_after_an_outage() -> None:
+    clock = Clock()
+    asked: list[str] = []
+    troubles: list[GamedojoError | None] = []
+    answers = iter([page(1, "a"), DOWN, DOWN, page(2, "b", status="SUCCEEDED"), page(3, status="SUCCEEDED")])
+
+    def fetch(token: str) -> LogPage:
+        asked.append(token)
+        answer = next(answers)
+        if isinstance(answer, GamedojoError):
+            raise answer
+        return answer
+
+    found = follow_log(fetch, "r", 9, Patience(), on_trouble=troubles.append, sleep=clock.sleep, clock=clock)
+    assert [line.text for one in found for line in one.lines] == ["a", "b"]
+    assert asked == ["", "t1", "t1", "t1", "t2"]
+    assert troubles == [DOWN, DOWN, None]
+
+
+def test_a_log_of_an_unknown_run_is_an_error() -> None:
+    def fetch(_: str) -> LogPage:
+        raise UNKNOWN
+
+    with pytest.raises(ApiError):
+        next(follow_log(fetch, "r", 9))

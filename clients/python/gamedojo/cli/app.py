@@ -6,6 +6,7 @@ import typer
 
 from gamedojo.cli.api_commands import health, openapi
 from gamedojo.cli.build_commands import builds
+from gamedojo.cli.log_command import logs
 from gamedojo.cli.measure_commands import metrics, report
 from gamedojo.cli.output import ErrorReportingGroup
 from gamedojo.cli.plugins import add_contributed_commands
@@ -27,7 +28,21 @@ def build_app() -> typer.Typer:
         help="Drop a Unity build in, get back a trained agent behind an API.",
     )
     program.callback()(_options)
-    for command in (train, runs, show, watch, cancel, redrive, metrics, report, artifacts, predict, health, openapi):
+    for command in (
+        train,
+        runs,
+        show,
+        watch,
+        cancel,
+        redrive,
+        metrics,
+        logs,
+        report,
+        artifacts,
+        predict,
+        health,
+        openapi,
+    ):
         program.command()(command)
     program.add_typer(policies, name="policies")
     program.add_typer(builds, name="builds")

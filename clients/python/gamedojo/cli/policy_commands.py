@@ -1,5 +1,6 @@
-"""Commands about policies: policies list, show, history, rollback, wake, delete."""
+"""Commands about policies: policies list, show, traffic, history, rollback, wake, delete."""
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -7,18 +8,38 @@ import typer
 from gamedojo.cli.arguments import AsJson, Follow, PolicyName, PollSeconds, Yes, open_client
 from gamedojo.cli.output import err, out, print_json, say
 from gamedojo.cli.watching import follow_or_tell
+from gamedojo.texts import duration_text, number_text, sparkline
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from gamedojo.models import Behavior, Policy
+    from gamedojo.models import Behavior, Policy, PolicyTraffic
 
-policies = typer.Typer(help="Policies in service: list, show, history, rollback, wake, delete.")
+_CURVE_WIDTH = 40
+_TRAFFIC = {
+    "invocations": "invocations",
+    "errors_4xx": "refused (4xx)",
+    "errors_5xx": "failed (5xx)",
+    "latency_ms_mean": "latency, ms",
+    "latency_ms_p50": "  median",
+    "latency_ms_p99": "  99 %",
+}
+
+
+class Window(StrEnum):
+    """How far back from now."""
+
+    HOUR = "1h"
+    DAY = "24h"
+    WEEK = "7d"
+
+
+policies = typer.Typer(help="Policies in service: list, show, traffic, history, rollback, wake, delete.")
 
 
 @policies.callback(invoke_without_command=True)
 def _default(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """Policies in service: list (what is done without a further word), show, history, rollback, wake, delete."""
+    """Policies in service: list (done without a further word), show, traffic, history, rollback, wake, delete."""
     if ctx.invoked_subcommand is None:
         list_policies(as_json=as_json)
 
@@ -45,6 +66,27 @@ def show(policy: PolicyName, as_json: AsJson = False) -> None:
         print_json(found)
     else:
         out().print(_description(found))
+
+
+@policies.command()
+def traffic(
+    policy: PolicyName,
+    window: Annotated[Window, typer.Option(help="How far back from now.")] = Window.HOUR,
+    as_json: AsJson = False,
+) -> None:
+    """Show how often a policy's endpoint was asked, what failed, and how long its model took."""
+    with open_client() as client:
+        found = client.traffic(policy, window=window)
+    if as_json:
+        print_json(found)
+        return
+    total = found.total
+    say(
+        f"{found.policy}: asked {total.invocations:,} times in {window}, "
+        f"{total.errors_4xx:,} refused, {total.errors_5xx:,} failed"
+    )
+    if total.invocations:
+        out().print(_traffic_table(found))
 
 
 @policies.command()
@@ -113,6 +155,23 @@ def _policy_table(found: tuple["Policy", ...]) -> "Table":
         table.add_column(name, no_wrap=name == "policy")
     for policy in found:
         table.add_row(policy.policy, policy.version, policy.endpoint_name, "asleep" if policy.asleep else "")
+    return table
+
+
+def _traffic_table(traffic: "PolicyTraffic") -> "Table":
+    from rich.table import Table
+
+    console = out()
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column(f"by {duration_text(traffic.period_seconds)}", no_wrap=True)
+    table.add_column("curve", no_wrap=True)
+    for name in ("last", "least", "most"):
+        table.add_column(name, justify="right", no_wrap=True)
+    width = min(_CURVE_WIDTH, max(8, console.width - 48))
+    for metric, words in _TRAFFIC.items():
+        if told := traffic.told(metric):
+            curve = sparkline(told, width, ascii_only=console.options.ascii_only)
+            table.add_row(words, curve, *map(number_text, (told[-1], min(told), max(told))))
     return table
 
 

@@ -14,9 +14,13 @@ from gamedojo.models.measurements import (
     BehaviorEvaluation,
     BehaviorSeries,
     EvaluationReport,
+    LogLine,
+    LogPage,
     MetricsSeries,
     PlayedEpisodes,
+    PolicyTraffic,
     SuccessRate,
+    TrafficSums,
     TrainingWarning,
 )
 from gamedojo.models.policies import (
@@ -80,6 +84,8 @@ __all__ = [
     "HistoryEntry",
     "Job",
     "JobCost",
+    "LogLine",
+    "LogPage",
     "MetricsSeries",
     "MultipartUpload",
     "ObservationSpec",
@@ -87,6 +93,7 @@ __all__ = [
     "PartUrls",
     "PlayedEpisodes",
     "Policy",
+    "PolicyTraffic",
     "Prediction",
     "Progress",
     "Promotion",
@@ -98,6 +105,7 @@ __all__ = [
     "SettingNote",
     "StopRule",
     "SuccessRate",
+    "TrafficSums",
     "TrainingWarning",
     "UploadPart",
 ]

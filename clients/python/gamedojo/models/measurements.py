@@ -1,9 +1,10 @@
-"""How a training went, and what its evaluation found."""
+"""How a training went, what its jobs printed, what its evaluation found, and how a policy is used."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
-from gamedojo.models.runs import EvaluationWarning, Progress
+from gamedojo.models.runs import FINAL_STATUSES, EvaluationWarning, Progress
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,58 @@ class MetricsSeries:
     progress: Progress = field(default_factory=Progress)
     behaviors: tuple[BehaviorSeries, ...] = ()
     document: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One line that a job has printed. `job`: training or evaluation."""
+
+    at: datetime
+    job: str
+    text: str
+
+
+@dataclass(frozen=True)
+class LogPage:
+    """Lines of a run's log, oldest first; `next_token` asks for those that come later. `status`: the run's."""
+
+    run_id: str
+    status: str = ""
+    lines: tuple[LogLine, ...] = ()
+    next_token: str = ""
+    document: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def is_last(self) -> bool:
+        """Whether nothing will come any more."""
+        return self.status in FINAL_STATUSES and not self.lines
+
+
+@dataclass(frozen=True)
+class TrafficSums:
+    """Counts of a whole window."""
+
+    invocations: int = 0
+    errors_4xx: int = 0
+    errors_5xx: int = 0
+
+
+@dataclass(frozen=True)
+class PolicyTraffic:
+    """How often a policy's endpoint was asked, and how fast it was: the i-th entry of a column is of `starts[i]` on."""
+
+    policy: str
+    endpoint_name: str = ""
+    window: str = ""
+    period_seconds: int = 0
+    starts: tuple[datetime, ...] = ()
+    columns: dict[str, tuple[float | None, ...]] = field(default_factory=dict)
+    total: TrafficSums = field(default_factory=TrafficSums)
+    document: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def told(self, metric: str) -> tuple[float, ...]:
+        """The values of one metric, without the periods in which nobody asked."""
+        return tuple(value for value in self.columns.get(metric, ()) if value is not None)
 
 
 @dataclass(frozen=True)
