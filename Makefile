@@ -54,6 +54,9 @@ bootstrap: setup ## what stands before a stage, made once by an administrator: S
 deploy: setup ## build and push the images, build and deploy the stack: STAGE=dev, DEPLOY_ARGS=--dry-run
 	@$(VENV)/python -m deploy up --stage $(STAGE) $(DEPLOY_ARGS)
 
+smoke: setup ## train, serve, ask and take down the sample build Basic on a stage: STAGE=dev, or local
+	@$(VENV)/python -m deploy smoke --stage $(STAGE)
+
 ##@ Check it
 
 test: setup lint test-fast test-functions-312 test-rl test-e2e ## everything there is to check
@@ -78,7 +81,7 @@ bench-predict: setup .venv-predict-peers/.done ## our inference server against o
 	$(call say,Predict)
 	$(VENV)/python -m benchmarks.predict
 
-lint: setup .venv-checkers/.done ## format, lint, types, import borders, templates, Dockerfiles
+lint: setup .venv-checkers/.done ## format, lint, types, import borders, templates, Dockerfiles, workflows
 	$(call say,Format and lint)
 	$(VENV)/ruff format --check .
 	$(VENV)/ruff check .
@@ -95,6 +98,9 @@ lint: setup .venv-checkers/.done ## format, lint, types, import borders, templat
 	.venv-checkers/bin/checkov --config-file .checkov.yaml --file template.yaml operations.yaml deploy/bootstrap.yaml
 	$(call say,Dockerfiles)
 	.venv-checkers/bin/hadolint container/Dockerfile
+	$(call say,Workflows)
+	.venv-checkers/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	.venv-checkers/bin/zizmor --offline --quiet .github/workflows
 
 # Every lock file but the contestants', which are as old as what they are compared with.
 AUDITED := $(filter-out %peers.txt %peers-fast.txt,$(wildcard requirements/*.txt)) functions/requirements.txt
@@ -217,7 +223,7 @@ setup: .venv/.done .venv-lambda/.done .venv-sam/.done ## install the three envir
 	touch $@
 
 .venv-checkers/.done: .venv/bin/uv requirements/checkers.txt
-	$(call say,Making the environment of the template's and Dockerfiles' checkers)
+	$(call say,Making the environment of the templates'$(,) Dockerfiles' and workflows' checkers)
 	$(PYTHON) -m venv --clear .venv-checkers
 	$(UV) pip install -q --python .venv-checkers/bin/python --require-hashes -r requirements/checkers.txt
 	touch $@
@@ -312,4 +318,4 @@ help: ## this list
 
 , := ,
 
-.PHONY: demo local local-down bootstrap deploy sample-builds test lint audit test-fast test-rl test-e2e test-functions-312 test-dashboard test-unity test-peers test-clients test-faults test-security test-notebooks notebooks test-docs bench-envs bench-gpu bench-predict format setup schema openapi cli-docs failures licences sbom lock clean help
+.PHONY: demo local local-down bootstrap deploy smoke sample-builds test lint audit test-fast test-rl test-e2e test-functions-312 test-dashboard test-unity test-peers test-clients test-faults test-security test-notebooks notebooks test-docs bench-envs bench-gpu bench-predict format setup schema openapi cli-docs failures licences sbom lock clean help

@@ -1,11 +1,17 @@
-"""`python -m deploy bootstrap|up --stage NAME`."""
+"""`python -m deploy bootstrap|up|smoke --stage NAME`."""
 
 import argparse
 import sys
 from pathlib import Path
 
+from deploy.account import sign_in
+from deploy.connecting import connect_to_local_cloud, connect_to_stage
 from deploy.errors import DeploymentError
+from deploy.smoke import smoke
+from deploy.stages import read_stage
 from deploy.steps import deploy_stage, make_bootstrap
+from local.deployment import STAGE
+from local.progress import Progress
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -33,7 +39,10 @@ def _parser() -> argparse.ArgumentParser:
     up.set_defaults(command=_up)
     for command in (bootstrap, up):
         command.add_argument("--dry-run", action="store_true", help="show the commands only")
-        command.add_argument("--stage", required=True, help="an environment of samconfig.toml")
+    smoked = commands.add_parser("smoke", help="train, serve, ask and take down the sample build Basic")
+    smoked.set_defaults(command=_smoke)
+    for command in (bootstrap, up, smoked):
+        command.add_argument("--stage", required=True, help="an environment of samconfig.toml; of smoke also local")
     return parser
 
 
@@ -48,6 +57,19 @@ def _bootstrap(options: argparse.Namespace) -> int:
 
 def _up(options: argparse.Namespace) -> int:
     deploy_stage(CHECKOUT, options.stage, dry=options.dry_run, asks=not options.yes, say=_tell)
+    return 0
+
+
+def _smoke(options: argparse.Namespace) -> int:
+    if options.stage == STAGE:
+        connection, poll_seconds = connect_to_local_cloud(), 0.5
+    else:
+        connection, poll_seconds = connect_to_stage(sign_in(), read_stage(CHECKOUT, options.stage)), 5.0
+    smoked = smoke(connection, Progress(_tell), poll_seconds=poll_seconds)
+    print(f"run          {smoked.run.run_id}")
+    print(f"mean return  {smoked.mean_return:.3f} evaluated, {smoked.walked_return:.3f} walked by predictions")
+    print(f"compared     {smoked.compared} decisions of the evaluation, each answered alike")
+    print(f"cost         {'the list has no price' if smoked.usd is None else f'{smoked.usd:.4f} USD'} of both jobs")
     return 0
 
 
