@@ -1,1 +1,6 @@
-"""Placeholder."""
+"""What plays, learns, judges and serves: everything that jobs and endpoints run."""
+
+import os
+
+# ONNX Runtime's wheels tell their maker of their use, and name the machine as they are imported, unless this is set first.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
