@@ -2,5 +2,5 @@
 
 import os
 
-# ONNX Runtime's wheels tell their maker of their use, and name the machine as they are imported, unless this is set first.
+# ONNX Runtime's wheels tell their maker of their use, and name the machine when imported, unless this is set first.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
