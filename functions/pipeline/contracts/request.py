@@ -158,7 +158,7 @@ class RunOptions(TrainingJobConfig):
         default=None, description="begin with the best policies of this run, which must have the same networks"
     )
     priority: int = Field(
-        default=0, ge=-10, le=10, description="of runs that wait for their turn, the one of the highest goes first"
+        default=0, ge=-10, le=10, description="of runs that wait for their turn: a point is worth six hours of waiting"
     )
     instances: Instances = Instances()
     max_cost_usd: float | None = Field(

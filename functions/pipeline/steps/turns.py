@@ -7,8 +7,7 @@ from pipeline.aws.turns_table import TurnsTable
 from pipeline.contracts.states import RunReference
 from pipeline.contracts.turns import Turn, Turns
 from pipeline.errors import DeadlineExceededError, RunNotFoundError
-from pipeline.rules.turns import asked, released, waiting_since
-from pipeline.rules.waiting import wait_seconds
+from pipeline.rules.turns import asked, pause_seconds, released, waiting_since
 from pipeline.settings import TakeTurnSettings
 from pipeline.steps.records import check_wanted, entered, now
 
@@ -45,7 +44,8 @@ def take_turn(run: RunReference, state: str, settings: TakeTurnSettings, turns: 
             f"{settings.max_concurrent_runs} other runs have been going on for {waited // 86400} days.",
             "Cancel some of them, or raise the stack's parameter MaxConcurrentRuns.",
         )
-    return Turn(granted=False, wait_seconds=wait_seconds(waited, settings.poll_min_seconds))
+    limit, minimum = settings.max_concurrent_runs, settings.poll_min_seconds
+    return Turn(granted=False, wait_seconds=pause_seconds(found, run.run_id, limit, waited, minimum))
 
 
 def _waits(turns: Turns, run: RunReference) -> bool:
