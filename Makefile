@@ -51,6 +51,9 @@ image: setup ## build both images with Docker or Podman; prints their names
 bootstrap: setup ## what stands before a stage, made once by an administrator: STAGE=dev, BOOTSTRAP_ARGS="--github owner/name"
 	@$(VENV)/python -m deploy bootstrap --stage $(STAGE) $(BOOTSTRAP_ARGS)
 
+preflight: setup ## quotas and permissions that the account lacks: STAGE=dev, PREFLIGHT_ARGS="--instance-type ml.g5.xlarge"
+	@$(VENV)/python -m deploy preflight --stage $(STAGE) $(PREFLIGHT_ARGS)
+
 deploy: setup ## build and push the images, build and deploy the stack: STAGE=dev, DEPLOY_ARGS=--dry-run
 	@$(VENV)/python -m deploy up --stage $(STAGE) $(DEPLOY_ARGS)
 
@@ -318,4 +321,4 @@ help: ## this list
 
 , := ,
 
-.PHONY: demo local local-down bootstrap deploy smoke sample-builds test lint audit test-fast test-rl test-e2e test-functions-312 test-dashboard test-unity test-peers test-clients test-faults test-security test-notebooks notebooks test-docs bench-envs bench-gpu bench-predict format setup schema openapi cli-docs failures licences sbom lock clean help
+.PHONY: demo local local-down bootstrap preflight deploy smoke sample-builds test lint audit test-fast test-rl test-e2e test-functions-312 test-dashboard test-unity test-peers test-clients test-faults test-security test-notebooks notebooks test-docs bench-envs bench-gpu bench-predict format setup schema openapi cli-docs failures licences sbom lock clean help

@@ -1,12 +1,15 @@
-"""`python -m deploy bootstrap|up|smoke --stage NAME`."""
+"""`python -m deploy bootstrap|preflight|up|smoke --stage NAME`."""
 
 import argparse
 import sys
 from pathlib import Path
 
+from rich.console import Console
+
 from deploy.account import sign_in
 from deploy.connecting import connect_to_local_cloud, connect_to_stage
 from deploy.errors import DeploymentError
+from deploy.preflight import look, show
 from deploy.smoke import smoke
 from deploy.stages import read_stage
 from deploy.steps import deploy_stage, make_bootstrap
@@ -41,7 +44,10 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--dry-run", action="store_true", help="show the commands only")
     smoked = commands.add_parser("smoke", help="train, serve, ask and take down the sample build Basic")
     smoked.set_defaults(command=_smoke)
-    for command in (bootstrap, up, smoked):
+    preflight = commands.add_parser("preflight", help="name the quotas and permissions that the account lacks")
+    preflight.add_argument("--instance-type", action="append", default=[], help="another that requests will train on")
+    preflight.set_defaults(command=_preflight)
+    for command in (bootstrap, up, preflight, smoked):
         command.add_argument("--stage", required=True, help="an environment of samconfig.toml; of smoke also local")
     return parser
 
@@ -58,6 +64,12 @@ def _bootstrap(options: argparse.Namespace) -> int:
 def _up(options: argparse.Namespace) -> int:
     deploy_stage(CHECKOUT, options.stage, dry=options.dry_run, asks=not options.yes, say=_tell)
     return 0
+
+
+def _preflight(options: argparse.Namespace) -> int:
+    found = look(CHECKOUT, sign_in(), read_stage(CHECKOUT, options.stage), options.instance_type)
+    show(found, Console(width=None if sys.stdout.isatty() else 160))
+    return 0 if found.ready else 1
 
 
 def _smoke(options: argparse.Namespace) -> int:

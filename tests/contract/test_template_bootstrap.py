@@ -7,10 +7,14 @@ from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any
 
+import boto3
 import pytest
 from cfnlint.decode import decode
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
+from deploy.account import Account
+from deploy.permissions import needed_permissions
+from deploy.stages import Bootstrap, Stage
 from tests.fakes.expanded_template import ROOT, as_list, expanded, resources, statements
 from tests.fakes.operations_template import operations
 
@@ -142,9 +146,27 @@ def test_who_deploys_passes_one_role_to_one_service():
     assert not any("*" in action for action in actions(rules("MayDeploy")))
 
 
+def test_preflight_asks_for_what_who_deploys_is_given():
+    account = Account(
+        boto3.Session(), PSEUDO["AWS::AccountId"], PSEUDO["AWS::Region"], "arn:aws:iam::123456789012:user/a"
+    )
+    registry = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
+    made = Bootstrap(f"{registry}/gamedojo-{STAGE}-training", f"{registry}/gamedojo-{STAGE}-inference", "*", "*", "*")
+    for one in needed_permissions(account, Stage(STAGE, f"gamedojo-{STAGE}", {}), made):
+        for action in one.actions:
+            given = [rule for rule in rules("MayDeploy") if action in as_list(rule["Action"])]
+            assert given, action
+            for resource in one.resources:
+                assert "*" in resource or any(
+                    "Fn::GetAtt" in each or text(each) == resource
+                    for rule in given
+                    for each in as_list(rule["Resource"])
+                ), (action, resource)
+
+
 def test_every_star_of_a_resource_says_why():
     wide = [one for one in rules("MayDeploy", "MakeResources", "MakeRoles", "Boundary") if one["Resource"] == "*"]
-    assert {one["Sid"] for one in wide} == {"LogIntoTheRegistry", "ReadTheTemplate", "TakesNoResource"}
+    assert {one["Sid"] for one in wide} == {"LogIntoTheRegistry", "ReadTheTemplate", "SeeQuotas", "TakesNoResource"}
     assert not any(re.search(r"PassRole|Role$|Policy$|\*$", action) for action in actions(wide) - LOGS_AND_LISTS)
 
 
