@@ -9,9 +9,11 @@ from typing import Any
 
 import httpx
 import pytest
+from botocore.exceptions import ClientError
 
-from tests.fakes.browser import DESKTOP, ENTER, PHONE, TAB, Browser
+from tests.fakes.browser import DESKTOP, ENTER, HOME, PHONE, TAB, Browser
 from tests.fakes.running_cloud import Cloud
+from tests.fakes.written_runs import put_to_sleep, write_run, write_sleeping_policy
 
 AXE = Path(__file__).with_name("axe.min.js")
 
@@ -58,6 +60,31 @@ class Dashboard:
             ".map(e => e.outerHTML.slice(0, 120))]"
         )
         assert wide[0] <= 0, wide
+
+    def fail(self, part: str) -> None:
+        """Until the page is loaded anew or `mend` is called, requests with this part in their address are refused."""
+        self.window.script(
+            "const [part, problem] = arguments; window.unharmed ??= window.fetch;"
+            "window.fetch = (url, ...more) => String(url).includes(part)"
+            "  ? Promise.resolve(new Response(JSON.stringify(problem), {status: 503})) : unharmed(url, ...more)",
+            part,
+            {"title": "Busy", "status": 503, "code": "ServiceUnavailable", "detail": "Injected.", "remedy": "Wait."},
+        )
+
+    def mend(self) -> None:
+        self.window.script("window.fetch = window.unharmed")
+
+    def choose(self, control: str, value: str) -> None:
+        self.window.script(
+            "const [id, value] = arguments; const e = document.getElementById(id);"
+            "e.value = value; e.dispatchEvent(new Event('change'))",
+            control,
+            value,
+        )
+
+    def log_lines(self) -> list[str]:
+        lines: list[str] = self.window.script("return [...document.querySelectorAll('#log p')].map(e => e.innerText)")
+        return lines
 
     def quiet_console(self) -> None:
         """No error, no warning, nothing that the content policy blocked; answers of 4xx are the tests' own doing."""
@@ -144,9 +171,19 @@ def test_a_dropped_zip_is_uploaded_trained_and_watched_until_it_is_in_service(da
     window.find(".machine .present", "Check training", seconds=120)
     window.find(".chart .u-wrap canvas", seconds=120)
     window.screenshot(pictures / "dashboard-run-live.png")
+    window.find("#log [role=log] p", seconds=60)
+    window.shows("Live")
+    window.click("#log button", "Pause")
+    window.shows("Held still")
+    held = dashboard.log_lines()
     dashboard.accessible()
     window.find(".badge.succeeded", seconds=240)
     window.shows("Goes into service")
+    assert dashboard.log_lines() == held
+    window.click("#log button", "Go on")
+    window.find("#log h3", "Evaluation", seconds=60)
+    window.find("#log-state", "Complete", seconds=30)
+    assert dashboard.log_lines()[: len(held)] == held
     assert dashboard.newest()["status"] == "SUCCEEDED"
     for title in ("Return", "Episode length", "Losses", "Decisions a second"):
         window.find(".chart h3", title)
@@ -170,6 +207,39 @@ def test_a_finished_runs_page_has_cost_report_artifacts_and_configuration(dashbo
     dashboard.accessible()
     window.script("scrollTo(0, 0)")
     window.screenshot(pictures / "dashboard-run-dark.png")
+
+
+def test_a_finished_runs_log_is_chosen_by_job_and_read_by_keyboard(dashboard, pictures):
+    window = dashboard.window
+    dashboard.go(f"/runs/{dashboard.newest()['run_id']}")
+    window.find("#log h3", "Evaluation")
+    window.find("#log-state", "Complete")
+    assert window.script("return document.querySelector('#log button').hidden")
+    dashboard.choose("log-job", "training")
+    window.find("#log h3", "Training")
+    assert any('"iteration"' in line for line in dashboard.log_lines())
+    region = "document.querySelector('#log [role=log]')"
+    end = f"return {region}.scrollHeight - {region}.clientHeight - {region}.scrollTop"
+    assert window.script(end) < 2, "the newest lines are seen first"
+    window.script("document.getElementById('log-job').focus()")
+    window.keys(TAB, HOME)
+    assert window.script(f"return document.activeElement === {region}")
+    Browser.eventually(lambda: window.script(f"return {region}.scrollTop") == 0, "the first line", 5)
+    dashboard.accessible()
+    window.script("document.activeElement.blur(); document.querySelector('#log').scrollIntoView()")
+    window.screenshot(pictures / "dashboard-log.png")
+
+
+def test_a_log_that_cannot_be_read_keeps_the_page_and_comes_once_it_can(dashboard):
+    window = dashboard.window
+    dashboard.fail("/logs")
+    dashboard.go(f"/runs/{dashboard.newest()['run_id']}")
+    window.find("#log [role=alert]", "Injected.")
+    window.find(".chart canvas")
+    dashboard.accessible()
+    dashboard.mend()
+    window.find("#log [role=log] p", seconds=60)
+    assert not window.script("return document.querySelector('#log [role=alert]')")
 
 
 def test_a_finished_runs_episodes_are_watched_and_held_still(dashboard, pictures):
@@ -223,6 +293,50 @@ def test_a_policy_is_tried_by_a_form_made_from_what_it_observes(dashboard, cloud
     window.screenshot(pictures / "dashboard-policy.png")
 
 
+def test_a_policys_traffic_and_latency_are_charts_of_a_window_of_time(dashboard, cloud, pictures):
+    window = dashboard.window
+
+    def total() -> dict[str, int]:
+        told: dict[str, int] = cloud.control("GET", "/policies/basic/traffic").json()["total"]
+        return told
+
+    dashboard.go("/policies/basic")
+    window.find("#traffic .chart canvas")
+    shown = (
+        "return [...document.querySelectorAll('#traffic .chart')].filter(e => !e.hidden)"
+        ".map(e => e.querySelector('h3').textContent)"
+    )
+    assert window.script(shown) == ["Invocations", "Latency of the model, ms"]
+    endpoint = cloud.control("GET", "/policies/basic").json()["endpoint_name"]
+    with pytest.raises(ClientError, match="400"):
+        cloud.sagemaker_runtime.invoke_endpoint(EndpointName=endpoint, Body=b"no", ContentType="application/json")
+    Browser.eventually(lambda: total()["errors_4xx"], "the refused request", 30)
+    asked = total()["invocations"]
+    assert asked > 1
+    dashboard.choose("traffic-window", "24h")
+    window.find("#traffic .hint", "By 15 min")
+    assert window.script(shown) == ["Invocations", "Errors", "Latency of the model, ms"]
+    window.find("#traffic dd", f"{asked} times")
+    told = window.script(
+        "return [...document.querySelectorAll('#traffic .plot')].map(e => e.getAttribute('aria-label'))"
+    )
+    assert told[0].startswith("Invocations over time. invocations: from")
+    assert "median" in told[2]
+    dashboard.accessible()
+    window.script("document.querySelector('#traffic').scrollIntoView()")
+    window.screenshot(pictures / "dashboard-traffic.png")
+    dashboard.choose("traffic-window", "7d")
+    window.find("#traffic .hint", "By 2 h;")
+    window.find("#traffic dd", f"{asked} times")
+    dashboard.fail("/traffic")
+    dashboard.choose("traffic-window", "24h")
+    window.find("#traffic [role=alert]", "Injected.")
+    window.find("#try-it")
+    dashboard.mend()
+    dashboard.choose("traffic-window", "1h")
+    window.find("#traffic .chart canvas")
+
+
 def test_a_run_is_cancelled_after_a_question_and_offers_to_go_on(dashboard):
     window = dashboard.window
     dashboard.go(f"/new?from={dashboard.newest()['run_id']}")
@@ -265,6 +379,34 @@ def test_a_redriven_run_goes_into_service_and_the_version_before_is_brought_back
     window.find(".badge.succeeded", seconds=120)
     assert cloud.control("GET", "/policies/basic").json()["version"] == before
     dashboard.accessible()
+
+
+def test_a_policy_asleep_is_woken(dashboard, cloud):
+    window = dashboard.window
+    put_to_sleep(cloud, "basic")
+    dashboard.go("/policies")
+    window.find(".badge.cancelled", "Asleep")
+    window.click("main a", "basic")
+    window.find("main h1", "basic")
+    window.find("#traffic .chart canvas")
+    dashboard.accessible()
+    window.click("main .title button", "Wake")
+    Browser.eventually(lambda: dashboard.hash().startswith("#/runs/"), "the run's page", 30)
+    window.find(".badge.succeeded", seconds=120)
+    window.shows("Nothing was printed")
+    dashboard.go("/policies/basic")
+    window.find("main .title .badge.succeeded", "In service")
+    assert not window.script("return [...document.querySelectorAll('main button')].some(e => e.textContent === 'Wake')")
+    assert cloud.predict("basic", json={"observations": [[float(n == 10) for n in range(20)]]}).status_code == 200
+
+
+def test_of_a_policy_that_nobody_asked_the_page_says_so(dashboard, cloud):
+    write_sleeping_policy(cloud, "quiet")
+    dashboard.go("/policies/quiet")
+    dashboard.window.find("#traffic .empty", "Nobody has asked")
+    dashboard.window.shows("once it is woken")
+    dashboard.accessible()
+    assert cloud.control("DELETE", "/policies/quiet").status_code == 200
 
 
 def test_runs_are_filtered_and_compared(dashboard, pictures):
@@ -312,6 +454,41 @@ def test_every_page_fits_a_phone(dashboard, cloud, view, pictures):
     if view == "trained":
         window.find(".chart canvas")
         window.screenshot(pictures / "dashboard-phone.png")
+
+
+def test_older_runs_come_page_by_page(dashboard, cloud):
+    window = dashboard.window
+    for number in range(23):
+        write_run(cloud, f"paged-{number:04d}", "paged")
+    shown = "return [...document.querySelectorAll('tbody th a')].map(e => e.textContent)"
+    dashboard.go("/runs?policy=paged")
+    window.find("tbody a", "paged-0022")
+    first = window.script(shown)
+    assert first == [f"paged-{number:04d}" for number in range(22, 2, -1)]
+    window.click("main a", "Older runs")
+    window.find("tbody a", "paged-0000")
+    assert window.script(shown) == ["paged-0002", "paged-0001", "paged-0000"]
+    assert "Older runs" not in window.text()
+    dashboard.accessible()
+    window.click("main a", "Newest")
+    Browser.eventually(lambda: len(window.script(shown)) == 20, "the newest runs", 15)
+
+
+def test_elo_of_self_play_is_a_curve_of_each_behavior(dashboard, cloud):
+    window = dashboard.window
+    lines = [
+        json.dumps({"behavior": behavior, "iteration": n, "env_steps": 100 * n, "elo": 1200 + sign * n})
+        for n in range(1, 6)
+        for behavior, sign in (("Striker", 10), ("Goalie", -10))
+    ]
+    write_run(cloud, "elo-0001", "elo", {"progress.jsonl": "\n".join(lines).encode()})
+    dashboard.go("/runs/elo-0001")
+    window.find(".chart h3", "ELO")
+    told = window.script("return document.querySelector('.plot').getAttribute('aria-label')")
+    assert told.startswith("ELO over decisions. Striker: from 1,210 to 1,250")
+    assert "Goalie: from 1,190 to 1,150" in told
+    assert window.script("return document.querySelectorAll('.chart .legend li').length") == 2
+    dashboard.accessible()
 
 
 def test_a_policy_is_deleted_only_when_its_name_was_typed(dashboard, cloud):

@@ -15,7 +15,7 @@ from local.ports import free_port
 from tests.fakes.waiting import wait_for
 
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
-TAB, ENTER, SPACE = "\ue004", "\ue007", " "
+TAB, ENTER, SPACE, HOME = "\ue004", "\ue007", " ", "\ue011"
 DESKTOP, PHONE = (1280, 900), (390, 844)
 
 

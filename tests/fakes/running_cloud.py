@@ -62,6 +62,10 @@ class Cloud:
         return isolated_session().client("sagemaker", **client_arguments(self.connection["sagemaker_url"]))
 
     @cached_property
+    def sagemaker_runtime(self) -> Any:
+        return isolated_session().client("sagemaker-runtime", **client_arguments(self.connection["sagemaker_url"]))
+
+    @cached_property
     def http(self) -> httpx.Client:
         return httpx.Client(timeout=60, trust_env=False)
 

@@ -1,4 +1,4 @@
-/** Curves over decisions, drawn by uPlot; each chart's numbers are told to a screen reader as a sentence. */
+/** Curves over decisions or over time, drawn by uPlot; each chart's numbers are told to a screen reader as a sentence. */
 
 /* global uPlot */
 
@@ -19,9 +19,14 @@ const HEIGHT = 190;
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-/** One chart of several lines: `lines` of {label, x, y}, x ascending. */
+/**
+ * One chart of several lines: `lines` of {label, x, y}, x ascending.
+ *
+ * Of a chart over `time`, x is in seconds since 1970, and where y is null the line has a gap.
+ */
 export class Chart {
-  constructor(title, signal) {
+  constructor(title, signal, { time = false, over = "decisions", tick = compact } = {}) {
+    Object.assign(this, { time, over, tick });
     this.value = h("span", { class: "chart-value" });
     this.plotPlace = h("div", { class: "plot", role: "img" });
     this.legend = h("ul", { class: "legend" });
@@ -57,12 +62,12 @@ export class Chart {
       ticks: { stroke: color("--line"), width: 1 }, font: "12px system-ui" };
     return {
       width: Math.max(200, this.plotPlace.clientWidth), height: HEIGHT, legend: { show: false },
-      scales: { x: { time: false } }, cursor: { y: false },
-      axes: [{ ...axis, values: (_, ticks) => ticks.map(compact) },
+      scales: { x: { time: this.time } }, cursor: { y: false },
+      axes: [{ ...axis, values: (_, ticks) => ticks.map(this.tick) },
         { ...axis, size: 56, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : number(tick))) }],
       series: [{}, ...this.lines.map((line, index) => ({
-        label: line.label, stroke: color(`--series-${(index % 6) + 1}`), width: 2, spanGaps: true,
-        points: { show: line.y.length < 3 },
+        label: line.label, stroke: color(`--series-${(index % 6) + 1}`), width: 2, spanGaps: !this.time,
+        points: this.time ? { show: true, filter: (plot, n) => alone(plot.data[n]) } : { show: line.y.length < 3 },
       }))],
       hooks: { setCursor: [(plot) => this.tell(plot.cursor.idx)] },
     };
@@ -86,7 +91,7 @@ export class Chart {
       return `${line.label}: from ${number(known[0])} to ${number(last(known))}, `
         + `between ${number(Math.min(...known))} and ${number(Math.max(...known))}`;
     });
-    this.plotPlace.setAttribute("aria-label", `${this.title} over decisions. ${told.join(". ")}.`);
+    this.plotPlace.setAttribute("aria-label", `${this.title} over ${this.over}. ${told.join(". ")}.`);
   }
 
   fit() {
@@ -122,6 +127,9 @@ export class Charts {
 }
 
 const hasValues = (column) => column?.some((value) => value !== null);
+/** Indices of the values that no line leads to, which a point has to show. */
+const alone = (values) => values.flatMap((value, n) =>
+  (value !== null && (values[n - 1] ?? null) === null && (values[n + 1] ?? null) === null ? [n] : []));
 const last = (values) => values.filter((value) => value !== null && value !== undefined).at(-1);
 
 function lineLabel(source, name, names, sources) {

@@ -1,4 +1,4 @@
-/** One policy: what it observes and does, trying it, what was in service before, and taking it out of service. */
+/** One policy: what it observes and does, trying it, its traffic, what was in service before, and taking it out of service. */
 
 import { control } from "./api.js";
 import { h } from "./dom.js";
@@ -6,9 +6,10 @@ import { ago, clock } from "./format.js";
 import { act, confirm } from "./notices.js";
 import { serviceBadge } from "./policies.js";
 import { facts } from "./run_cards.js";
+import { trafficCard } from "./traffic.js";
 import { tryIt } from "./try_it.js";
 
-export async function policyPage(place, [policy]) {
+export async function policyPage(place, [policy], _, signal) {
   const path = `/policies/${encodeURIComponent(policy)}`;
   const [described, past] = await Promise.all([control("GET", path), control("GET", `${path}/history`)]);
   const problems = h("div");
@@ -18,7 +19,8 @@ export async function policyPage(place, [policy]) {
       ["Version", h("a", { href: `#/runs/${described.version}` }, described.version)],
       ["Endpoint", h("code", {}, described.endpoint_name)],
     ])),
-    ...described.spec.behaviors.map(behaviorCard), await tryIt(described), historyCard(described, past, path, problems));
+    ...described.spec.behaviors.map(behaviorCard), await tryIt(described),
+    trafficCard(path, described.asleep, signal), historyCard(described, past, path, problems));
 }
 
 const follow = (record) => { location.hash = `#/runs/${record.run_id}`; };

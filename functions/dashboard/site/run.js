@@ -4,6 +4,7 @@ import { control } from "./api.js";
 import { Charts } from "./charts.js";
 import { announce, h, refresh } from "./dom.js";
 import { ago, clock, number, words } from "./format.js";
+import { logPanel } from "./log.js";
 import { machinePicture } from "./machine.js";
 import { act, confirm, emptyCard, problemCard } from "./notices.js";
 import { repeat } from "./repeat.js";
@@ -16,7 +17,7 @@ const REFRESH_MS = 4000;
 export async function runPage(place, [runId], _, signal) {
   const path = `/training-runs/${encodeURIComponent(runId)}`;
   let record = await control("GET", path);
-  const view = frame(runId, signal);
+  const view = frame(runId, path, signal);
   place.replaceChildren(...view.elements);
 
   async function look() {
@@ -34,7 +35,7 @@ export async function runPage(place, [runId], _, signal) {
   if (record.status === "RUNNING" || record.cleanup_pending) repeat(look, REFRESH_MS, signal);
 }
 
-function frame(runId, signal) {
+function frame(runId, path, signal) {
   const view = {
     head: h("div"), problems: h("div"), outcome: h("div"), machine: h("div"), history: h("div"),
     curves: new Charts(signal), charts: h("div"), cost: h("div"), configuration: h("div"), report: h("div"),
@@ -43,7 +44,7 @@ function frame(runId, signal) {
   view.elements = [
     h("div", { class: "title" }, h("h1", {}, runId), view.head), view.problems, view.outcome,
     h("section", { class: "card" }, h("h2", {}, "Where it is"), view.machine, view.history),
-    h("section", {}, h("h2", {}, "How it learns"), view.charts, view.curves.element), view.replay,
+    h("section", {}, h("h2", {}, "How it learns"), view.charts, view.curves.element), view.replay, logPanel(path, signal),
     h("div", { class: "columns" }, view.cost, view.report, view.artifacts), view.configuration,
   ];
   return view;
