@@ -15,6 +15,7 @@ GROUP = "/aws/sagemaker/TrainingJobs"
 _LEADER = "algo-1-"
 _LINES = 100
 _MAX_CHARACTERS = 20_000
+_UNKNOWN_PLACE = {"InvalidParameterException", "ResourceNotFoundException"}
 
 
 class Event(NamedTuple):
@@ -101,7 +102,7 @@ def after(client: "CloudWatchLogsClient", stream: str, position: str | None, lim
     """The events behind a position, None: from the first on. The end is where the position stays the same.
 
     Raises:
-        InvalidRequestError: CloudWatch Logs does not know the position.
+        InvalidRequestError: CloudWatch Logs does not know the stream or the position.
         As `streams`.
     """
     return _page(client, stream, limit, {"startFromHead": True} | ({"nextToken": position} if position else {}))
@@ -111,8 +112,11 @@ def _page(client: "CloudWatchLogsClient", stream: str, limit: int, where: dict[s
     try:
         answer = client.get_log_events(logGroupName=GROUP, logStreamName=stream, limit=limit, **where)
     except (ClientError, BotoCoreError) as error:
-        if error_code(error) == "InvalidParameterException":
-            raise InvalidRequestError("next_token is none that this API gave.") from error
+        if error_code(error) in _UNKNOWN_PLACE:
+            raise InvalidRequestError(
+                "next_token is none that this API gave, or of lines that are kept no longer.",
+                "Leave the token out for the newest lines.",
+            ) from error
         raise translate("CloudWatch Logs", error) from error
     events = tuple(Event(event["timestamp"], event["message"]) for event in answer["events"])
     return Page(events, answer["nextForwardToken"])

@@ -147,6 +147,7 @@ def token(stream: Any, position: Any = None) -> str:
         token(f"gamedojo-test-other-train-1/{STREAM}"),
         token(f"{TRAINING}0/{STREAM}"),
         token(f"{EVALUATION}/{STREAM}"),
+        token(f"{TRAINING}/nowhere"),
         token(7),
         token(f"{TRAINING}/{STREAM}", 7),
     ],
