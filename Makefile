@@ -296,6 +296,10 @@ cli-docs: setup ## write the page of the command line to docs/cli.md
 failures: setup ## write the page of failures' codes to docs/failures.md
 	$(VENV)/python -m tests.docs.failures_page > docs/failures.md
 
+scale: setup ## play runs on a virtual clock, and write how far a stack goes to docs/scale.md; minutes
+	$(VENV)/python -m benchmarks.scale
+	$(VENV)/python -m benchmarks.scale.page > docs/scale.md
+
 licences: setup ## write the licences of what is shipped to docs/licences.md
 	$(VENV)/python -m supply > docs/licences.md
 
@@ -321,4 +325,4 @@ help: ## this list
 
 , := ,
 
-.PHONY: demo local local-down bootstrap preflight deploy smoke sample-builds test lint audit test-fast test-rl test-e2e test-functions-312 test-dashboard test-unity test-peers test-clients test-faults test-security test-notebooks notebooks test-docs bench-envs bench-gpu bench-predict format setup schema openapi cli-docs failures licences sbom lock clean help
+.PHONY: demo local local-down bootstrap preflight deploy smoke sample-builds test lint audit test-fast test-rl test-e2e test-functions-312 test-dashboard test-unity test-peers test-clients test-faults test-security test-notebooks notebooks test-docs bench-envs bench-gpu bench-predict format setup schema openapi cli-docs failures scale licences sbom lock clean help

@@ -82,6 +82,8 @@ class TurnKeeper:
     longest_queue: int = 0
     idle_seconds: float = 0.0
     """Of turns that were free while somebody waited."""
+    waiting_seconds: float = 0.0
+    """Of all that waited."""
     by_minute: Counter[int] = field(default_factory=Counter)
     _since: float = 0.0
 
@@ -89,6 +91,7 @@ class TurnKeeper:
         """Put the next document in the place of the present one."""
         free = max(self.limit - len(self.turns.holders), 0)
         self.idle_seconds += min(free, len(self.turns.waiting)) * (now - self._since)
+        self.waiting_seconds += len(self.turns.waiting) * (now - self._since)
         self._since = now
         self.writes += turns is not self.turns and turns != self.turns
         self.turns = turns

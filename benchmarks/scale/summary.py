@@ -116,9 +116,9 @@ def _by_priority(ended: Iterable[Ended]) -> dict[int, list[float]]:
 
 
 def _speeds(ended: Iterable[Ended]) -> list[float]:
-    served: Counter[str] = Counter()
-    waited: Counter[str] = Counter()
+    served: dict[str, float] = defaultdict(float)
+    waited: dict[str, float] = defaultdict(float)
     for one in ended:
-        served[one.run.team] += one.slot  # type: ignore[assignment]
-        waited[one.run.team] += one.waited  # type: ignore[assignment]
+        served[one.run.team] += one.slot
+        waited[one.run.team] += one.waited
     return [served[team] / (served[team] + waited[team]) for team in sorted(served)]

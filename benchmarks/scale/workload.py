@@ -83,7 +83,7 @@ _BY_HOUR = [4.0 if 9 <= hour < 18 else 0.4 for hour in range(24)]
 _BY_DAY = [1.0, 1.0, 1.0, 1.0, 1.0, 0.2, 0.2]
 
 
-def _rate(moment: float, a_day: float) -> float:
+def rate(moment: float, a_day: float) -> float:
     """Arrivals a second; their mean over a week is `a_day`."""
     by_hour = _BY_HOUR[int(moment % DAY // HOUR)] / (sum(_BY_HOUR) / 24)
     by_day = _BY_DAY[int(moment // DAY) % 7] / (sum(_BY_DAY) / 7)
@@ -95,7 +95,7 @@ def _next(moment: float, a_day: float, chance: random.Random) -> float:
     highest = a_day / DAY * max(_BY_HOUR) / (sum(_BY_HOUR) / 24) * max(_BY_DAY) / (sum(_BY_DAY) / 7)
     while True:
         moment += chance.expovariate(highest)
-        if chance.random() * highest < _rate(moment, a_day):
+        if chance.random() * highest < rate(moment, a_day):
             return moment
 
 
