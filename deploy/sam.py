@@ -45,14 +45,19 @@ def build_command(
     return [*command[:4], "--use-container", *command[4:]]
 
 
-def deploy_command(sam: str, stage: Stage, bootstrap: Bootstrap, images: Pair, *, asks: bool) -> list[str]:
-    """Deploy what was built. `asks`: a change set is confirmed at the terminal, if samconfig.toml says so."""
-    parameters = {
+def stack_parameters(stage: Stage, bootstrap: Bootstrap, images: Pair) -> dict[str, str]:
+    """Those of template.yaml that differ from its defaults."""
+    return {
         **stage.parameters,
         "TrainingImageUri": images.training,
         "InferenceImageUri": images.inference,
         "PermissionsBoundaryArn": bootstrap.boundary,
     }
+
+
+def deploy_command(sam: str, stage: Stage, bootstrap: Bootstrap, images: Pair, *, asks: bool) -> list[str]:
+    """Deploy what was built. `asks`: a change set is confirmed at the terminal, if samconfig.toml says so."""
+    parameters = stack_parameters(stage, bootstrap, images)
     return [
         sam, "deploy", "--config-env", stage.name,
         "--s3-bucket", bootstrap.bucket,

@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,15 @@ CONFIGURATION = "samconfig.toml"
 
 @dataclass(frozen=True)
 class Stage:
-    """One environment of samconfig.toml. `parameters`: of template.yaml, as the file sets them."""
+    """One environment of samconfig.toml.
+
+    `parameters`: of template.yaml, as the file sets them. `release`: the table of its release, as it is written.
+    """
 
     name: str
     stack: str
     parameters: dict[str, str]
+    release: dict[str, Any] = field(default_factory=dict)
 
     @property
     def bootstrap_stack(self) -> str:
@@ -69,7 +73,7 @@ def read_stage(checkout: Path, name: str) -> Stage:
             f'{CONFIGURATION}: the environment {name} needs the stack_name "gamedojo-{name}" and among its '
             f'parameter_overrides "Stage={name}"; roles and names go by them.'
         )
-    return Stage(name, stack, parameters)
+    return Stage(name, stack, parameters, document[name].get("release", {}).get("parameters", {}))
 
 
 def read_bootstrap(account: Account, stage: Stage) -> Bootstrap:

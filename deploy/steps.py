@@ -8,7 +8,8 @@ from pathlib import Path
 from deploy.account import sign_in
 from deploy.errors import DeploymentError
 from deploy.registry import UNBUILT, Pair, push_images
-from deploy.sam import bootstrap_command, build_command, deploy_command
+from deploy.release import read_release, release_built
+from deploy.sam import bootstrap_command, build_command, deploy_command, stack_parameters
 from deploy.shell import Shell
 from deploy.stages import read_bootstrap, read_stage, unread_bootstrap
 from deploy.template import parameter_defaults
@@ -67,14 +68,17 @@ def deploy_stage(
     account = None if dry else sign_in()
     bootstrap = read_bootstrap(account, stage) if account else unread_bootstrap()
     shell = Shell(checkout, dry, {} if account is None else _region(account.region))
-    packing = build_command(
-        sam, stage, parameter_defaults(checkout), containers=dry or shutil.which("docker") is not None
-    )
+    defaults = parameter_defaults(checkout)
+    release = read_release(stage.release, {**defaults, **stage.parameters})
+    packing = build_command(sam, stage, defaults, containers=dry or shutil.which("docker") is not None)
     if dry:
         shell.run(["python", "-m", "local.images", "build"])
     engine, images = (Engine(("docker",)), UNBUILT) if dry else build_images(checkout, say)
     pushed = push_images(images, bootstrap, account, engine.command, shell)
     shell.run(packing)
+    if not dry:
+        parameters = stack_parameters(stage, bootstrap, pushed)
+        release_built(checkout / ".aws-sam" / "build", release, {**defaults, **parameters})
     shell.run(deploy_command(sam, stage, bootstrap, pushed, asks=asks))
     if account is not None:
         for output, value in sorted((account.outputs(stage.stack) or {}).items()):

@@ -14,8 +14,9 @@ from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
 from deploy.account import Account
 from deploy.permissions import needed_permissions
+from deploy.release import Release, released
 from deploy.stages import Bootstrap, Stage
-from tests.fakes.expanded_template import ROOT, as_list, expanded, resources, statements
+from tests.fakes.expanded_template import ROOT, as_list, expand, expanded, resources, source, statements
 from tests.fakes.operations_template import operations
 
 STAGE = "dev"
@@ -64,6 +65,12 @@ def bootstrap() -> dict[str, Any]:
     assert not faults, faults
     document: dict[str, Any] = json.loads(json.dumps(template))
     return document
+
+
+@cache
+def canary() -> dict[str, Any]:
+    """The stack of a stage that moves traffic bit by bit."""
+    return expand(released(source(), Release(traffic="Canary10Percent5Minutes"), "1" * 64))
 
 
 def properties(name: str) -> dict[str, Any]:
@@ -219,7 +226,8 @@ def test_the_boundary_lets_every_role_of_the_stack_do_what_its_policies_say():
                 if not allows(rules("Boundary"), action, _physical(action, resource)):
                     missing.add((role, action, json.dumps(resource)))
     assert missing == set()
-    assert {action for action in MANAGED if not allows(rules("Boundary"), action)} == set()
+    release = canary()["Resources"]["ReleaseRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    assert {action for action in MANAGED | actions(release) if not allows(rules("Boundary"), action)} == set()
 
 
 def _physical(action: str, resource: Any) -> str | None:
@@ -245,7 +253,7 @@ def _physical(action: str, resource: Any) -> str | None:
 
 
 @pytest.mark.parametrize(
-    "kind", sorted({one["Type"] for made in (expanded, operations) for one in made()["Resources"].values()})
+    "kind", sorted({one["Type"] for made in (expanded, operations, canary) for one in made()["Resources"].values()})
 )
 def test_cloudformation_may_do_what_the_handlers_of_every_type_need(kind):
     needed = {one for one in _needed(kind) - NOT_GIVEN if one.split(":")[0] not in OTHER_SERVICES}

@@ -32,7 +32,12 @@ def source() -> dict[str, Any]:
 
 @cache
 def expanded() -> dict[str, Any]:
-    template = json.loads(json.dumps(source()))
+    return expand(source())
+
+
+def expand(written: dict[str, Any]) -> dict[str, Any]:
+    """What SAM's translator makes of a template such as `source()`."""
+    template = json.loads(json.dumps(written))
     template["Globals"]["Function"]["CodeUri"] = "s3://packaged/functions.zip"
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::StateMachine":

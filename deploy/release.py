@@ -1,0 +1,194 @@
+"""How a new version of the APIs' functions comes into service: at once, or bit by bit; from snapshots, or kept warm.
+
+Settings of a stage, [<stage>.release.parameters] in samconfig.toml:
+
+    traffic = "Canary10Percent5Minutes"   # a type of CodeDeploy's; without it all traffic moves at once
+    predict_snap_start = true             # the Predict function starts from a snapshot of itself
+    predict_provisioned = 2               # or so many of its instances are kept warm, which costs by the hour
+
+They are put into what `sam build` wrote. template.yaml cannot hold them by its parameters: SAM publishes versions and
+aliases of a function under no condition, and does not publish a new version where only a parameter's value is new.
+"""
+
+import copy
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deploy.errors import DeploymentError
+from local.local_package import read_template
+
+ALIAS = "live"
+FUNCTIONS = ("PredictFunction", "ControlReadFunction", "ControlWriteFunction")
+"""API Gateway asks them, so that there is traffic to shift. A state's function is called a few times in a run."""
+TRAFFIC = (
+    *(f"Canary10Percent{minutes}Minutes" for minutes in (5, 10, 15, 30)),
+    "Linear10PercentEvery1Minute",
+    *(f"Linear10PercentEvery{minutes}Minutes" for minutes in (2, 3, 10)),
+)
+
+_WORDS = {str: "a text", bool: "true or false", int: "a number"}
+
+
+@dataclass(frozen=True)
+class Release:
+    """Settings of a stage. `traffic`: one of TRAFFIC, or "" for all at once."""
+
+    traffic: str = ""
+    predict_snap_start: bool = False
+    predict_provisioned: int = 0
+
+
+def read_release(document: Mapping[str, Any], parameters: Mapping[str, str]) -> Release:
+    """The settings, checked.
+
+    Args:
+        document: the table of samconfig.toml; empty for a stage that has none.
+        parameters: of template.yaml, all of them.
+
+    Raises:
+        DeploymentError: a setting is unknown, of another type, or excludes another.
+    """
+    known = {field.name: type(field.default) for field in fields(Release)}
+    for name, value in document.items():
+        if name not in known:
+            raise DeploymentError(f"samconfig.toml: a release has no {name!r}; it has {', '.join(known)}.")
+        if type(value) is not known[name]:
+            raise DeploymentError(f"samconfig.toml: {name} of a release is {_WORDS[known[name]]}, not {value!r}.")
+    release = Release(**document)
+    if release.traffic and release.traffic not in TRAFFIC:
+        raise DeploymentError(f"samconfig.toml: traffic is one of {', '.join(TRAFFIC)}, not {release.traffic!r}.")
+    if release.predict_provisioned < 0:
+        raise DeploymentError("samconfig.toml: predict_provisioned is a number of instances, 0 or more.")
+    if release.predict_snap_start and release.predict_provisioned:
+        raise DeploymentError("samconfig.toml: Lambda takes predict_snap_start or predict_provisioned, not both.")
+    if release.predict_snap_start and parameters["Runtime"] == "python3.11":
+        raise DeploymentError("samconfig.toml: predict_snap_start wants Runtime=python3.12, not python3.11.")
+    return release
+
+
+def release_built(folder: Path, release: Release, parameters: Mapping[str, str]) -> None:
+    """Put the settings into the template that `sam build` wrote; without any it stays as it is.
+
+    Args:
+        folder: what `sam build` filled.
+        release: the settings.
+        parameters: of template.yaml, with which it is deployed: new ones are a new version too.
+    """
+    if release == Release():
+        return
+    path = folder / "template.yaml"
+    template = read_template(path)
+    packages = {template["Resources"][name]["Properties"]["CodeUri"] for name in FUNCTIONS}
+    content = {name: _digest(folder / name) for name in sorted(packages)}
+    sources = json.dumps([content, dict(parameters)], sort_keys=True)
+    made = released(template, release, hashlib.sha256(sources.encode()).hexdigest())
+    path.write_text(yaml.safe_dump(made, sort_keys=False, width=120), encoding="utf-8")
+
+
+def released(template: Mapping[str, Any], release: Release, version: str) -> dict[str, Any]:
+    """The template with versions, aliases and what a release needs beside them.
+
+    Args:
+        template: for SAM, its intrinsics in their long form.
+        release: the settings.
+        version: a SHA-256 of code and parameters; another one is published as another version.
+    """
+    made: dict[str, Any] = copy.deepcopy(dict(template))
+    resources = made["Resources"]
+    predict = resources["PredictFunction"]["Properties"]
+    if release.predict_snap_start:
+        predict["SnapStart"] = {"ApplyOn": "PublishedVersions"}
+    if release.predict_provisioned:
+        predict["ProvisionedConcurrencyConfig"] = {"ProvisionedConcurrentExecutions": release.predict_provisioned}
+    for name in FUNCTIONS if release.traffic else ("PredictFunction",):
+        properties = resources[name]["Properties"]
+        properties |= {
+            "AutoPublishAlias": ALIAS,
+            "AutoPublishCodeSha256": version,
+            "AutoPublishAliasAllProperties": True,
+        }
+        if release.traffic:
+            resources[f"{name}ReleaseFails"] = _alarm(name)
+            properties["DeploymentPreference"] = {
+                "Type": release.traffic,
+                "Alarms": [{"Ref": f"{name}ReleaseFails"}],
+                "Role": {"Fn::GetAtt": ["ReleaseRole", "Arn"]},
+            }
+    if release.traffic:
+        resources["ReleaseRole"] = _role()
+    return made
+
+
+def _alarm(function: str) -> dict[str, Any]:
+    """Of the alias: both versions' errors, so that an old one's end a release too."""
+    return {
+        "Type": "AWS::CloudWatch::Alarm",
+        "Properties": {
+            "AlarmName": {"Fn::Sub": f"gamedojo/${{Stage}}/release-{function}"},
+            "AlarmDescription": "A new version fails while it comes into service; CodeDeploy goes back.",
+            "Namespace": "AWS/Lambda",
+            "MetricName": "Errors",
+            "Dimensions": [
+                {"Name": "FunctionName", "Value": {"Ref": function}},
+                {"Name": "Resource", "Value": {"Fn::Sub": f"${{{function}}}:{ALIAS}"}},
+            ],
+            "Statistic": "Sum",
+            "Period": 60,
+            "EvaluationPeriods": 1,
+            "Threshold": 1,
+            "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+            "TreatMissingData": "notBreaching",
+        },
+    }
+
+
+def _role() -> dict[str, Any]:
+    """Rather than the one that SAM makes, which has no boundary and reaches every function of the account."""
+    arns = [{"Fn::GetAtt": [name, "Arn"]} for name in FUNCTIONS]
+    aliases = [{"Fn::Sub": f"${{{name}.Arn}}:*"} for name in FUNCTIONS]
+    statements = [
+        {
+            "Effect": "Allow",
+            "Action": ["lambda:GetAlias", "lambda:GetProvisionedConcurrencyConfig", "lambda:UpdateAlias"],
+            "Resource": [*arns, *aliases],
+        },
+        {"Effect": "Allow", "Action": "cloudwatch:DescribeAlarms", "Resource": "*"},
+    ]
+    return {
+        "Type": "AWS::IAM::Role",
+        "Properties": {
+            "PermissionsBoundary": {
+                "Fn::If": ["HasBoundary", {"Ref": "PermissionsBoundaryArn"}, {"Ref": "AWS::NoValue"}]
+            },
+            "AssumeRolePolicyDocument": {
+                "Version": "2012-10-17",
+                "Statement": [
+                    {
+                        "Effect": "Allow",
+                        "Principal": {"Service": "codedeploy.amazonaws.com"},
+                        "Action": "sts:AssumeRole",
+                        "Condition": {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
+                    }
+                ],
+            },
+            "Policies": [
+                {
+                    "PolicyName": "shift-traffic",
+                    "PolicyDocument": {"Version": "2012-10-17", "Statement": statements},
+                }
+            ],
+        },
+    }
+
+
+def _digest(package: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(one for one in package.rglob("*") if one.is_file() and one.suffix != ".pyc"):
+        digest.update(f"{path.relative_to(package)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
