@@ -112,7 +112,12 @@ def seed(stack: Stack) -> None:
     policies = PoliciesTable(dynamodb, stack.environment["POLICIES_TABLE"])
     policies.forget(POLICY)
     for day in (1, 2):
-        served = {"version": RUN, "run_id": RUN, "endpoint_name": "gamedojo-test-mygame", "config_name": f"c-{day}"}
+        served = {
+            "version": RUN,
+            "run_id": RUN,
+            "endpoint_name": "gamedojo-test-mygame",
+            "config_name": f"gamedojo-test-mygame-{day}",
+        }
         policies.set_in_service(POLICY, ServedVersion(at=datetime(2026, 1, day, tzinfo=UTC), **served))
 
 

@@ -29,16 +29,19 @@ from gamedojo import (
     Tensor,
     UploadInterruptedError,
 )
+from gamedojo.following import follow_log
 from pipeline.api import uploads
 from pipeline.aws.policies_table import PoliciesTable
-from pipeline.contracts.policy import ServedVersion
-from pipeline.contracts.run import RunStatus
+from pipeline.contracts.policy import CurrentPolicy, ServedVersion
+from pipeline.contracts.run import JobRecord, RunStatus
 from predict.app import handler as predict_handler
 from tests.fakes.control_stack import BUCKET, REGION, Stack, control_stack
 from tests.fakes.gateway import KEY, Gateway
 from tests.fakes.runtime_endpoint import runtime_endpoint
 from tests.integration.api.test_api_control import REPORT, record
+from tests.integration.api.test_api_logs import log
 from tests.integration.api.test_api_predict_served import deploy
+from tests.integration.api.test_api_traffic import measured
 
 ROOT = Path(__file__).parents[3]
 CONTROL_FUNCTIONS = {"ControlReadFunction": read_handler, "ControlWriteFunction": write_handler}
@@ -235,6 +238,23 @@ def test_what_a_run_has_measured_and_made(site: Site, client: GamedojoClient, tm
     with pytest.raises(ApiError) as caught:
         client.redrive(run_id)
     assert (caught.value.status, caught.value.code) == (409, "Conflict")
+
+
+def test_what_a_runs_job_prints_and_how_a_policy_is_asked(site: Site, client: GamedojoClient) -> None:
+    job = "gamedojo-test-basic-0008-train-1"
+    started = JobRecord(name=job, status="Completed")
+    run_id = record(site.stack, 8, status=RunStatus.SUCCEEDED, training_job=started).run_id
+    log("first", "password=secret", "last", job=job)
+    first = client.logs(run_id, job="training", limit=2)
+    assert [line.text for line in first.lines] == ["password=***", "last"]
+    assert not client.logs(run_id, next_token=first.next_token).lines
+    pages = list(follow_log(lambda token: client.logs(run_id, next_token=token), run_id, 200))
+    assert [line.text for page in pages for line in page.lines] == ["first", "password=***", "last"]
+    current = CurrentPolicy(policy="basic", version=run_id, endpoint_name="gamedojo-test-basic", spec_key="spec.json")
+    site.stack.put_document("policies/basic/current.json", current)
+    measured(("Invocations", 1), ("ModelLatency", 1500))
+    traffic = client.traffic("basic", window="24h")
+    assert (traffic.total.invocations, traffic.told("latency_ms_p99"), len(traffic.starts)) == (1, (1.5,), 96)
 
 
 def serve(site: Site, endpoint: Any, folder: Path) -> None:
