@@ -32,7 +32,7 @@ class Smoked:
     usd: float | None
 
 
-def smoke(connection: Connection, progress: Progress, *, poll_seconds: float = 5.0) -> Smoked:
+def smoke(connection: Connection, progress: Progress, *, poll_seconds: float = 5.0, policy: str = "") -> Smoked:
     """Upload, train, evaluate, serve, predict, compare, clean up; also cleans up after what failed.
 
     The run's record and files stay, as those of every run do.
@@ -41,11 +41,12 @@ def smoke(connection: Connection, progress: Progress, *, poll_seconds: float = 5
         connection: of the stack.
         progress: is told.
         poll_seconds: between two looks at the run.
+        policy: its name; or else one that nobody has.
 
     Raises:
         DeploymentError: the run failed, or its policy does not do what its evaluation says.
     """
-    policy = f"smoke-{uuid.uuid4().hex[:8]}"
+    policy = policy or f"smoke-{uuid.uuid4().hex[:8]}"
     with (
         GamedojoClient(connection) as client,
         tempfile.TemporaryDirectory(prefix="gamedojo-smoke-") as directory,
