@@ -136,7 +136,7 @@ def asks_a_second(waiting: int, limit: int, minimum: int) -> float:
     """How often a queue of so many, all of them new, asks for turns."""
     places = tuple(Waiting(run_id=f"run-{number}", priority=0, since=0, seen=0) for number in range(waiting))
     turns = Turns(waiting=places)
-    return sum(1 / pause_seconds(turns, one.run_id, limit, 0, minimum) for one in places)
+    return sum(1 / pause_seconds(turns, one.run_id, limit, 0, 0, minimum) for one in places)
 
 
 def pipeline_usd(looks: Mapping[str, float]) -> dict[str, float]:

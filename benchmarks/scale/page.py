@@ -151,7 +151,7 @@ asked often in real time (its instances are a quota, too); `PredictRateLimit`. A
 
 1. *One queue in one item.* Each writer waits for the others, and it ends at 3,000 places; a run that waits also reads the record of
    every run that trains. Instead: an item for each run, an index by its place, and a scheduler that hands turns over by task
-   tokens: then nobody asks, and no turn stands free until somebody does.
+   tokens: then nobody asks.
 2. *One endpoint for each policy.* 20,000 endpoints are not to be had. Instead: real-time endpoints that hold many policies (our
    server reads small ONNX files; inference components or multi-model endpoints move them in and out), and no two alarms for each.
 3. *One account.* 5,500 machines of one type are more than one account's spot pool gives. Instead: several accounts and
@@ -259,13 +259,13 @@ all teams are as quick as one another):
 
 {table(("", "runs", "a day", "in queue, h", "p99 of -5, h", "used", "Jain", "asks a run", "Capacity", "Deadline"), compared)}
 
-- **Who is next asks often.** With pauses of 5 % of the time waited, as it was before, {1 - old["turns_used"]:.0%} of the turns stood free beside a queue; now
-  {1 - new["turns_used"]:.0%}, with {new["asks"] / old["asks"]:.0%} of the asks.
+- **Who is next asks often.** With pauses of 5 % of the time waited, as it was before, {1 - old["turns_used"]:.1%} of the turns stood free beside a queue; now
+  {1 - new["turns_used"]:.1%}, with {new["asks"] / old["asks"]:.0%} of the asks.
 - **Fewer machines than turns** makes runs hold turns while they try for a machine: {half["codes"].get("Capacity", 0)} gave up (`Capacity`) after {half["refused"]:,} refusals. As few turns as
   machines is worse where both are too few, since a run trains for {whole["trained"] / whole["slot"]:.0%} of its turn and holds it through evaluation and
   deployment, too: give {whole["slot"] / whole["trained"]:.1f} turns for each machine.
-- **Overload is no queue.** With half the turns that are needed {few["codes"].get("DeadlineExceeded", 0)} of {few["runs"]:,} runs were ended after a week, and as the first in the queue has waited
-  for days it asks each hour, so that {1 - few["turns_used"]:.0%} of the turns stood free. An execution's history allows no more asks; turns that are handed over need none.
+- **Overload is no queue.** Five turns get through {few["runs_a_day"]:,.0f} of 150 runs a day: the wait grows, and {few["codes"].get("DeadlineExceeded", 0)} of {few["runs"]:,} runs were ended after a
+  week. `MaxConcurrentRuns`, or a smaller number of runs, is the only remedy.
 - **Fairness is by arrival, not by team.** Nobody is kept waiting for ever, but a team that drops a hundred builds is served a hundred times
   before the next one's first. Teams that must not wait for one another need stacks of their own.
 """

@@ -20,7 +20,7 @@ SCENARIOS: dict[str, tuple[Stack, int, float]] = {
     "as deployed": (AS_DEPLOYED, 10_000, RUNS_A_DAY),
     "2,000 of them": (AS_DEPLOYED, 2000, RUNS_A_DAY),
     "pauses of 5 %": (
-        replace(AS_DEPLOYED, pause=lambda turns, run_id, limit, waited, minimum: wait_seconds(waited, minimum)),
+        replace(AS_DEPLOYED, pause=lambda turns, run_id, limit, waited, asks, minimum: wait_seconds(waited, minimum)),
         2000,
         RUNS_A_DAY,
     ),

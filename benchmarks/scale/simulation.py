@@ -34,7 +34,7 @@ REPLACEMENT_SECONDS = 300.0
 CHECKPOINT_SECONDS = 60.0
 """Of work that an interruption may cost at most: `checkpoint_interval_seconds` of rl_src.training.settings.config."""
 
-Pause = Callable[[Turns, str, int, int, int], int]
+Pause = Callable[[Turns, str, int, int, int, int], int]
 """`rules.turns.pause_seconds`, or another rule to compare it with."""
 
 
@@ -157,7 +157,8 @@ class Simulation:
         return again
 
     def _take_turn(self, ended: Ended) -> Generator[float, None, bool]:
-        run, stack = ended.run, self.stack
+        run, limit, minimum = ended.run, self.stack.max_concurrent_runs, self.stack.poll_min_seconds
+        asks = 0
         while not self.turns.ask(run, self.clock.now):
             now = int(self.clock.now)
             waited = now - (waiting_since(self.turns.turns, run.run_id) or now)
@@ -165,7 +166,8 @@ class Simulation:
                 self.turns.change(released(self.turns.turns, run.run_id), self.clock.now)
                 return False
             ended.looks["turn"] += 1
-            yield stack.pause(self.turns.turns, run.run_id, stack.max_concurrent_runs, waited, stack.poll_min_seconds)
+            yield self.stack.pause(self.turns.turns, run.run_id, limit, waited, asks, minimum)
+            asks += 1
         return True
 
     def _jobs(self, ended: Ended) -> Generator[float, None, bool]:

@@ -17,6 +17,7 @@ def handler(task: Task) -> Turn:
     return take_turn(
         task.part("run", RunReference),
         task.state,
+        task.part("turn", Turn).asks if "turn" in task.document else 0,
         settings,
         TurnsTable(clients.dynamodb(), settings.turns_table),
         RunsTable(clients.dynamodb(), settings.runs_table),

@@ -26,3 +26,4 @@ class Turn(Contract):
 
     granted: bool
     wait_seconds: int = Field(ge=1)
+    asks: int = Field(default=0, ge=0, description="how often the run has asked in vain; the next answer counts on")

@@ -1,6 +1,7 @@
 """Whose turn it is: at most so many runs at once, first come, first served; priority counts as having come earlier."""
 
 from pipeline.contracts.turns import Turns, Waiting
+from pipeline.rules.waiting import wait_seconds
 
 FORGOTTEN_SECONDS = 3 * 3600
 """Who waits asks at least each hour (`pause_seconds`). Who has not asked for so long has died, and holds nobody up."""
@@ -18,8 +19,9 @@ MOST_WAITING = 3000
 
 _LEAST_TURN_SECONDS = 300
 """No turn that trains is much shorter: two jobs start, an endpoint comes up. What a place in the queue is worth."""
-_SHARE = 0.015
-"""Of the time waited: the least pause, so that a week in front of the queue keeps within an execution's history."""
+_EAGER_ASKS = 400
+"""After so many a run asks as it looks at jobs, a share of the time waited apart: a week in front of a queue that does
+not move keeps within an execution's history (`rules.waiting`)."""
 _MAX_SECONDS = 3600
 
 
@@ -42,7 +44,7 @@ def asked(turns: Turns, run_id: str, priority: int, limit: int, now: int) -> Tur
     return Turns(holders=turns.holders, waiting=waiting)
 
 
-def pause_seconds(turns: Turns, run_id: str, limit: int, waited: int, minimum: int) -> int:
+def pause_seconds(turns: Turns, run_id: str, limit: int, waited: int, asks: int, minimum: int) -> int:
     """Seconds until a run that waits asks again: the nearer its turn, the sooner.
 
     A turn stands free until the first in the queue asks for it, so that one asks often; and thousands behind it do not.
@@ -52,10 +54,12 @@ def pause_seconds(turns: Turns, run_id: str, limit: int, waited: int, minimum: i
         run_id: the run's.
         limit: how many turns there are; at least 1.
         waited: seconds since the run asked first.
+        asks: how often it has asked.
         minimum: of the pause.
     """
     by_place = _LEAST_TURN_SECONDS * (_place(turns.waiting, run_id) + 1) / limit
-    return int(max(minimum, min(_MAX_SECONDS, max(by_place, _SHARE * waited))))
+    least = minimum if asks < _EAGER_ASKS else wait_seconds(waited, minimum)
+    return int(max(least, min(_MAX_SECONDS, by_place)))
 
 
 def released(turns: Turns, run_id: str) -> Turns:

@@ -15,8 +15,10 @@ LONGEST_SECONDS = 7 * 24 * 3600
 """How long a run may wait for its turn."""
 
 
-def take_turn(run: RunReference, state: str, settings: TakeTurnSettings, turns: TurnsTable, runs: RunsTable) -> Turn:
-    """Take a turn, or a place in the queue. A run that waits says so in its record.
+def take_turn(
+    run: RunReference, state: str, asks: int, settings: TakeTurnSettings, turns: TurnsTable, runs: RunsTable
+) -> Turn:
+    """Take a turn, or a place in the queue. A run that waits says so in its record. It has asked `asks` times.
 
     Raises:
         RunEndedError: the run was cancelled.
@@ -45,7 +47,8 @@ def take_turn(run: RunReference, state: str, settings: TakeTurnSettings, turns: 
             "Cancel some of them, or raise the stack's parameter MaxConcurrentRuns.",
         )
     limit, minimum = settings.max_concurrent_runs, settings.poll_min_seconds
-    return Turn(granted=False, wait_seconds=pause_seconds(found, run.run_id, limit, waited, minimum))
+    pause = pause_seconds(found, run.run_id, limit, waited, asks, minimum)
+    return Turn(granted=False, wait_seconds=pause, asks=asks + 1)
 
 
 def _waits(turns: Turns, run: RunReference) -> bool:

@@ -57,6 +57,21 @@ def test_a_run_waits_until_the_one_before_it_is_over(busy: PipelineStack, basic:
     assert busy.turns.get().holders == ()
 
 
+def test_a_run_that_waits_counts_its_asks_from_state_to_state(busy: PipelineStack, basic: bytes) -> None:
+    counted: list[int] = []
+
+    def pause(*arguments: Any) -> int:
+        counted.append(arguments[4])
+        if len(counted) == 3:
+            end(busy)
+        return 20
+
+    with patch.object(steps, "pause_seconds", pause):
+        _, record = busy.run(busy.put("builds/basic.zip", basic))
+    assert counted == [0, 1, 2]
+    assert record.status is RunStatus.SUCCEEDED
+
+
 def test_a_run_that_need_not_wait_says_nothing_of_turns(stack: PipelineStack, basic: bytes) -> None:
     execution, record = stack.run(stack.put("builds/basic.zip", basic))
     assert "TakeTurn" in execution["states"]

@@ -113,23 +113,26 @@ def test_the_longest_queue_fits_into_an_item() -> None:
 def test_who_finds_no_place_stays_outside_until_there_is_one() -> None:
     full = queue(*(f"run-{number}" for number in range(MOST_WAITING)))
     assert asked(full, "late", 10, limit=1, now=1) == full
-    assert pause_seconds(full, "late", 1, waited=0, minimum=20) == 3600
+    assert pause_seconds(full, "late", 1, waited=0, asks=0, minimum=20) == 3600
     assert waiting_since(asked(released(full, "run-7"), "late", 0, limit=1, now=2), "late") == 2
 
 
-@given(st.integers(1, 1000), st.integers(0, 7 * 86400), st.integers(1, 300), st.integers(0, 20))
-def test_the_nearer_its_turn_the_sooner_a_run_asks_again(limit: int, waited: int, minimum: int, place: int) -> None:
+@given(st.integers(1, 1000), st.integers(0, 7 * 86400), st.integers(0, 1000), st.integers(1, 300), st.integers(0, 20))
+def test_the_nearer_its_turn_the_sooner_a_run_asks_again(
+    limit: int, waited: int, asks: int, minimum: int, place: int
+) -> None:
     turns = queue(*(f"run-{number}" for number in range(22)))
-    nearer, farther = (pause_seconds(turns, f"run-{one}", limit, waited, minimum) for one in (place, place + 1))
+    nearer, farther = (pause_seconds(turns, f"run-{one}", limit, waited, asks, minimum) for one in (place, place + 1))
     assert minimum <= nearer <= farther <= 3600
     assert farther * 3 <= FORGOTTEN_SECONDS, "who waits is not taken for dead"
 
 
 def test_the_first_asks_each_half_minute_and_the_thousandth_each_hour() -> None:
     turns = queue(*(f"run-{number}" for number in range(1000)))
-    assert pause_seconds(turns, "run-0", 10, waited=600, minimum=20) == 30
-    assert pause_seconds(turns, "run-9", 10, waited=600, minimum=20) == 300
-    assert pause_seconds(turns, "run-999", 10, waited=600, minimum=20) == 3600
+    assert pause_seconds(turns, "run-0", 10, waited=86400, asks=0, minimum=20) == 30
+    assert pause_seconds(turns, "run-9", 10, waited=86400, asks=399, minimum=20) == 300
+    assert pause_seconds(turns, "run-999", 10, waited=600, asks=0, minimum=20) == 3600
+    assert pause_seconds(turns, "run-0", 10, waited=40_000, asks=400, minimum=20) == 2000, "it asks too long"
 
 
 class Queue(RuleBasedStateMachine):

@@ -32,7 +32,7 @@ def asks_in_front(waited_seconds: float, minimum_seconds: int) -> int:
     turns = Turns(waiting=(Waiting(run_id="mine", priority=0, since=0, seen=0),))
     waited, count = 0, 0
     while waited <= waited_seconds:
-        waited += pause_seconds(turns, "mine", 1000, waited, minimum_seconds)
+        waited += pause_seconds(turns, "mine", 1000, waited, count, minimum_seconds)
         count += 1
     return count
 
