@@ -147,7 +147,7 @@ def _changes() -> str:
 type to as many; the quotas of serverless endpoints and of their concurrency, or lower `endpoint.max_concurrency`, or serve what is
 asked often in real time (its instances are a quota, too); `PredictRateLimit`. Ask for the quotas before: it takes days.
 
-**For 1000x**, in the order in which it breaks:
+**For 1000x**, five parts need another design:
 
 1. *One queue in one item.* Each writer waits for the others, and it ends at 3,000 places; a run that waits also reads the record of
    every run that trains. Instead: an item for each run, an index by its place, and a scheduler that hands turns over by task
