@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.browser import Browser, chromium
+from tests.fakes.browser import DESKTOP, Browser, chromium
+from tests.fakes.dashboard_page import Dashboard
 from tests.fakes.running_cloud import Cloud, pack, running_cloud
 
 
@@ -36,3 +37,13 @@ def basic_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def window() -> Iterator[Browser]:
     with chromium() as browser:
         yield browser
+
+
+@pytest.fixture
+def dashboard(window: Browser, cloud: Cloud) -> Iterator[Dashboard]:
+    made = Dashboard(window, cloud)
+    window.size(*DESKTOP)
+    window.dark(False)
+    made.enter_key()
+    yield made
+    made.quiet_console()
