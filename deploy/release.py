@@ -1,8 +1,10 @@
-"""How a new version of the APIs' functions comes into service: at once, or bit by bit; from snapshots, or kept warm.
+"""How new versions of the APIs' functions and of the state machine come into service: at once, or bit by bit.
+
+Predict starts from snapshots of itself, or is kept warm, where a stage says so.
 
 Settings of a stage, [<stage>.release.parameters] in samconfig.toml:
 
-    traffic = "Canary10Percent5Minutes"   # a type of CodeDeploy's; without it all traffic moves at once
+    traffic = "Canary10Percent5Minutes"   # a type of CodeDeploy's; without it all traffic and runs move at once
     predict_snap_start = true             # the Predict function starts from a snapshot of itself
     predict_provisioned = 2               # or so many of its instances are kept warm, which costs by the hour
 
@@ -13,6 +15,7 @@ aliases of a function under no condition, and does not publish a new version whe
 import copy
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -26,11 +29,15 @@ from local.local_package import read_template
 ALIAS = "live"
 FUNCTIONS = ("PredictFunction", "ControlReadFunction", "ControlWriteFunction")
 """API Gateway asks them, so that there is traffic to shift. A state's function is called a few times in a run."""
+MACHINE, STARTER = "TrainAndDeploy", "ControlWriteFunction"
+"""New runs are shared between two versions of the machine; a run stays with the one that it began with."""
 TRAFFIC = (
     *(f"Canary10Percent{minutes}Minutes" for minutes in (5, 10, 15, 30)),
     "Linear10PercentEvery1Minute",
     *(f"Linear10PercentEvery{minutes}Minutes" for minutes in (2, 3, 10)),
 )
+
+_WORD = re.compile(r"(Canary|Linear)(\d+)Percent(?:Every)?(\d+)Minutes?")
 
 _WORDS = {str: "a text", bool: "true or false", int: "a number"}
 
@@ -122,7 +129,49 @@ def released(template: Mapping[str, Any], release: Release, version: str) -> dic
             }
     if release.traffic:
         resources["ReleaseRole"] = _role()
+        resources[f"{MACHINE}ReleaseFails"] = _alarm_of_runs()
+        resources[MACHINE]["Properties"] |= {
+            "AutoPublishAlias": ALIAS,
+            "UseAliasAsEventTarget": True,
+            "DeploymentPreference": _shift(release.traffic) | {"Alarms": [{"Ref": f"{MACHINE}ReleaseFails"}]},
+        }
+        _start_by_alias(resources[STARTER]["Properties"])
     return made
+
+
+def _shift(traffic: str) -> dict[str, Any]:
+    """What CodeDeploy has as one word, as Step Functions has it: percent, and minutes between two steps."""
+    kind, percent, minutes = _WORD.fullmatch(traffic).groups()  # type: ignore[union-attr]
+    return {"Type": kind.upper(), "Percentage": int(percent), "Interval": int(minutes)}
+
+
+def _start_by_alias(starter: dict[str, Any]) -> None:
+    """The API's runs, as SAM does it for those of dropped builds."""
+    alias = {"Ref": f"{MACHINE}Alias{ALIAS}"}
+    starter["Environment"]["Variables"]["STATE_MACHINE_ARN"] = alias
+    for policy in starter["Policies"]:
+        for statement in policy.get("Statement", ()):
+            if statement["Action"] == "states:StartExecution":
+                statement["Resource"] = alias
+
+
+def _alarm_of_runs() -> dict[str, Any]:
+    """Of failures that only operators can mend (operations.yaml counts them): a bad build fails an execution, too."""
+    return {
+        "Type": "AWS::CloudWatch::Alarm",
+        "Properties": {
+            "AlarmName": {"Fn::Sub": f"gamedojo/${{Stage}}/release-{MACHINE}"},
+            "AlarmDescription": "Runs fail while a new version of the machine comes into service; it goes back.",
+            "Namespace": {"Fn::Sub": "gamedojo/${Stage}"},
+            "MetricName": "RunsFailedForOperators",
+            "Statistic": "Sum",
+            "Period": 60,
+            "EvaluationPeriods": 1,
+            "Threshold": 1,
+            "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+            "TreatMissingData": "notBreaching",
+        },
+    }
 
 
 def _alarm(function: str) -> dict[str, Any]:

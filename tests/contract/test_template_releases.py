@@ -12,6 +12,7 @@ from cfnlint.api import ManualArgs, lint
 from deploy.errors import DeploymentError
 from deploy.release import FUNCTIONS, TRAFFIC, Release, read_release, release_built, released
 from tests.fakes.expanded_template import expand, expanded, source
+from tests.fakes.operations_template import of_type
 
 VERSION, OTHER = "1" * 64, "2" * 64
 DEFAULTS = {"Runtime": "python3.12"}
@@ -86,6 +87,49 @@ def test_who_shifts_traffic_is_within_the_boundary_and_can_do_no_more():
     assert look["Action"] == "cloudwatch:DescribeAlarms"
     assert "lambda:UpdateAlias" in shift["Action"]
     assert all(any(name in json.dumps(one) for name in FUNCTIONS) for one in shift["Resource"])
+
+
+@pytest.mark.parametrize(
+    ("traffic", "shift"),
+    [
+        ("Canary10Percent15Minutes", {"Type": "CANARY", "Percentage": 10, "Interval": 15}),
+        ("Linear10PercentEvery1Minute", {"Type": "LINEAR", "Percentage": 10, "Interval": 1}),
+        ("Linear10PercentEvery3Minutes", {"Type": "LINEAR", "Percentage": 10, "Interval": 3}),
+    ],
+)
+def test_new_runs_come_to_a_new_machine_bit_by_bit_and_it_goes_back_by_its_alarm(traffic, shift):
+    (alias,) = resources(Release(traffic=traffic), "AWS::StepFunctions::StateMachineAlias").values()
+    preference = alias["Properties"]["DeploymentPreference"]
+    assert {name: preference[name] for name in shift} == shift
+    (version,) = resources(Release(traffic=traffic), "AWS::StepFunctions::StateMachineVersion")
+    assert preference["StateMachineVersionArn"] == {"Ref": version}
+    (alarm,) = (one["Ref"] for one in preference["Alarms"])
+    watched = resources(Release(traffic=traffic), "AWS::CloudWatch::Alarm")[alarm]["Properties"]
+    counted = {
+        each["MetricName"]
+        for one in of_type("AWS::Logs::MetricFilter").values()
+        for each in one["MetricTransformations"]
+    }
+    assert watched["MetricName"] in counted
+    assert watched["Namespace"] == {"Fn::Sub": "gamedojo/${Stage}"}
+
+
+def test_whoever_starts_runs_starts_them_by_the_alias_and_may():
+    made = whole(CANARY)["Resources"]
+    alias = {"Ref": "TrainAndDeployAliaslive"}
+    (rule,) = (one for name, one in made.items() if name == "TrainAndDeployBuildDropped")
+    assert [target["Arn"] for target in rule["Properties"]["Targets"]] == [alias]
+    assert made["ControlWriteFunction"]["Properties"]["Environment"]["Variables"]["STATE_MACHINE_ARN"] == alias
+    assert made["ControlReadFunction"]["Properties"]["Environment"]["Variables"]["STATE_MACHINE_ARN"] != alias
+    may_start = [
+        statement["Resource"]
+        for one in made.values()
+        if one["Type"] == "AWS::IAM::Role"
+        for policy in one["Properties"].get("Policies", ())
+        for statement in policy["PolicyDocument"]["Statement"]
+        if "states:StartExecution" in statement["Action"]
+    ]
+    assert may_start == [alias, alias]
 
 
 def test_other_code_and_other_parameters_are_other_versions():

@@ -18,6 +18,9 @@ from pipeline.errors import PipelineError, ThrottledError
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
+_PARTS = 7
+"""Of a state machine's ARN. An alias or a version is an eighth, which executions do not have."""
+
 
 class Execution(Contract):
     """What Step Functions says about an execution. `status` is its own word, such as RUNNING or SUCCEEDED."""
@@ -103,8 +106,9 @@ def _input(text: str | None) -> dict[str, Any]:
 
 
 def execution_arn(state_machine_arn: str, name: str) -> str:
-    """`arn:…:stateMachine:<machine>` and a name make `arn:…:execution:<machine>:<name>`."""
-    return f"{state_machine_arn.replace(':stateMachine:', ':execution:')}:{name}"
+    """`arn:…:stateMachine:<machine>` and a name make `arn:…:execution:<machine>:<name>`; so does an alias's."""
+    machine = ":".join(state_machine_arn.split(":")[:_PARTS])
+    return f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
 
 
 def _translate(error: ClientError | BotoCoreError) -> PipelineError:
