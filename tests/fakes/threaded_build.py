@@ -11,6 +11,7 @@ import pytest
 from rl_src.envs import client as client_module
 from rl_src.envs.player import PlayerExit, PlayerLimits
 from rl_src.envs.protocol import EXCHANGE_METHOD
+from rl_src.envs.sightings import Sighting
 from rl_src.envs.specs import BehaviorSpec
 
 _PATIENCE_SECONDS = 10
@@ -67,6 +68,10 @@ class ThreadedBuild:
     def log_tail(self) -> str:
         """As `Player.log_tail`."""
         return ""
+
+    def sightings(self) -> Sequence[Sighting]:
+        """As `Player.sightings`: nobody looks."""
+        return ()
 
     def join(self) -> None:
         """Wait until it has nothing more to send."""
