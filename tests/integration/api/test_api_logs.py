@@ -15,10 +15,10 @@ from pipeline.aws import clients
 from pipeline.aws.job_logs import GROUP
 from pipeline.aws.runs_table import RunsTable
 from pipeline.contracts.api import LogPage, LogQuery
-from pipeline.contracts.request import RunOptions
-from pipeline.contracts.run import JobRecord, RunRecord, RunStatus
+from pipeline.contracts.run import JobRecord, RunStatus
 from tests.fakes.control_calls import call, document, problem
 from tests.fakes.control_stack import REGION, control_stack
+from tests.fakes.run_records import training_run
 
 RUN = "basic-0001"
 TRAINING, EVALUATION = (f"gamedojo-test-{RUN}-{step}-1" for step in ("train", "eval"))
@@ -33,17 +33,10 @@ def stack():
 
 
 def record(stack, *jobs: str, status: RunStatus = RunStatus.RUNNING, run_id: str = RUN) -> None:
-    made = RunRecord(
-        run_id=run_id,
-        policy="basic",
+    made = training_run(
+        run_id,
+        NOW,
         status=status,
-        state="CheckTraining",
-        created_at=NOW,
-        updated_at=NOW,
-        execution_arn="arn:aws:states:us-east-1:123456789012:execution:train:e",
-        source_key="builds/basic.zip",
-        build_key=f"runs/{run_id}/build.zip",
-        options=RunOptions(),
         training_job=JobRecord(name=TRAINING, status="InProgress") if TRAINING in jobs else None,
         evaluation_job=JobRecord(name=EVALUATION, status="InProgress") if EVALUATION in jobs else None,
     )

@@ -10,10 +10,10 @@ import pytest
 from pipeline.aws.runs_table import RunsTable
 from pipeline.contracts.api import MetricsSeries
 from pipeline.contracts.evaluation import EvaluationReport
-from pipeline.contracts.request import RunOptions
-from pipeline.contracts.run import JobRecord, Progress, RunRecord, RunStatus
+from pipeline.contracts.run import JobRecord, Progress
 from tests.fakes.control_calls import call, document, problem
 from tests.fakes.control_stack import REGION, control_stack
+from tests.fakes.run_records import training_run
 
 RUN = "basic-0001"
 JOB = "gamedojo-test-basic-0001-train-1"
@@ -28,20 +28,7 @@ def stack():
 
 
 def record(stack, **more) -> None:
-    made = RunRecord(
-        run_id=RUN,
-        policy="basic",
-        status=RunStatus.RUNNING,
-        state="CheckTraining",
-        created_at=NOW,
-        updated_at=NOW,
-        execution_arn="arn:aws:states:us-east-1:123456789012:execution:train:e",
-        source_key="builds/basic.zip",
-        build_key=f"runs/{RUN}/build.zip",
-        options=RunOptions(),
-        progress=Progress(env_steps=900, iteration=9),
-        **more,
-    )
+    made = training_run(RUN, NOW, progress=Progress(env_steps=900, iteration=9), **more)
     table = RunsTable(boto3.client("dynamodb", region_name=REGION), stack.environment["RUNS_TABLE"])
     assert table.admit(made)
 
