@@ -32,7 +32,7 @@ IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/fake-image:1"
 ROLE = "arn:aws:iam::123456789012:role/sagemaker-jobs"
 BUCKET = "sagemaker-tests"
 QUICK = {
-    "stop_grace_seconds": 1.0,
+    "stop_grace_seconds": 4.0,  # enough on a busy machine to end in order; who ignores SIGTERM costs as much
     "endpoint_stop_grace_seconds": 5.0,
     "shutdown_grace_seconds": 1.0,
     "startup_timeout_seconds": 20.0,

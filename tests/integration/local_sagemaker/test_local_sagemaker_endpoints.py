@@ -274,7 +274,8 @@ def test_a_container_that_dies_is_started_again(cloud: Cloud):
             return 0
 
     assert wait_for(answers, "it answers again") != before
-    assert any("has ended by itself" in line for line in cloud.log_lines("/aws/sagemaker/Endpoints/dies"))
+    group = "/aws/sagemaker/Endpoints/dies"
+    wait_for(lambda: any("has ended by itself" in line for line in cloud.log_lines(group)), "its log tells why")
 
 
 def test_what_names_what_must_be_there(cloud: Cloud):
