@@ -1,6 +1,6 @@
-"""How new versions of the APIs' functions and of the state machine come into service: at once, or bit by bit.
+"""How new versions of the APIs' functions, and of the state machine with its functions, come into service.
 
-Predict starts from snapshots of itself, or is kept warm, where a stage says so.
+At once, or bit by bit. Predict starts from snapshots of itself, or is kept warm, where a stage says so.
 
 Settings of a stage, [<stage>.release.parameters] in samconfig.toml:
 
@@ -10,6 +10,9 @@ Settings of a stage, [<stage>.release.parameters] in samconfig.toml:
 
 They are put into what `sam build` wrote. template.yaml cannot hold them by its parameters: SAM publishes versions and
 aliases of a function under no condition, and does not publish a new version where only a parameter's value is new.
+
+A version of the machine names versions of its states' functions, which never change: its alias shifts the code of
+states with it, and a run ends with the code that it began with, however long it trains.
 """
 
 import copy
@@ -28,7 +31,7 @@ from local.local_package import read_template
 
 ALIAS = "live"
 FUNCTIONS = ("PredictFunction", "ControlReadFunction", "ControlWriteFunction")
-"""API Gateway asks them, so that there is traffic to shift. A state's function is called a few times in a run."""
+"""API Gateway asks them, so that there is traffic to shift; the functions of states shift with their machine."""
 MACHINE, STARTER = "TrainAndDeploy", "ControlWriteFunction"
 """New runs are shared between two versions of the machine; a run stays with the one that it began with."""
 TRAFFIC = (
@@ -39,6 +42,7 @@ TRAFFIC = (
 
 _WORD = re.compile(r"(Canary|Linear)(\d+)Percent(?:Every)?(\d+)Minutes?")
 
+_VERSION_CHARACTERS = 10
 _WORDS = {str: "a text", bool: "true or false", int: "a number"}
 
 
@@ -91,9 +95,10 @@ def release_built(folder: Path, release: Release, parameters: Mapping[str, str])
         return
     path = folder / "template.yaml"
     template = read_template(path)
-    packages = {template["Resources"][name]["Properties"]["CodeUri"] for name in FUNCTIONS}
+    versioned = {name: template["Resources"][name] for name in (*FUNCTIONS, *state_functions(template))}
+    packages = {one["Properties"]["CodeUri"] for one in versioned.values()}
     content = {name: _digest(folder / name) for name in sorted(packages)}
-    sources = json.dumps([content, dict(parameters)], sort_keys=True)
+    sources = json.dumps([content, versioned, template.get("Globals"), dict(parameters)], sort_keys=True)
     made = released(template, release, hashlib.sha256(sources.encode()).hexdigest())
     path.write_text(yaml.safe_dump(made, sort_keys=False, width=120), encoding="utf-8")
 
@@ -104,7 +109,7 @@ def released(template: Mapping[str, Any], release: Release, version: str) -> dic
     Args:
         template: for SAM, its intrinsics in their long form.
         release: the settings.
-        version: a SHA-256 of code and parameters; another one is published as another version.
+        version: a SHA-256 of code, settings and parameters; another one is published as another version.
     """
     made: dict[str, Any] = copy.deepcopy(dict(template))
     resources = made["Resources"]
@@ -115,6 +120,7 @@ def released(template: Mapping[str, Any], release: Release, version: str) -> dic
         predict["ProvisionedConcurrencyConfig"] = {"ProvisionedConcurrentExecutions": release.predict_provisioned}
     for name in FUNCTIONS if release.traffic else ("PredictFunction",):
         properties = resources[name]["Properties"]
+        _mark(properties, version)
         properties |= {
             "AutoPublishAlias": ALIAS,
             "AutoPublishCodeSha256": version,
@@ -136,7 +142,52 @@ def released(template: Mapping[str, Any], release: Release, version: str) -> dic
             "DeploymentPreference": _shift(release.traffic) | {"Alarms": [{"Ref": f"{MACHINE}ReleaseFails"}]},
         }
         _start_by_alias(resources[STARTER]["Properties"])
+        _pin_states(made, version)
     return made
+
+
+def state_functions(template: Mapping[str, Any]) -> tuple[str, ...]:
+    """The functions that the machine's states call, by their names in the template."""
+    substitutions = template["Resources"][MACHINE]["Properties"]["DefinitionSubstitutions"]
+    return tuple(one["Fn::GetAtt"][0] for one in substitutions.values())
+
+
+def _mark(properties: dict[str, Any], version: str) -> None:
+    """Make the function another than the last version's, which a parameter that it does not use would not.
+
+    Of a function that is as its last version Lambda publishes none (API reference, PublishVersion), and CloudFormation
+    fails on that.
+    """
+    said = properties.get("Description", "")
+    properties["Description"] = f"{said} Release {version[:_VERSION_CHARACTERS]}".strip()
+
+
+def _pin_states(template: dict[str, Any], version: str) -> None:
+    """To versions that CloudFormation never deletes, for the sake of runs that go on."""
+    resources = template["Resources"]
+    machine = resources[MACHINE]["Properties"]
+    states = state_functions(template)
+    for name in states:
+        _mark(resources[name]["Properties"], version)
+        resources[_pinned(name, version)] = {
+            "Type": "AWS::Lambda::Version",
+            "DeletionPolicy": "Retain",
+            "UpdateReplacePolicy": "Retain",
+            "Properties": {"FunctionName": {"Ref": name}},
+        }
+    machine["DefinitionSubstitutions"] = {
+        word: {"Ref": _pinned(one["Fn::GetAtt"][0], version)}
+        for word, one in machine["DefinitionSubstitutions"].items()
+    }
+    for policy in machine["Policies"]:
+        for statement in policy["Statement"]:
+            if statement["Action"] == "lambda:InvokeFunction":
+                # all versions: runs that began with an earlier one go on under the same role
+                statement["Resource"] += [{"Fn::Sub": f"${{{name}.Arn}}:*"} for name in states]
+
+
+def _pinned(function: str, version: str) -> str:
+    return f"{function}Version{version[:_VERSION_CHARACTERS]}"
 
 
 def _shift(traffic: str) -> dict[str, Any]:

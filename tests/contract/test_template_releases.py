@@ -10,7 +10,7 @@ import yaml
 from cfnlint.api import ManualArgs, lint
 
 from deploy.errors import DeploymentError
-from deploy.release import FUNCTIONS, TRAFFIC, Release, read_release, release_built, released
+from deploy.release import FUNCTIONS, TRAFFIC, Release, read_release, release_built, released, state_functions
 from tests.fakes.expanded_template import expand, expanded, source
 from tests.fakes.operations_template import of_type
 
@@ -132,6 +132,47 @@ def test_whoever_starts_runs_starts_them_by_the_alias_and_may():
     assert may_start == [alias, alias]
 
 
+def test_a_machine_of_a_canary_calls_versions_of_its_functions_that_stay():
+    made = whole(CANARY)["Resources"]
+    machine = made["TrainAndDeploy"]["Properties"]
+    called = {one["Ref"] for one in machine["DefinitionSubstitutions"].values()}
+    assert len(called) == len(expanded()["Resources"]["TrainAndDeploy"]["Properties"]["DefinitionSubstitutions"])
+    versions = {name: made[name] for name in called}
+    assert {one["Properties"]["FunctionName"]["Ref"] for one in versions.values()} == set(state_functions(source()))
+    assert {(one["Type"], one["DeletionPolicy"], one["UpdateReplacePolicy"]) for one in versions.values()} == {
+        ("AWS::Lambda::Version", "Retain", "Retain")
+    }
+    assert called.isdisjoint(whole(CANARY, OTHER)["Resources"]), "another release has versions of its own"
+
+
+def test_a_machine_may_call_every_version_for_the_sake_of_runs_that_go_on():
+    role = whole(CANARY)["Resources"]["TrainAndDeployRole"]["Properties"]
+    allowed = [
+        resource
+        for policy in role["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement["Action"] == "lambda:InvokeFunction"
+        for resource in statement["Resource"]
+    ]
+    for name in state_functions(source()):
+        assert {"Fn::GetAtt": [name, "Arn"]} in allowed, "runs that began before there were versions"
+        assert {"Fn::Sub": f"${{{name}.Arn}}:*"} in allowed
+
+
+@pytest.mark.parametrize("release", [CANARY, Release(predict_provisioned=1)])
+def test_each_function_of_a_version_differs_from_that_of_another(release):
+    """Lambda publishes no version of a function that did not change, and CloudFormation takes that for a failure."""
+    one, two = (whole(release, version)["Resources"] for version in (VERSION, OTHER))
+    published = {
+        each["Properties"]["FunctionName"]["Ref"] for each in resources(release, "AWS::Lambda::Version").values()
+    }
+    assert published
+    for name in published:
+        first, second = (made[name]["Properties"]["Description"] for made in (one, two))
+        assert first != second
+        assert len(first) <= 256, "Lambda's limit"
+
+
 def test_other_code_and_other_parameters_are_other_versions():
     (first,) = resources(Release(predict_provisioned=1), "AWS::Lambda::Version")
     (same,) = resources(Release(predict_provisioned=3), "AWS::Lambda::Version")
@@ -183,11 +224,12 @@ def test_what_sam_built_is_rewritten_with_a_version_of_its_content(tmp_path: Pat
     package = tmp_path / "Functions"
     package.mkdir()
     template = json.loads(json.dumps(source()))
-    for name in FUNCTIONS:
+    for name in (*FUNCTIONS, *state_functions(template)):
         template["Resources"][name]["Properties"]["CodeUri"] = "Functions"
 
-    def built(code: str, parameters: dict[str, str]) -> str:
+    def built(code: str, parameters: dict[str, str], memory: int = 512) -> str:
         (package / "app.py").write_text(code)
+        template["Resources"]["AdmitRunFunction"]["Properties"]["MemorySize"] = memory
         (tmp_path / "template.yaml").write_text(yaml.safe_dump(template))
         release_built(tmp_path, CANARY, parameters)
         made = yaml.safe_load((tmp_path / "template.yaml").read_text())
@@ -196,4 +238,7 @@ def test_what_sam_built_is_rewritten_with_a_version_of_its_content(tmp_path: Pat
 
     first = built("a = 1", {"LogLevel": "INFO"})
     assert built("a = 1", {"LogLevel": "INFO"}) == first
-    assert len({first, built("a = 2", {"LogLevel": "INFO"}), built("a = 1", {"LogLevel": "DEBUG"})}) == 3
+    other_code = built("a = 2", {"LogLevel": "INFO"})
+    other_parameters = built("a = 1", {"LogLevel": "DEBUG"})
+    other_settings = built("a = 1", {"LogLevel": "INFO"}, memory=1024)
+    assert len({first, other_code, other_parameters, other_settings}) == 4
