@@ -28,6 +28,8 @@ _OPTIONS = (
     "--dpkgopt=path-exclude=/usr/share/doc/*",
     "--dpkgopt=path-exclude=/usr/share/man/*",
     "--dpkgopt=path-exclude=/usr/share/locale/*",
+    # of the machine that makes it; an engine brings a container its own
+    '--customize-hook=rm -f "$1/etc/hostname" "$1/etc/resolv.conf"',
 )
 
 
@@ -37,7 +39,7 @@ def base_image(
     """The name of an image that is on this machine.
 
     Raises:
-        ImageError: no registry gives the Dockerfile's, and no Debian can be made.
+        ImageError: no registry gives the Dockerfile's, and no Debian can be made; or one of its two mirrors is named.
     """
     named = _default(dockerfile)
     debian = f"localhost/{_REPOSITORY}:{_RELEASE}-{_recipe(environment)}"
@@ -64,10 +66,12 @@ def _default(dockerfile: Path) -> str:
     return found[1]
 
 
-def _sources(environment: Mapping[str, str]) -> tuple[str, str]:
-    mirror = environment.get(MIRROR_VARIABLE) or "http://deb.debian.org/debian"
-    security = environment.get(SECURITY_MIRROR_VARIABLE) or "http://deb.debian.org/debian-security"
-    return f"deb {mirror} {_RELEASE} main", f"deb {security} {_RELEASE}-security main"
+def _sources(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Lines for apt; none where no mirror is named: mmdebstrap knows those of a release."""
+    mirror, security = (environment.get(name) for name in (MIRROR_VARIABLE, SECURITY_MIRROR_VARIABLE))
+    if bool(mirror) != bool(security):
+        raise ImageError(f"Name two mirrors, {MIRROR_VARIABLE} and {SECURITY_MIRROR_VARIABLE}, or none of them.")
+    return (f"deb {mirror} {_RELEASE} main", f"deb {security} {_RELEASE}-security main") if mirror else ()
 
 
 def _recipe(environment: Mapping[str, str]) -> str:
@@ -79,7 +83,14 @@ def _import_debian(engine: Engine, name: str, environment: Mapping[str, str]) ->
         tree = Path(folder) / "base.tar"
         command = ["mmdebstrap", *_OPTIONS, _RELEASE, str(tree), *_sources(environment)]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=_BOOTSTRAP_SECONDS, check=False)
+            done = subprocess.run(
+                command,
+                env={**environment, "SOURCE_DATE_EPOCH": "0"},  # the same packages make the same tree
+                capture_output=True,
+                text=True,
+                timeout=_BOOTSTRAP_SECONDS,
+                check=False,
+            )
         except subprocess.TimeoutExpired as error:
             raise ImageError(f"mmdebstrap took longer than {_BOOTSTRAP_SECONDS} s.") from error
         if done.returncode != 0:

@@ -142,6 +142,45 @@ def test_without_registry_and_bootstrap_a_base_is_to_be_named(program: Write, tm
     assert calls(log)[-1] == "pull --quiet registry/python:3"
 
 
+MIRRORS = {"GAMEDOJO_DEBIAN_MIRROR": "http://near/debian", "GAMEDOJO_DEBIAN_SECURITY_MIRROR": "http://near/security"}
+
+
+@pytest.mark.parametrize(
+    ("mirrors", "sources"),
+    [
+        ({}, ""),
+        (MIRRORS, " deb http://near/debian bookworm main deb http://near/security bookworm-security main"),
+    ],
+)
+def test_a_debian_is_made_of_the_mirrors_that_are_named_and_else_of_mmdebstraps_own(
+    program: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mirrors: dict[str, str], sources: str
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    podman = program("podman", 'case "$*" in import*) ;; *) exit 1;; esac')
+    log = program("mmdebstrap", 'test "$SOURCE_DATE_EPOCH" = 0')
+    environment = mirrors | {"PATH": os.environ["PATH"]}
+    name = base_image(Engine(("podman",)), checkout(tmp_path) / "container" / "Dockerfile", QUIET, environment)
+    (made,) = calls(log)
+    tree = calls(podman)[-1].removeprefix("import ").removesuffix(f" {name}")
+    assert made.endswith(f" bookworm {tree}{sources}")
+
+
+def test_two_debians_of_other_mirrors_are_two_images(program: Write, tmp_path: Path) -> None:
+    log = program("podman", "exit 1")
+    for environment in ({}, MIRRORS):
+        with pytest.raises(ImageError):
+            base_image(Engine(("podman",)), checkout(tmp_path) / "container" / "Dockerfile", QUIET, environment)
+    asked = {call for call in calls(log) if call.startswith("image inspect localhost/gamedojo-base:bookworm-")}
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("name", MIRRORS)
+def test_one_mirror_without_the_other_is_refused(program: Write, tmp_path: Path, name: str) -> None:
+    program("podman", "exit 1")
+    with pytest.raises(ImageError, match="Name two mirrors, GAMEDOJO_DEBIAN_MIRROR and GAMEDOJO_DEBIAN_SECURITY_MIRR"):
+        base_image(Engine(("podman",)), checkout(tmp_path) / "container" / "Dockerfile", QUIET, {name: MIRRORS[name]})
+
+
 def test_images_in_use_stay(program: Write) -> None:
     script = 'case "$*" in images*training) echo t:1; echo t:2;; images*) ;; "rmi t:1") exit 1;; esac'
     log = program("docker", script)
