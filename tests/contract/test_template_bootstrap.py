@@ -248,7 +248,7 @@ def _physical(action: str, resource: Any) -> str | None:
             "AWS::IAM::Role": f"arn:aws:iam::123456789012:role/gamedojo-{STAGE}-{owner[1]}-x",
         }.get(kind)
         return None if prefix is None else prefix + owner[2]
-    written = written.replace("${TrainAndDeploy.Name}", "TrainAndDeploy-x")
+    written = written.replace("${TrainAndDeploy.Name}", f"gamedojo-{STAGE}-TrainAndDeploy")
     return text(written)
 
 
@@ -270,6 +270,7 @@ def test_every_resource_of_the_stack_that_is_named_by_us_is_named_as_the_role_ex
     named = {
         "AWS::Logs::LogGroup": ("LogGroupName", "logs", "log-group:{}"),
         "AWS::CloudWatch::Alarm": ("AlarmName", "cloudwatch", "alarm:{}"),
+        "AWS::StepFunctions::StateMachine": ("StateMachineName", "states", "stateMachine:{}"),
     }
     for kind, (key, service, resource) in named.items():
         found = [*resources(kind).values()] + [
@@ -279,6 +280,8 @@ def test_every_resource_of_the_stack_that_is_named_by_us_is_named_as_the_role_ex
         for one in found:
             arn = f"arn:aws:{service}:us-east-1:123456789012:{resource.format(text(one[key]))}"
             assert allows(rules("MakeResources"), f"{service}:TagResource", arn), arn
+            other = arn.replace(STAGE, "prod")
+            assert not allows(rules("MakeResources"), f"{service}:TagResource", other), "another stage's"
 
 
 def test_policies_are_within_the_sizes_that_iam_takes():
