@@ -21,11 +21,10 @@ from rl_src.training.algorithms.group_returns import gather, group_returns, stre
 from rl_src.training.algorithms.objective import clipped_loss, explained_variance, importance, standardized
 from rl_src.training.algorithms.optimizer import FlatAdam
 from rl_src.training.algorithms.placement import joined, sent, with_bytes
-from rl_src.training.algorithms.policy_weights import load_weights, weights_of
+from rl_src.training.algorithms.policy_weights import PolicyTwice
 from rl_src.training.algorithms.ppo import behavior_seed, torch_threads
 from rl_src.training.algorithms.schedules import Coefficients, coefficients, learning_rate_at
 from rl_src.training.algorithms.train_batch import concatenated_masks
-from rl_src.training.artifacts.best import Weights
 from rl_src.training.artifacts.checkpoint import Arrays
 from rl_src.training.errors import InvalidCheckpointError, UnsupportedBehaviorError
 from rl_src.training.networks.action_distribution import action_size, log_probabilities_and_entropy, mask_logits
@@ -78,7 +77,7 @@ class _Part:
     masks: torch.Tensor | None
 
 
-class POCA:
+class POCA(PolicyTwice):
     """The policy of one behavior and its learner, in this process. Close it.
 
     Args:
@@ -134,23 +133,6 @@ class POCA:
         self.network.update_moments([value[decisions] for value in batch.observations])
         means = torch.stack(told).mean(dim=0).tolist()
         return {**dict(zip(STATISTICS[:-1], means, strict=True)), "explained_variance": foreseen}
-
-    def synchronize(self) -> None:
-        """Act with what has been learned."""
-        self.acting.load_state_dict(self.network.state_dict())
-
-    def weights(self) -> Weights:
-        """The policy's weights by name, copied."""
-        return weights_of(self.network)
-
-    def set_weights(self, weights: Weights) -> None:
-        """Load weights into the policy that learns and into what acts.
-
-        Raises:
-            InvalidCheckpointError: names or shapes are of another network.
-        """
-        load_weights(self.network, weights)
-        self.synchronize()
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """All but the policy's weights: plain values as JSON takes them, and arrays."""

@@ -10,6 +10,30 @@ from rl_src.training.networks.network import PolicyNetwork
 _PREFIX = "network."
 
 
+class PolicyTwice:
+    """A learner that has its policy twice: `network` learns while `acting` plays."""
+
+    network: PolicyNetwork
+    acting: PolicyNetwork
+
+    def synchronize(self) -> None:
+        """Act with what has been learned."""
+        self.acting.load_state_dict(self.network.state_dict())
+
+    def weights(self) -> Weights:
+        """The policy's weights by name, copied."""
+        return weights_of(self.network)
+
+    def set_weights(self, weights: Weights) -> None:
+        """Load weights into the policy that learns and into what acts.
+
+        Raises:
+            InvalidCheckpointError: names or shapes are of another network.
+        """
+        load_weights(self.network, weights)
+        self.synchronize()
+
+
 def weights_of(network: PolicyNetwork) -> Weights:
     """By name, copied."""
     return {f"{_PREFIX}{name}": value.cpu().numpy().copy() for name, value in network.state_dict().items()}

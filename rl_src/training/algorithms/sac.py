@@ -17,12 +17,11 @@ from rl_src.envs.specs import BehaviorSpec
 from rl_src.training.algorithms.divergence import FiniteSteps
 from rl_src.training.algorithms.optimizer import FlatAdam
 from rl_src.training.algorithms.placement import sent
-from rl_src.training.algorithms.policy_weights import load_weights, weights_of
+from rl_src.training.algorithms.policy_weights import PolicyTwice
 from rl_src.training.algorithms.ppo import behavior_seed, torch_threads
 from rl_src.training.algorithms.replay import ReplayBuffer, Transitions
 from rl_src.training.algorithms.schedules import learning_rate_at
 from rl_src.training.algorithms.soft_critic import Choices, TwinCritics, choices, largest_entropy
-from rl_src.training.artifacts.best import Weights
 from rl_src.training.artifacts.checkpoint import REPLAY, Arrays
 from rl_src.training.errors import InvalidCheckpointError, UnsupportedBehaviorError
 from rl_src.training.networks.action_distribution import action_size
@@ -51,7 +50,7 @@ TEMPERATURE_LR = 1e-3
 """More than the networks have: a temperature is one number, and may have to fall far within a short training."""
 
 
-class SAC:
+class SAC(PolicyTwice):
     """The policy of one behavior and its learner, in this process; the interface is `algorithm.PPO`'s. Close it.
 
     Args:
@@ -138,23 +137,6 @@ class SAC:
     def reward_scale(self) -> float:
         """What rewards are divided by: the root of their mean square. It is 0 only where every reward was."""
         return max(1e-8, math.sqrt(self._reward_squares / max(1, self._decisions))) if self._reward_squares else 1.0
-
-    def synchronize(self) -> None:
-        """Act with what has been learned."""
-        self.acting.load_state_dict(self.network.state_dict())
-
-    def weights(self) -> Weights:
-        """The policy's weights by name, copied."""
-        return weights_of(self.network)
-
-    def set_weights(self, weights: Weights) -> None:
-        """Load weights into the policy that learns and into what acts.
-
-        Raises:
-            InvalidCheckpointError: names or shapes are of another network.
-        """
-        load_weights(self.network, weights)
-        self.synchronize()
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """All but the policy's weights: plain values as JSON takes them, and arrays."""

@@ -11,20 +11,11 @@ from pipeline.contracts.run import RunRecord, RunStatus
 from tests.fakes.control_calls import call, document, problem
 from tests.fakes.fault_invariants import assert_whole, sweep_up
 from tests.fakes.pipeline_stack import PipelineStack
+from tests.fakes.run_documents import CHAIN
 from tests.fakes.sagemaker_double import IN_PROGRESS, refused
 
-STATES = (
-    "InspectBuild",
-    "StartTraining",
-    "CheckTraining",
-    "ExtractCheckpoint",
-    "StartEvaluation",
-    "CheckEvaluation",
-    "DecidePromotion",
-    "DeployEndpoint",
-    "CheckEndpoint",
-    "VerifyEndpoint",
-)
+STATES = CHAIN[1:-1]
+"""In which a run can be met: it is admitted first and finished last."""
 
 
 def run_id_of(stack: PipelineStack) -> str:
