@@ -164,7 +164,8 @@ def _describe(opt_ml: OptMl, result: "TrainingResult", of_the_build: Sequence[Ma
         policy=policy,
         version=run_id,
         behaviors=tuple(
-            _behavior(behavior, result.onnx_files[behavior.behavior_name]) for behavior in result.behaviors
+            _behavior(one, result.onnx_files[one.behavior_name], result.memory_sizes[one.behavior_name])
+            for one in result.behaviors
         ),
     )
     _write(opt_ml.model / "policy_spec.json", spec)
@@ -211,7 +212,7 @@ def read_config(opt_ml: OptMl) -> TrainingJobInput:
         raise ContainerError("InvalidHyperparameters", f"{error}.", "Correct the named hyperparameters.") from error
 
 
-def _behavior(spec: UnityBehaviorSpec, onnx: str) -> BehaviorSpec:
+def _behavior(spec: UnityBehaviorSpec, onnx: str, memory_size: int) -> BehaviorSpec:
     return BehaviorSpec(
         name=spec.behavior_name,
         onnx=onnx,
@@ -219,6 +220,7 @@ def _behavior(spec: UnityBehaviorSpec, onnx: str) -> BehaviorSpec:
         actions=ActionSpec(
             continuous_size=spec.actions.continuous_size, discrete_branches=spec.actions.discrete_branches
         ),
+        memory_size=memory_size,
     )
 
 

@@ -25,6 +25,7 @@ class TrainingResult:
 
     behaviors: tuple[BehaviorSpec, ...]
     onnx_files: dict[str, str]  # behavior name to path below model_dir
+    memory_sizes: dict[str, int]  # behavior name to numbers that its policy remembers of an agent
     stop_reason: str  # env_steps, mean_return, no_improvement, wall_time_seconds, budget_usd or stopped
     results: dict[str, BehaviorResult]  # by behavior name
     wall_time_seconds: float

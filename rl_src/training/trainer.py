@@ -1,17 +1,17 @@
 """The training loop: sample, judge, learn, tell, save, until all behaviors have learned enough or someone stops it."""
 
-import gc
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rl_src.cores import usable_cores
 from rl_src.envs.group import Answer
 from rl_src.envs.specs import BehaviorSpec
 from rl_src.training.algorithms.learner_process import LearnerProcess
@@ -33,8 +33,9 @@ from rl_src.training.result import BehaviorResult, TrainingResult
 from rl_src.training.sampling.scenes import Scenes
 from rl_src.training.settings.config import ResolvedBehavior, ResolvedConfig, TrainingConfig
 from rl_src.training.settings.curriculum import Curriculum
-from rl_src.training.settings.machine import cores, learning_device, most_builds, number_of_builds
+from rl_src.training.settings.machine import most_builds, number_of_builds
 from rl_src.training.settings.presets import resolve, self_play_of
+from rl_src.training.starting import imports_left_alone, start_learning, start_scenes
 
 if TYPE_CHECKING:
     from rl_src.training.behavior_training import BehaviorTraining
@@ -68,7 +69,7 @@ def train(
     """
     started = time.monotonic()
     work_dir.mkdir(parents=True, exist_ok=True)
-    with _start_learning(config) as learner_process, _start_scenes(config, work_dir) as scenes:
+    with start_learning(config) as learner_process, start_scenes(config, work_dir) as scenes:
         return train_on(
             scenes,
             config,
@@ -99,11 +100,11 @@ def train_on(
     with ExitStack() as stack:
         stack.enter_context(scenes)
         if learner_process is None:
-            learner_process = stack.enter_context(_start_learning(config))
+            learner_process = stack.enter_context(start_learning(config))
         executor = stack.enter_context(ThreadPoolExecutor(1, "learner"))
         learning = _Learning(executor, learner_process)
         run = _Run(config, scenes, learning, begun, model_dir, checkpoint_dir, report, stop_requested)
-        stack.enter_context(_imports_left_alone())
+        stack.enter_context(imports_left_alone())
         return run.play(scenes.reset())
 
 
@@ -153,13 +154,13 @@ class _Run:
             model_dir,
             earlier.progress if earlier else [],
             report=report,
-            setup=Setup(number_of_builds(config), cores(), most_builds(cores())),
+            setup=Setup(number_of_builds(config), usable_cores(), most_builds(usable_cores())),
             wall_time=self._wall_time,
         )
         self._opponents = Opponents(
             partial(self_play_of, config), config.seed, lambda name: self._behaviors[name].new_player()
         )
-        self._has_third_core = cores() > 2
+        self._has_third_core = usable_cores() > 2
         scenes.look_while(self._has_free_core)
         self._runner = UnityEnvRunner(
             scenes=scenes, make_sampler=self._meet, on_team=self._opponents.meet, interrupt=self._interrupted
@@ -311,10 +312,12 @@ class _Run:
         self._save()
         write_checkpoint(self._model_dir / "checkpoint", without_replay(self._as_checkpoint()))
         files: dict[str, str] = {}
+        memory_sizes: dict[str, int] = {}
         for name, behavior in self._behaviors.items():
             files[name] = f"policies/{file_name(name)}.onnx"
             network = build_network(behavior.config, behavior.behavior, behavior.final_weights())
             export_onnx(network, self._model_dir / files[name])
+            memory_sizes[name] = network.memory_size
         draw_learning_curves(
             self._teller.lines,
             self._model_dir / "learning_curve.png",
@@ -324,6 +327,7 @@ class _Run:
         return TrainingResult(
             behaviors=tuple(behavior.behavior for behavior in self._behaviors.values()),
             onnx_files=files,
+            memory_sizes=memory_sizes,
             stop_reason=reason,
             results={name: BehaviorResult(**item.summary()) for name, item in self._behaviors.items()},
             wall_time_seconds=self._wall_time(),
@@ -355,39 +359,6 @@ class _Run:
 
     def _wall_time(self) -> float:
         return self._earlier_seconds + time.monotonic() - self._started
-
-
-def _start_learning(config: TrainingConfig) -> AbstractContextManager[LearnerProcess | None]:
-    asked = [config.hyperparameters, *(own.hyperparameters for own in config.behaviors.values())]
-    if any(own.device == "cuda" for own in asked):
-        learning_device("cuda")  # what cannot be is refused before builds start
-    return LearnerProcess() if config.learns_in == "process" else nullcontext()
-
-
-def _start_scenes(config: TrainingConfig, work_dir: Path) -> Scenes:
-    """Start the builds, and import RLlib meanwhile: both take seconds, and a build starts in a process of its own."""
-    with ThreadPoolExecutor(1) as thread:
-        start = thread.submit(Scenes.start, config, number_of_builds(config), work_dir)
-        try:
-            import rl_src.training.behavior_training  # noqa: F401
-        except BaseException:
-            if start.exception() is None:
-                start.result().close()
-            raise
-        return start.result()
-
-
-@contextmanager
-def _imports_left_alone() -> Iterator[None]:
-    """The garbage collector does not look through what is there already.
-
-    RLlib and torch leave 300,000 objects. To look through them takes 0.18 s, in which every build waits.
-    """
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 def _agents(first: list[Answer]) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""A build of three behaviors, with every kind of observation and action, through the real entry points."""
+"""A build of three behaviors, of every kind of observation and action, one with a memory, through the real entry points."""
 
 import json
 import tarfile
@@ -16,7 +16,7 @@ BEHAVIORS = {"Walker", "Guard", "Mixed"}
 SETTINGS = {
     "hyperparameters.train_batch_size": "256",
     "stop.env_steps": "512",
-    "behaviors": json.dumps({"Guard": {"stop": {"env_steps": 256}}}),
+    "behaviors": json.dumps({"Guard": {"stop": {"env_steps": 256}}, "Walker": {"network": {"memory": {"size": 8}}}}),
 }
 
 
@@ -42,6 +42,14 @@ def test_the_artifact_has_a_policy_of_each(model: Path) -> None:
     assert 256 <= reached["Guard"] < 300
     assert all(512 <= steps < 560 for name, steps in reached.items() if name != "Guard")
     assert load_artifact(model).policies.keys() == BEHAVIORS
+
+
+def test_the_spec_says_what_each_remembers(model: Path) -> None:
+    """Predict takes the token of a memory only where the spec tells of one."""
+    spec = PolicySpec.model_validate_json((model / "policy_spec.json").read_bytes())
+    told = {behavior.name: behavior.memory_size for behavior in spec.behaviors}
+    assert told == {"Walker": 16, "Guard": 0, "Mixed": 0}  # an LSTM's two states, of 8 units each
+    assert told == {name: policy.memory_size for name, policy in load_artifact(model).policies.items()}
 
 
 def test_the_evaluation_judges_each(model: Path, chaos: Path, tmp_path: Path) -> None:
