@@ -1,4 +1,4 @@
-"""A build of three behaviors, of every kind of observation and action, one with a memory, through the real entry points."""
+"""A build of three behaviors, of every kind of observation and action, one with a memory; the real entry points."""
 
 import json
 import tarfile
