@@ -34,7 +34,10 @@ PipelineError
     └── RunEndedError                a state found that its run is over: it was cancelled
 """
 
-from typing import ClassVar
+from typing import ClassVar, Final
+
+_LONGEST_CAUSE: Final = 4000
+"""Names of a zip or a request stand in causes, and the state machine ends a run without FinishRun above 256 KiB."""
 
 
 class PipelineError(Exception):
@@ -43,9 +46,9 @@ class PipelineError(Exception):
     default_remedy: ClassVar[str] = "See the run's log for details."
 
     def __init__(self, cause: str, remedy: str | None = None) -> None:
-        self.cause = cause
+        self.cause = cause if len(cause) <= _LONGEST_CAUSE else f"{cause[:_LONGEST_CAUSE]} …"
         self.remedy = remedy if remedy is not None else self.default_remedy
-        super().__init__(f"{cause} Remedy: {self.remedy}")
+        super().__init__(f"{self.cause} Remedy: {self.remedy}")
 
     @classmethod
     def code(cls) -> str:

@@ -10,6 +10,9 @@ from rl_src.envs.unpack import UnpackLimits, unpack_zip
 _PROGRAM_SUFFIXES = ("", ".x86_64", ".x86")
 _RUNNABLE_MODE = 0o755
 _DATA_SUFFIX = "_Data"
+_NO_NAMES = frozenset({"", ".", ".."})
+_MOST_CANDIDATES = 100
+_MOST_SHOWN = 5
 
 
 def unpack_build(zip_path: Path, into: Path, executable: str | None = None, limits: UnpackLimits | None = None) -> Path:
@@ -54,11 +57,13 @@ def _find(root: Path) -> Path:
     candidates = _candidates(root)
     if not candidates:
         raise _explain_none(root)
+    if len(candidates) > _MOST_CANDIDATES:
+        raise SeveralExecutablesError(f"The zip holds {len(candidates):,} files that could be the program.")
     runnable = [program for program in candidates if identify(program).runs_on_linux_x86_64]
     if not runnable:
         _require_linux(root, candidates[0])
     if len(runnable) > 1:
-        names = ", ".join(_relative(root, runnable))
+        names = ", ".join(_relative(root, runnable[:_MOST_SHOWN])) + (", …" if len(runnable) > _MOST_SHOWN else "")
         raise SeveralExecutablesError(f"The zip holds {len(runnable)} programs that could be the build: {names}.")
     return runnable[0]
 
@@ -68,9 +73,9 @@ def _candidates(root: Path) -> list[Path]:
     return sorted(
         program
         for data in root.rglob(f"*{_DATA_SUFFIX}")
-        if data.is_dir() and data.name != _DATA_SUFFIX
+        if data.is_dir() and (stem := data.name.removesuffix(_DATA_SUFFIX)) not in _NO_NAMES
         for suffix in _PROGRAM_SUFFIXES
-        if (program := data.with_name(data.name.removesuffix(_DATA_SUFFIX) + suffix)).is_file()
+        if (program := data.with_name(stem + suffix)).is_file()
     )
 
 
@@ -78,7 +83,7 @@ def _require_linux(root: Path, program: Path) -> None:
     found = identify(program)
     if not found.runs_on_linux_x86_64:
         name = program.relative_to(root).as_posix()
-        raise WrongPlatformError(f"{name} is {found.description}; a Linux x86-64 program is needed.")
+        raise WrongPlatformError(f"{name} is {found.description}; a Linux x86-64 program is needed.", found.remedy)
 
 
 def _explain_none(root: Path) -> NoExecutableError:

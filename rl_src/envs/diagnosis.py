@@ -103,7 +103,9 @@ def cannot_start(executable: Path) -> UnityEnvironmentError | None:
         return BuildNotStartableError(f"There is no program {executable.name}.")
     program = identify(executable)
     if not program.runs_on_linux_x86_64:
-        return BuildNotStartableError(f"{executable.name} is {program.description}; a Linux x86-64 program is needed.")
+        return BuildNotStartableError(
+            f"{executable.name} is {program.description}; a Linux x86-64 program is needed.", program.remedy
+        )
     if not os.access(executable, os.X_OK):
         return BuildNotStartableError(f"{executable.name} may not be executed.", "Set its run bit (chmod +x).")
     return None

@@ -23,6 +23,7 @@ _CHUNK_BYTES = 1024 * 1024
 _ENCRYPTED = 0x1
 _REPARSE_POINT = 0x400  # FILE_ATTRIBUTE_REPARSE_POINT: Windows' links
 _PKWARE_UNIX, _PKWARE_UNIX_BYTES = 0x000D, 12  # APPNOTE.TXT 4.5.7: behind them comes what a link leads to
+_UNICODE_PATH, _UNICODE_PATH_BYTES = 0x7075, 5  # APPNOTE.TXT 4.6.9: behind them a name, zipfile's own from 3.12 on
 _LOCAL_HEADER_BYTES = 30  # without name and extra field
 _EXTRA = struct.Struct("<2H")
 _DIRECTORY_MODE, _FILE_MODE, _PROGRAM_MODE = 0o755, 0o644, 0o755
@@ -30,7 +31,7 @@ _MAX_NAME_BYTES = 255  # of one path component, on every common Linux file syste
 _MAX_PATH_BYTES = 1024
 _MAX_DEPTH = 64
 _MAX_FOLDERS = 100_000
-_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff]")
 _IGNORED_PARTS = frozenset({"__MACOSX", ".DS_Store", "Thumbs.db"})
 
 
@@ -165,6 +166,8 @@ def _safe_path(info: zipfile.ZipInfo) -> PurePosixPath | None:
         raise UnsafeZipError(f"The zip holds the path {info.filename!r}, which leads outside its own folder.")
     if _UNSEEN.search(name):
         raise UnsafeZipError(f"The zip holds the name {info.filename[:60]!r}, which has invisible characters in it.")
+    if any(other != info.orig_filename for other in _other_names(info.extra)):
+        raise UnsafeZipError(f"The zip gives {info.filename[:60]!r} a second name, which is another one.")
     _require_plain_file(info)
     if any(len(part.encode()) > _MAX_NAME_BYTES for part in parts) or len(name.encode()) > _MAX_PATH_BYTES:
         raise UnsafeZipError(
@@ -191,13 +194,21 @@ def _require_plain_file(info: zipfile.ZipInfo) -> None:
 
 
 def _has_link_target(extra: bytes) -> bool:
+    return any(kind == _PKWARE_UNIX and len(content) > _PKWARE_UNIX_BYTES for kind, content in _extra_fields(extra))
+
+
+def _other_names(extra: bytes) -> Iterator[str]:
+    for kind, content in _extra_fields(extra):
+        if kind == _UNICODE_PATH:
+            yield content[_UNICODE_PATH_BYTES:].decode("utf-8", "replace")
+
+
+def _extra_fields(extra: bytes) -> Iterator[tuple[int, bytes]]:
     position = 0
     while position + _EXTRA.size <= len(extra):
         kind, length = _EXTRA.unpack_from(extra, position)
-        if kind == _PKWARE_UNIX and length > _PKWARE_UNIX_BYTES:
-            return True
         position += _EXTRA.size + length
-    return False
+        yield kind, extra[position - length : position]
 
 
 def _check_count(files: int, limits: UnpackLimits) -> None:

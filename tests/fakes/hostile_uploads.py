@@ -1,8 +1,10 @@
 """Uploads that are hostile, or broken, or something else than a Linux build: what each is, and what is said of it."""
 
 import io
+import json
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -136,6 +138,16 @@ def _flags(body: bytes, flags: int) -> bytes:
     return bytes(data)
 
 
+def _named_twice(name: str, other: str) -> zipfile.ZipInfo:
+    """A member whose Unicode path field says another name, to those who read it."""
+    return with_extra(name, 0x7075, struct.pack("<BL", 1, zlib.crc32(name.encode())) + other.encode())
+
+
+def _programs(number: int) -> list[tuple[str, bytes]]:
+    names = [f"{each:02}" for each in range(number)]
+    return [(f"{name}.x86_64", SCRIPT) for name in names] + [(f"{name}_Data/x", b"") for name in names]
+
+
 def _not_utf_8() -> bytes:
     return build(more=[("\u00e9", b"")]).replace("\u00e9".encode(), b"\xe9\xe9")
 
@@ -153,6 +165,7 @@ def _shift_jis() -> bytes:
 _GAME: Final = build()
 _MONO: Final = ("Game_Data/Managed/Assembly-CSharp.dll", b"MZ")
 _LINKED: Final = elf() + b"libdl.so.2\0UnityPlayer.so\0"
+_WRONG: Final = json.dumps({f"{number:x}": 0 for number in range(20_000)}).encode()
 _IL2CPP: Final = b'{"names": ["UnityEngine.dll", "Assembly-CSharp.dll"], "types": [2, 16]}'
 
 UPLOADS: Final = (
@@ -232,6 +245,19 @@ UPLOADS: Final = (
     Upload("a name with a new line", _with(("a\nRemedy: pay", b"")), "invisible characters", "UnsafeZip"),
     Upload("a name that clears the screen", _with(("a\x1b[2J", b"")), "invisible characters", "UnsafeZip"),
     Upload("a name turned round", _with(("a\u202egnp.exe", b"")), "invisible characters", "UnsafeZip"),
+    Upload("a name with marks of direction", _with(("a\u200fb\u061c", b"")), "invisible characters", "UnsafeZip"),
+    Upload("a name with a paragraph's end", _with(("a\u2029Remedy: pay", b"")), "invisible characters", "UnsafeZip"),
+    Upload("a name with nothing in it", _with(("Game\u200b", b"")), "invisible characters", "UnsafeZip"),
+    Upload("a second name, upwards", _with((_named_twice("a", "../../x"), b"")), "a second name", "UnsafeZip"),
+    Upload(
+        "a program by a second name", _of((_named_twice("x", "Game.x86_64"), SCRIPT), DATA), "second name", "UnsafeZip"
+    ),
+    Upload("a folder called ._Data", _of(("._Data/x", b"")), "no executable", "NoExecutable"),
+    Upload("a script from Windows", _program(b"#!/bin/sh\r\nexit 0\r\n"), "lines end as on Windows", "WrongPlatform"),
+    Upload(
+        "101 programs", lambda: zipped(*_programs(101)), "101 files that could be the program", "SeveralExecutables"
+    ),
+    Upload("100 programs", lambda: zipped(*_programs(100)), "00.x86_64, 01.x86_64", "SeveralExecutables"),
     Upload("a name that is no UTF-8", _not_utf_8, "a name that is not UTF-8", "UnsafeZip"),
     Upload("names in Shift JIS", _shift_jis, "a name that is not UTF-8", "UnsafeZip"),
     Upload("a bomb by its ratio", lambda: with_size(_GAME, 4_000_000_000), "as only bombs do", "BuildTooLarge"),
@@ -303,6 +329,21 @@ UPLOADS: Final = (
     Upload("options that are no JSON", _with(("gamedojo.json", b"{")), "not JSON", None, "InvalidRequest"),
     Upload(
         "options with a misspelt name", _with(("gamedojo.json", b'{"sead": 1}')), "did you mean", None, "InvalidRequest"
+    ),
+    Upload(
+        "options that clear the screen",
+        _with(("gamedojo.json", b'{"a\\u001b[2J\\n\\u202eb": 1}')),
+        r"a\x1b[2J\n\u202eb: unknown field",
+        None,
+        "InvalidRequest",
+    ),
+    Upload("20,000 wrong options", _with(("gamedojo.json", _WRONG)), "stop; and more", None, "InvalidRequest"),
+    Upload(
+        "33 YAML files",
+        _with(*((f"{number}.yaml", b"a: 1") for number in range(33))),
+        "33 YAML files",
+        None,
+        "InvalidRequest",
     ),
     Upload("options of 300 KB", _with(("gamedojo.json", b" " * 300_000)), "at most 262144", None, "InvalidRequest"),
     Upload(

@@ -1,8 +1,9 @@
 """Reading a document: every error names the field, what is wrong with it and what would be right."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from itertools import accumulate, islice
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -12,6 +13,11 @@ from pipeline.contracts.problem import FieldProblem
 
 Model = TypeVar("Model", bound=BaseModel)
 
+MOST_PROBLEMS = 20
+"""Told of one document; who mends these is told of the next."""
+
+_MOST_LOOKED_AT = 100
+_LONGEST_FIELD, _LONGEST_MESSAGE, _LONGEST_SENTENCE = 200, 2000, 800
 _FORMS = ("list[", "dict[", "form:")
 """How names of a form begin that pydantic, or a contract's own tags, put into the path of a field of several forms."""
 
@@ -40,8 +46,11 @@ class InvalidDocumentError(ValueError):
     """A document breaks its contract; `problems` has one entry for each field that is wrong."""
 
     def __init__(self, problems: Iterable[FieldProblem]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("; ".join(f"{p.field}: {p.message}" if p.field else p.message for p in self.problems))
+        told = [_printable(problem) for problem in islice(problems, MOST_PROBLEMS + 1)]
+        if len(told) > MOST_PROBLEMS:
+            told[MOST_PROBLEMS] = FieldProblem(field="", message="and more fields than these are wrong")
+        self.problems = tuple(told)
+        super().__init__(_in_words(self.problems))
 
 
 def read_document(model: type[Model], document: str | bytes | Mapping[str, Any]) -> Model:
@@ -73,7 +82,27 @@ def read_object(model: type[Model], document: object) -> Model:
 
 
 def _invalid(model: type[BaseModel], error: ValidationError) -> InvalidDocumentError:
-    return InvalidDocumentError(_most_precise([_problem(model, detail) for detail in error.errors()]))
+    details = islice(error.errors(include_url=False, include_input=False), _MOST_LOOKED_AT)
+    return InvalidDocumentError(_most_precise([_problem(model, detail) for detail in details]))
+
+
+def _in_words(problems: Sequence[FieldProblem]) -> str:
+    """As many as a sentence can bear, one at least."""
+    words = [f"{problem.field}: {problem.message}" if problem.field else problem.message for problem in problems]
+    ends = accumulate(len(each) for each in words)
+    told = [each for each, end in zip(words, ends, strict=True) if end <= _LONGEST_SENTENCE] or words[:1]
+    return "; ".join(told) + ("; and more" if len(told) < len(words) else "")
+
+
+def _printable(problem: FieldProblem) -> FieldProblem:
+    """Names are the sender's: none is to fill a screen, or to turn it round."""
+    return FieldProblem(field=_shown(problem.field, _LONGEST_FIELD), message=_shown(problem.message, _LONGEST_MESSAGE))
+
+
+def _shown(text: str, most: int) -> str:
+    if len(text) > most:
+        text = f"{text[:most]}…"
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _most_precise(problems: list[FieldProblem]) -> list[FieldProblem]:

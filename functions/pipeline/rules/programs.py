@@ -1,7 +1,7 @@
 """Which file of a build is the program to start, by what Unity writes for Linux and by the file's first bytes."""
 
 from pathlib import PurePosixPath
-from typing import Final
+from typing import Final, NamedTuple
 
 from pipeline.errors import BuildRejectedError
 from pipeline.rules.foreign_builds import LINUX, explain_no_program
@@ -9,7 +9,12 @@ from pipeline.rules.zip_entries import Entries
 from pipeline.rules.zip_members import Members
 
 DATA_SUFFIX: Final = "_Data"
+_NO_NAMES: Final = frozenset({"", ".", ".."})
 _SUFFIXES: Final = ("", ".x86_64", ".x86")
+_MOST_CANDIDATES: Final = 100
+"""Each may take a request to S3."""
+
+_MOST_SHOWN: Final = 5
 _ENGINE: Final = b"UnityPlayer.so"
 _LINKED_BYTES: Final = 256 * 1024
 """A program with its engine beside it has some 15 KB; one with the engine inside does not name it."""
@@ -45,33 +50,44 @@ def data_folder(program: PurePosixPath) -> PurePosixPath:
 
 def _named(entries: Entries, members: Members, named: str) -> PurePosixPath:
     path = PurePosixPath(named.replace("\\", "/"))
-    if path in entries.files and _wrong(members.head(entries.files[path])) is None:
-        return path
-    raise BuildRejectedError(
-        f"environment.executable names {named!r}, which is no Linux x86-64 program in the zip.",
-        "Give the program's path inside the zip, for example Game/Game.x86_64.",
-    )
+    if path not in entries.files:
+        raise BuildRejectedError(
+            f"environment.executable names {named!r}, which is no file in the zip.",
+            "Give the program's path inside the zip, for example Game/Game.x86_64.",
+        )
+    if wrong := _wrong(members.head(entries.files[path])):
+        raise BuildRejectedError(f"environment.executable names {named!r}, which is {wrong.what}.", wrong.remedy)
+    return path
 
 
 def _found(entries: Entries, members: Members) -> PurePosixPath:
     candidates = sorted(
         path
         for data in entries.folders
-        if data.name.endswith(DATA_SUFFIX) and data.name != DATA_SUFFIX
+        if data.name.endswith(DATA_SUFFIX) and (stem := data.name.removesuffix(DATA_SUFFIX)) not in _NO_NAMES
         for suffix in _SUFFIXES
-        if (path := data.with_name(data.name.removesuffix(DATA_SUFFIX) + suffix)) in entries.files
+        if (path := data.with_name(stem + suffix)) in entries.files
     )
-    wrong = {path: _wrong(members.head(entries.files[path])) for path in candidates}
-    found = [path for path in candidates if wrong[path] is None]
-    if len(found) > 1:
+    if len(candidates) > _MOST_CANDIDATES:
         raise BuildRejectedError(
-            f"The zip holds several programs: {', '.join(map(str, found))}.",
+            f"The zip holds {len(candidates):,} files that could be the program, each beside its own folder "
+            f"<Name>{DATA_SUFFIX}; at most {_MOST_CANDIDATES} are looked at.",
+            f"Zip one build alone, or name its program as environment.executable, for example {candidates[0]}.",
+        )
+    looked_at = {path: _wrong(members.head(entries.files[path])) for path in candidates}
+    wrong = {path: why for path, why in looked_at.items() if why is not None}
+    found = [path for path in candidates if path not in wrong]
+    if len(found) > 1:
+        more = f" and {len(found) - _MOST_SHOWN} more" if len(found) > _MOST_SHOWN else ""
+        raise BuildRejectedError(
+            f"The zip holds several programs: {', '.join(map(str, found[:_MOST_SHOWN]))}{more}.",
             f"Name one as environment.executable, for example {found[0]}.",
         )
     if found:
         return found[0]
     if candidates:
-        raise BuildRejectedError(f"{candidates[0]} is {wrong[candidates[0]]}.", LINUX)
+        first = candidates[0]
+        raise BuildRejectedError(f"{first} is {wrong[first].what}.", wrong[first].remedy)
     raise explain_no_program(entries)
 
 
@@ -86,19 +102,35 @@ def _require_engine(program: PurePosixPath, entries: Entries, members: Members) 
         )
 
 
-def _wrong(head: bytes) -> str | None:
-    """What else than a program for Linux x86-64 it is; None for such a program, or a script with a shebang."""
+class _Wrong(NamedTuple):
+    """What a file is that is no program for Linux x86-64, and what to do."""
+
+    what: str
+    remedy: str = LINUX
+
+
+def _wrong(head: bytes) -> _Wrong | None:
+    """None for a program for Linux x86-64, or a script with a shebang."""
     if head.startswith(b"#!"):
-        words = head[2:].split(b"\n", 1)[0].decode("utf-8", "replace").split()
-        return None if words else "neither a Linux x86-64 program nor a script: its first line names no interpreter"
+        return _wrong_script(head)
     if not head.startswith(_ELF):
         looks = " (it is a Windows program)" if head.startswith(b"MZ") else "" if head else " (it is empty)"
-        return f"neither a Linux x86-64 program nor a script{looks}"
+        return _Wrong(f"neither a Linux x86-64 program nor a script{looks}")
     if len(head) < 20:
-        return "cut off: too short to tell for which processor it was built"
+        return _Wrong("cut off: too short to tell for which processor it was built")
     order = head[5] == _LITTLE_ENDIAN
     kind, machine = (int.from_bytes(head[at : at + 2], "little" if order else "big") for at in (16, 18))
     if machine != _X86_64 or head[4] != _64_BIT:
         bits = "32-bit x86-64" if machine == _X86_64 else _MACHINES.get(machine, f"machine type {machine}")
-        return f"built for another processor than x86-64 ({bits})"
-    return None if kind in _PROGRAM_TYPES else "an object file for an x86-64 processor, not a program"
+        return _Wrong(f"built for another processor than x86-64 ({bits})")
+    return None if kind in _PROGRAM_TYPES else _Wrong("an object file for an x86-64 processor, not a program")
+
+
+def _wrong_script(head: bytes) -> _Wrong | None:
+    line, ended, _ = head[2:].partition(b"\n")
+    if not line.split():
+        return _Wrong("neither a Linux x86-64 program nor a script: its first line names no interpreter")
+    if ended and line.endswith(b"\r"):
+        what = "a script whose lines end as on Windows, so that Linux does not find its interpreter"
+        return _Wrong(what, "Save the script with Linux line ends (LF), and zip the build again.")
+    return None

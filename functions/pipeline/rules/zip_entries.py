@@ -33,13 +33,16 @@ _ENCRYPTED: Final = 0x1
 _REPARSE_POINT: Final = 0x400  # FILE_ATTRIBUTE_REPARSE_POINT: Windows' links
 _PKWARE_UNIX: Final = 0x000D  # APPNOTE.TXT 4.5.7: behind 12 bytes of times and owners comes what a link leads to
 _PKWARE_UNIX_BYTES: Final = 12
+_UNICODE_PATH: Final = 0x7075  # APPNOTE.TXT 4.6.9: behind 5 bytes comes a name, which zipfile takes from 3.12 on
+_UNICODE_PATH_BYTES: Final = 5
 _LOCAL_HEADER_BYTES: Final = 30  # without name and extra field
 _EXTRA = struct.Struct("<2H")
 _IGNORED_PARTS: Final = frozenset({"__MACOSX", ".DS_Store", "Thumbs.db"})
 """What operating systems add."""
 
-_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""Control characters, and what turns the direction of a text round: a log would show another name."""
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff]")
+"""Control characters, line ends, what turns the direction of a text round, and what has no width: a log would show
+another name. Joiners are not among them, which some scripts are written with."""
 
 _FEWER: Final = "Leave out what the build does not need, or pack small files into asset bundles."
 _OWN_FOLDER: Final = "Zip nothing but the build's own folder."
@@ -157,6 +160,11 @@ def _safe_path(member: ZipInfo) -> PurePosixPath | None:
         raise BuildRejectedError(
             f"The zip holds the name {_shown(member)}, which has invisible characters in it.", "Rename the file."
         )
+    if any(other != member.orig_filename for other in _other_names(member.extra)):
+        raise BuildRejectedError(
+            f"The zip gives {_shown(member)} a second name, which is another one.",
+            "Zip the build with a program that writes UTF-8 names (7-Zip, zip), or give its files ASCII names.",
+        )
     _require_plain_file(member)
     if any(len(part.encode()) > _MAX_NAME_BYTES for part in parts):
         raise BuildRejectedError(
@@ -189,13 +197,21 @@ def _require_plain_file(member: ZipInfo) -> None:
 
 
 def _has_link_target(extra: bytes) -> bool:
+    return any(kind == _PKWARE_UNIX and len(content) > _PKWARE_UNIX_BYTES for kind, content in _extra_fields(extra))
+
+
+def _other_names(extra: bytes) -> Iterator[str]:
+    for kind, content in _extra_fields(extra):
+        if kind == _UNICODE_PATH:
+            yield content[_UNICODE_PATH_BYTES:].decode("utf-8", "replace")
+
+
+def _extra_fields(extra: bytes) -> Iterator[tuple[int, bytes]]:
     position = 0
     while position + _EXTRA.size <= len(extra):
         kind, length = _EXTRA.unpack_from(extra, position)
-        if kind == _PKWARE_UNIX and length > _PKWARE_UNIX_BYTES:
-            return True
         position += _EXTRA.size + length
-    return False
+        yield kind, extra[position - length : position]
 
 
 def _shown(member: ZipInfo) -> str:

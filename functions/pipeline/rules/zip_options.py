@@ -23,6 +23,9 @@ _MAX_OPTIONS_BYTES: Final = 256 * 1024
 _OPTIONS: Final = ("gamedojo.json", "gamedojo.yaml", "gamedojo.yml")
 _YAML: Final = (".yaml", ".yml")
 _TRAINER_KEYS: Final = frozenset({"behaviors", "default_settings"})
+_MOST_YAML_FILES: Final = 32
+"""Read one by one, at a second each."""
+
 _LOOKS_LIKE_TRAINER_FILE = re.compile(rb"^(behaviors|default_settings)\s*:", re.MULTILINE)
 
 
@@ -53,7 +56,7 @@ def read_trainer_file(entries: Entries, program: PurePosixPath, read: Read) -> T
     training that goes by our defaults in its place would be found out hours later.
 
     Raises:
-        InvalidRequestError: it cannot be read, or there are several.
+        InvalidRequestError: it cannot be read, or there are several, or too many YAML files to look at.
     """
     folders = {PurePosixPath(), program.parent, _only_folder(entries)}
     candidates = sorted(
@@ -61,6 +64,12 @@ def read_trainer_file(entries: Entries, program: PurePosixPath, read: Read) -> T
         for path in entries.files
         if path.suffix.lower() in _YAML and path.name not in _OPTIONS and path.parent in folders
     )
+    if len(candidates) > _MOST_YAML_FILES:
+        raise InvalidRequestError(
+            f"The zip holds {len(candidates):,} YAML files where an ML-Agents trainer file may be; at most "
+            f"{_MOST_YAML_FILES} are looked at.",
+            "Keep the one to train by there, put the others into a folder of their own, and zip the build again.",
+        )
     found = [file for path in candidates if (file := _trainer_file(path, entries.files[path], read))]
     if len(found) > 1:
         raise InvalidRequestError(

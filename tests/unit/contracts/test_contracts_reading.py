@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pipeline.contracts.request import RunOptions, TrainingRequest
-from pipeline.contracts.validation import InvalidDocumentError, read_document
+from pipeline.contracts.validation import MOST_PROBLEMS, InvalidDocumentError, read_document
 
 BUILD = {"key": "uploads/game.zip"}
 
@@ -77,6 +77,25 @@ def test_a_wrong_type_or_value_names_the_field(document: object, field: str) -> 
 def test_every_wrong_field_is_reported_at_once() -> None:
     problems = refusal({"build": BUILD, "hyperparameters": {"lr": "x", "gama": 1}, "sed": 3})
     assert set(problems) == {"hyperparameters.lr", "hyperparameters.gama", "sed"}
+
+
+def test_of_very_many_wrong_fields_the_first_are_told() -> None:
+    document = {f"field {number}": 0 for number in range(20_000)}
+    with pytest.raises(InvalidDocumentError) as caught:
+        read_document(RunOptions, json.dumps(document))
+    told = caught.value.problems
+    assert [problem.field for problem in told[:-1]] == list(document)[:MOST_PROBLEMS]
+    assert (told[-1].field, told[-1].message) == ("", "and more fields than these are wrong")
+    assert len(str(caught.value)) < 1000
+    assert InvalidDocumentError(told).problems == told, "told again, as another document's, it stays the same"
+
+
+def test_names_of_a_sender_cannot_forge_a_log_or_fill_it() -> None:
+    name, long_name = "a\x1b[2J\nRemedy: pay\u202e\u00e9", "x" * 100_000
+    assert set(refusal({name: 0, long_name: 0}, RunOptions)) == {
+        "a\\x1b[2J\\nRemedy: pay\\u202e\u00e9",
+        "x" * 200 + "\u2026",
+    }
 
 
 @pytest.mark.parametrize("text", ["", "{", "lr: 0.1", '{"build": {"key": "uploads/a.zip"},}'])

@@ -110,3 +110,10 @@ def test_every_code_of_operators_is_one_that_a_run_can_fail_with():
 
 CODES_OF_JOBS = {"UnknownOrigin"}
 """Those of containers, which write them themselves."""
+
+
+def test_a_cause_with_very_many_names_stays_what_the_state_machine_can_carry() -> None:
+    error = errors.BuildRejectedError(f"The zip holds {'x' * 500_000}.", "Zip less.")
+    assert str(error).startswith("The zip holds xxx")
+    assert str(error).endswith("x … Remedy: Zip less.")
+    assert len(str(error)) < 8000
