@@ -71,6 +71,8 @@ def _of_tensor(name: str, tensor: Tensor) -> Floats:
 def _of_lists(name: str, values: list[Any]) -> Floats:
     try:
         array = np.asarray(values)
+        if array.dtype.kind == "O" and all(type(entry) in (int, float) for entry in array.flat):
+            array = array.astype(np.float64)  # whole numbers beyond 64 bits: JavaScript writes 1e20 with all its digits
         if array.dtype.kind not in "iufb":
             raise ValueError("not all values are numbers, or the lists are of different lengths")
         with np.errstate(over="ignore"):  # too large for float32 becomes inf, which is refused by name

@@ -107,6 +107,13 @@ def test_arrays_survive_both_formats(array: np.ndarray) -> None:
     np.testing.assert_array_equal(to_array("x", array.tolist()), array)
 
 
+@pytest.mark.parametrize("number", [2**64, 10**20, -(10**20), 10**38])
+def test_whole_numbers_may_be_longer_than_64_bits(served: ServedPolicy, number: int) -> None:
+    """float32 holds them, and JavaScript writes 1e20 with all its digits."""
+    assert to_array("x", [[number, 0.5, 1]]).tolist() == [[float(np.float32(number)), 0.5, 1]]
+    assert asked(served, observations=[[number, 0, 0]]) == asked(served, observations=[[float(number), 0, 0]])
+
+
 @given(arrays.arrays(np.uint8, (3, 4, 4)))
 def test_bytes_of_a_picture_are_what_the_game_sees(picture: np.ndarray) -> None:
     found = to_array("x", Tensor("uint8", [3, 4, 4], picture.tobytes(), divisor=255.0))
@@ -124,6 +131,8 @@ def test_bytes_of_a_picture_are_what_the_game_sees(picture: np.ndarray) -> None:
         ({"observations": []}, "0 observations were given"),
         ({"observations": [[[1, 0, 0]], [[1, 0, 0]]]}, "2 observations were given"),
         ({"observations": [[[None, 0, 0]]]}, "Sensor is no array of numbers"),
+        ({"observations": [[[10**20, None, 0]]]}, "Sensor is no array of numbers"),
+        ({"observations": [[[10**39, 0, 0]]]}, "Sensor holds a value that is no finite"),
         ({"observations": [[1, 0]]}, r"Sensor has shape \[2\]; \[3\] or \[N, 3\] is right"),
         ({"observations": [[[[1, 0, 0]]]]}, r"Sensor has shape \[1, 1, 3\]; \[3\] or \[N, 3\] is right"),
         ({"observations": [[]]}, r"Sensor has shape \[0\]; \[3\] or \[N, 3\] is right"),
