@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import os
 from pathlib import Path
 
 from container import job
@@ -13,6 +12,7 @@ from container.opt_ml import OptMl
 from pipeline.contracts.evaluation import EvaluationReport, ParityRecord
 from pipeline.contracts.job import EvaluationJobConfig, from_hyperparameters
 from pipeline.contracts.validation import InvalidDocumentError
+from rl_src.cores import usable_cores
 from rl_src.envs.sightings import FINDING_CODES, findings, kept
 from rl_src.evaluation.comparison import Incumbent
 from rl_src.evaluation.evaluate import EvaluationConfig, evaluate
@@ -103,7 +103,7 @@ def _of_the_build(training: TrainingRecord, folder: Path) -> list[dict[str, str]
 
 def _number_of_builds(episodes: int) -> int:
     """A build for each core but one, which the policies have; and none that would play only a few episodes."""
-    return max(1, min(len(os.sched_getaffinity(0)) - 1, episodes // EPISODES_PER_BUILD, MAX_BUILDS))
+    return max(1, min(usable_cores() - 1, episodes // EPISODES_PER_BUILD, MAX_BUILDS))
 
 
 def _load(artifact: Path) -> ServedPolicy:

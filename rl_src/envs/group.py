@@ -5,7 +5,6 @@ thread of its own while the other builds play on.
 """
 
 import logging
-import os
 import select
 import threading
 import time
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self
 
+from rl_src.cores import usable_cores
 from rl_src.envs.batches import Actions, BehaviorStep
 from rl_src.envs.errors import BuildProcessError
 from rl_src.envs.side_channels import Sampler
@@ -136,7 +136,7 @@ class BuildGroup:
         """Whether a core is free to look for an answer without sleeping, which is done for one quick build alone."""
         self._make_client = make_client
         self._policy = restarts or RestartPolicy()
-        self._is_quick = self._is_alone = number == 1 and len(os.sched_getaffinity(0)) > 1
+        self._is_quick = self._is_alone = number == 1 and usable_cores() > 1
         self._closing = threading.Event()
         self._look_at_all_at = 0.0
         self._threads = ThreadPoolExecutor(number, "build")

@@ -1,6 +1,5 @@
 """The server side of the protocol's one RPC: the build calls, our reply is the next command."""
 
-import os
 import select
 import socket
 import threading
@@ -9,6 +8,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 
+from rl_src.cores import usable_cores
 from rl_src.envs.http2 import ConnectionLostError, GrpcConnection, ViolationError
 from rl_src.envs.limits import WireLimits
 
@@ -54,7 +54,7 @@ class ExchangeServer:
         self._partner: GrpcConnection | None = None
         self._violation: ViolationError | None = None
         # With one core, the build could not answer as long as somebody looks.
-        self._is_wakeful = self._may_be_wakeful = len(os.sched_getaffinity(0)) > 1
+        self._is_wakeful = self._may_be_wakeful = usable_cores() > 1
         self._lock = threading.Lock()
         self._ending = threading.Event()
         # The thread must not keep a forgotten server alive.

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import uvloop
 
-from rl_src.serving.cores import usable_cores
+from rl_src.cores import usable_cores
 from rl_src.serving.http_connection import Connection, Connections
 from rl_src.serving.listener import BACKLOG
 from rl_src.serving.metrics import Metrics

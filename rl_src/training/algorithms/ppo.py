@@ -22,6 +22,7 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 
+from rl_src.cores import usable_cores
 from rl_src.envs.specs import BehaviorSpec
 from rl_src.training.algorithms.appo import EpisodesToFragments, UnityAPPOLearner
 from rl_src.training.algorithms.learner import UnityPPOLearner
@@ -40,7 +41,6 @@ from rl_src.training.networks.network import PolicyNetwork
 from rl_src.training.networks.rl_module import ActorCriticModule, network_of
 from rl_src.training.sampling.env_runner import action_space, observation_space
 from rl_src.training.settings.config import ResolvedAppo, ResolvedBehavior
-from rl_src.training.settings.machine import cores
 
 PRODUCTS_WORTH_THREADS = 30_000_000
 """Multiplications in a minibatch's forward pass from which more than one thread is used: an estimate, not measured."""
@@ -244,7 +244,7 @@ def torch_threads(config: ResolvedBehavior, behavior: BehaviorSpec) -> int:
     images = any(item.is_image for item in behavior.observations)
     if not images and products * config.hyperparameters.minibatch_size < PRODUCTS_WORTH_THREADS:
         return 1
-    return cores()
+    return usable_cores()
 
 
 def behavior_seed(config: ResolvedBehavior) -> int:

@@ -1,8 +1,8 @@
 """What is chosen by the machine that a training runs on: its cores, and whether it has a GPU."""
 
-import os
 from typing import Literal
 
+from rl_src.cores import usable_cores
 from rl_src.training.errors import InvalidTrainingConfigError
 from rl_src.training.settings.config import Device, DeviceChoice, TrainingConfig
 
@@ -22,7 +22,7 @@ def number_of_builds(config: TrainingConfig) -> int:
     One on up to five cores: a second build would take the core of whoever learns. Whether more would help is told while
     training (`progress.pace`), and is for the user to settle: several builds at their own pace repeat no seed.
     """
-    return config.environment.num_builds or chosen_builds(cores())
+    return config.environment.num_builds or chosen_builds(usable_cores())
 
 
 def chosen_builds(cores: int) -> int:
@@ -37,7 +37,7 @@ def most_builds(cores: int) -> int:
 
 def learner_place() -> Literal["thread", "process"]:
     """Where learning is quicker on this machine: a process of its own needs a core of its own."""
-    return "process" if cores() > 1 else "thread"
+    return "process" if usable_cores() > 1 else "thread"
 
 
 def learning_device(asked: DeviceChoice | None = None) -> Device:
@@ -59,8 +59,3 @@ def learning_device(asked: DeviceChoice | None = None) -> Device:
             "torch is built for CUDA, or hyperparameters.device auto or cpu.",
         )
     return "cpu"
-
-
-def cores() -> int:
-    """That this process may use."""
-    return len(os.sched_getaffinity(0))

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rl_src.serving import cores, model
+from rl_src import cores
+from rl_src.cores import quota_cores
+from rl_src.serving import model
 from rl_src.serving.artifact import ServedPolicy, load_artifact
-from rl_src.serving.cores import quota_cores
 from rl_src.serving.metrics import MAX_SAMPLES, Metrics
 from tests.fakes.onnx_policies import write_artifact
 

@@ -1,9 +1,13 @@
 """What limits a training, and what is said about it: in closed form, from made-up shares of the time."""
 
+import os
+from pathlib import Path
+
 import pytest
 
+from rl_src import cores
 from rl_src.training.progress.pace import LINES_TO_ADVISE, Setup, advice, limited_by
-from rl_src.training.settings.machine import chosen_builds, most_builds
+from rl_src.training.settings.machine import chosen_builds, learner_place, most_builds
 
 
 def lines(sampling: float, build: float, learning: float, count: int = LINES_TO_ADVISE) -> list[dict[str, float]]:
@@ -61,3 +65,13 @@ def test_nothing_is_said_early_or_for_a_small_gain():
 def test_builds_are_chosen_by_the_cores_and_leave_two_to_playing_and_learning():
     assert [chosen_builds(cores) for cores in (1, 2, 4, 5, 6, 8, 16, 32, 34, 192)] == [1, 1, 1, 1, 2, 3, 7, 15, 16, 16]
     assert all(chosen_builds(cores) <= most_builds(cores) for cores in range(1, 40))
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="a single core leaves nothing to choose")
+@pytest.mark.parametrize(("quota", "place"), [("100000 100000", "thread"), ("max 100000", "process")])
+def test_a_container_with_the_time_of_one_core_learns_where_it_plays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: str, place: str
+):
+    (tmp_path / "cpu.max").write_text(quota)
+    monkeypatch.setattr(cores, "_CGROUP_V2", tmp_path / "cpu.max")
+    assert learner_place() == place

@@ -1,4 +1,4 @@
-"""How many cores this process may use."""
+"""How many cores this process may use: for builds, for threads that compute, for waiting without sleeping."""
 
 import math
 import os
