@@ -115,11 +115,11 @@ def _place(token: str, jobs: dict[JobKind, str]) -> _Place:
     """The place whose token it is; only a stream of these jobs is read."""
     try:
         stream, position = json.loads(base64.urlsafe_b64decode(token))
-        if isinstance(position, str | None):
+        if isinstance(position, str | None) and f"{stream}{position}".isascii():
             for kind, name in jobs.items():
                 if stream.startswith(f"{name}/"):
                     return _Place(kind, stream, position)
-    except (ValueError, TypeError, AttributeError):  # no base64, no JSON, no pair, no text
+    except (ValueError, TypeError, AttributeError, RecursionError):  # no base64, no JSON, no pair, no text
         pass
     raise InvalidRequestError(
         "next_token is none that this API gave for this run and job.",

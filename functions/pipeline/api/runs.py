@@ -20,6 +20,7 @@ from pipeline.aws.known_requests import KeyedRequest, KnownRequests
 from pipeline.aws.objects import ObjectStore
 from pipeline.aws.runs_table import RunsTable
 from pipeline.contracts.api import AcceptedRun, ArtifactLinks
+from pipeline.contracts.base import RUN_ID_PATTERN
 from pipeline.contracts.cost import CostEstimate
 from pipeline.contracts.evaluation import EvaluationReport
 from pipeline.contracts.request import TrainingRequest
@@ -49,7 +50,7 @@ ACCEPTED = "Accepted"
 REPORT = "evaluation_report.json"
 """The artifact that an evaluation leaves (steps/promotion.py)."""
 
-_RUN_ID = re.compile(r"[a-z0-9](-?[a-z0-9]){0,49}")
+_RUN_ID = re.compile(RUN_ID_PATTERN)
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,15 @@ into decimals and its maps would mirror the contract a second time; one text is 
 
 import base64
 import json
+import re
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from pipeline.aws.translation import error_code, translate
+from pipeline.contracts.base import RUN_ID_PATTERN
 from pipeline.contracts.run import RunPage, RunRecord, RunStatus
 from pipeline.errors import InvalidRequestError, RunNotFoundError, ThrottledError
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _RECORD_TYPE = "run"
+_RUN_ID = re.compile(RUN_ID_PATTERN)
 _ATTEMPTS = 5
 _INDEXES = {"record_type": "by_created", "policy": "by_policy", "build_sha256": "by_build"}
 """By the attribute that they are partitioned by."""
@@ -115,7 +119,7 @@ class RunsTable:
             query["ExpressionAttributeNames"] = {f"#{name}": name for name in filters}
             query["ExpressionAttributeValues"] |= {f":{name}": {"S": text} for name, text in filters.items()}
         found: list[RunRecord] = []
-        position = _decode_token(next_token, partition)
+        position = _decode_token(next_token, partition, value)
         while True:
             page = query | {"Limit": limit - len(found)} | ({"ExclusiveStartKey": position} if position else {})
             try:
@@ -178,16 +182,21 @@ def _encode_token(position: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps(position).encode()).decode()
 
 
-def _decode_token(token: str | None, partition: str) -> dict[str, Any] | None:
-    """The position that `_encode_token` wrote, of the index that is partitioned by this attribute."""
+def _decode_token(token: str | None, partition: str, value: str) -> dict[str, Any] | None:
+    """The position that `_encode_token` wrote of a query for what has this value in this attribute.
+
+    DynamoDB refuses a position outside the query, or an empty key, as a fault of whoever calls it: of ours.
+    """
     if token is None:
         return None
     try:
         position = json.loads(base64.urlsafe_b64decode(token))
-        known = position.keys() == {"run_id", partition, "created_at"}
-        if known and all(value.keys() == {"S"} and isinstance(value["S"], str) for value in position.values()):
-            return dict(position)
-    except (ValueError, AttributeError):  # no base64, no JSON, no objects
+        run_id, created_at = position["run_id"]["S"], position["created_at"]["S"]
+        datetime.fromisoformat(created_at)
+        wanted = {"run_id": {"S": run_id}, partition: {"S": value}, "created_at": {"S": created_at}}
+        if position == wanted and _RUN_ID.fullmatch(run_id):
+            return wanted
+    except (ValueError, KeyError, TypeError, RecursionError):  # no base64, no JSON, no such objects, endless depth
         pass
     raise InvalidRequestError(
         "next_token is none that this API gave for this query.",

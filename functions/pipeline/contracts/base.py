@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 from pipeline.contracts.constants import POLICY_NAME_PATTERN
 
 PolicyName = Annotated[str, StringConstraints(pattern=POLICY_NAME_PATTERN, max_length=40)]
-RunId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](-?[a-z0-9]){0,49}$", max_length=50)]
+RUN_ID_PATTERN = r"^[a-z0-9](-?[a-z0-9]){0,49}$"
+RunId = Annotated[str, StringConstraints(pattern=RUN_ID_PATTERN, max_length=50)]
 
 
 class Contract(BaseModel):

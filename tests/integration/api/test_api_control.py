@@ -217,6 +217,10 @@ def test_a_token_goes_with_its_own_query(stack):
     token = document(call("GET", "/training-runs", query={"limit": "1"}), RunPage).next_token
     answer = call("GET", "/training-runs", query={"policy": "basic", "next_token": token})
     assert problem(answer, 400).code == "InvalidRequest"
+    of_basic = {"policy": "basic", "limit": "1"}
+    token = document(call("GET", "/training-runs", query=of_basic), RunPage).next_token
+    answer = call("GET", "/training-runs", query={"policy": "other", "next_token": token})
+    assert problem(answer, 400).code == "InvalidRequest"
 
 
 def test_runs_are_filtered_by_policy_and_status(stack):

@@ -143,6 +143,9 @@ def token(stream: Any, position: Any = None) -> str:
         token(f"{TRAINING}/nowhere"),
         token(7),
         token(f"{TRAINING}/{STREAM}", 7),
+        token(f"{TRAINING}/\ud800"),
+        token(f"{TRAINING}/{STREAM}", "f/\ud800"),
+        base64.urlsafe_b64encode(b"[" * 100_000).decode(),
     ],
 )
 def test_a_token_that_is_none_of_this_runs_is_refused(stack, wrong):

@@ -153,6 +153,10 @@ def token(document: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps(document).encode()).decode()
 
 
+def position(run_id: str = "basic-1", kind: str = "run", at: str = "2026-01-01T00:00:00+00:00") -> dict[str, Any]:
+    return {"run_id": {"S": run_id}, "record_type": {"S": kind}, "created_at": {"S": at}}
+
+
 @pytest.mark.parametrize(
     "bad",
     [
@@ -163,11 +167,28 @@ def token(document: Any) -> str:
         token({"run_id": "basic-1"}),
         token({"run_id": {"S": 1}, "record_type": {"S": "run"}, "created_at": {"S": "x"}}),
         token({"run_id": {"S": "r"}, "policy": {"S": "basic"}, "created_at": {"S": "x"}}),
+        # These DynamoDB would refuse, as a fault of ours.
+        token(position(kind="other")),
+        token(position(run_id="")),
+        token(position(run_id="r" * 4000)),
+        token(position(run_id="\ud800")),
+        token(position(at="")),
+        token(position(at="yesterday")),
+        token(position() | {"created_at": {"S": "2026-01-01", "N": "1"}}),
+        base64.urlsafe_b64encode(b"[" * 100_000).decode(),
     ],
 )
 def test_a_token_that_is_none_of_ours(runs: RunsTable, bad: str) -> None:
     with pytest.raises(InvalidRequestError, match="next_token"):
         runs.list(next_token=bad)
+
+
+def test_a_position_that_could_be_one_of_ours_is_taken(runs: RunsTable) -> None:
+    """What the tokens above are wrong by is what they say, not their form."""
+    runs.admit(record(1))
+    assert [one.run_id for one in runs.list(next_token=token(position(at="2100-01-01T00:00:00+00:00"))).runs] == [
+        "basic-1"
+    ]
 
 
 @pytest.mark.parametrize(
