@@ -89,7 +89,7 @@ class Builds:
 
         Raises:
             BuildNotFoundError: there is no such build.
-            ConflictError: parts are missing, or they add up to something else.
+            ConflictError: parts are missing, have another size, or add up to something else.
         """
         upload = self.uploads.find(_prefix(build_id))
         if upload is not None:
@@ -186,7 +186,7 @@ def _of_object(found: StoredObject) -> Build:
 
 
 def _check_whole(parts: tuple[ArrivedPart, ...], size_bytes: int) -> None:
-    """Refuse to make a zip with a hole in it, or without its end."""
+    """Refuse to make a zip with a hole in it, without its end, or of parts that have changed places."""
     there = {part.number for part in parts}
     wanted = -(-size_bytes // PART_SIZE_BYTES)
     missing = [number for number in range(1, wanted + 1) if number not in there]
@@ -196,12 +196,13 @@ def _check_whole(parts: tuple[ArrivedPart, ...], size_bytes: int) -> None:
             f"{len(missing)} of {wanted} parts have not come: {named}.",
             "PUT them, by URLs of POST /builds/{build_id}/parts, and complete the build then.",
         )
+    remedy = f"Send parts of {PART_SIZE_BYTES} bytes, the last one what is left, each by its own number."
     given = sum(part.size_bytes for part in parts)
     if given != size_bytes:
-        raise ConflictError(
-            f"The parts have {given} bytes together, not {size_bytes}.",
-            f"Send parts of {PART_SIZE_BYTES} bytes, the last one what is left, each by its own number.",
-        )
+        raise ConflictError(f"The parts have {given} bytes together, not {size_bytes}.", remedy)
+    for part in parts[:-1]:  # in another order they have the same sum
+        if part.size_bytes != PART_SIZE_BYTES:
+            raise ConflictError(f"Part {part.number} has {part.size_bytes} bytes, not {PART_SIZE_BYTES}.", remedy)
 
 
 def _encode(key: str) -> str:

@@ -92,6 +92,17 @@ def test_parts_that_add_up_to_something_else_are_told(stack, sizes):
     assert f"{sum(sizes)} bytes together, not {PART + 3}" in problem(complete(ticket, PART + 3), 409).detail
 
 
+@pytest.mark.parametrize("sizes", [(3, PART), (PART - 5, 8), (PART, 3, 0)])
+def test_parts_that_have_changed_places_make_no_build(stack, sizes):
+    ticket = begin(PART + 3)
+    for number, size in enumerate(sizes, 1):
+        send(stack, ticket, number, size)
+    found = problem(complete(ticket, PART + 3), 409)
+    wrong = next(number for number, size in enumerate(sizes, 1) if size != PART)
+    assert found.detail == f"Part {wrong} has {sizes[wrong - 1]} bytes, not {PART}."
+    assert document(call("GET", f"/builds/{ticket.build_id}"), Build).status == "UPLOADING"
+
+
 def test_more_urls_are_given_while_the_build_is_in_parts_and_no_longer(stack):
     ticket = begin(150 * PART)
     path = f"/builds/{ticket.build_id}/parts"
