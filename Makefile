@@ -5,6 +5,7 @@
 #   TORCH_INDEX  another package index for torch alone, for example the PyTorch project's index of CPU wheels;
 #                without it, torch comes from the index that pip is configured for
 #   BASE_IMAGE   another base of the two images (docs/image.md)
+#   TORCH_BUILD  cpu or cuda: torch in the training image; without it, as in the development environment
 #   STAGE        the stage that is deployed (default dev)
 #   OSV_URL      who is asked for known vulnerabilities by `make audit` (default osv.dev)
 
@@ -182,6 +183,10 @@ test-image: setup ## build both images with Docker or Podman, and start the cont
 	$(call say,The images)
 	$(PYTEST) --images tests/image tests/integration/container tests/integration/serving/test_serving_lifecycle.py
 
+test-image-gpu: setup ## build the training image for GPUs, and what of it can be tested without one; 3 GB are fetched
+	$(call say,The training image for GPUs)
+	TORCH_BUILD=cuda $(PYTEST) --images tests/image/test_image_cuda.py tests/image/test_image_cage.py
+
 test-security: setup ## hostile uploads, fuzzing, attacks from inside a build: the table is docs/security_uploads.md
 	$(call say,Hostile uploads$(,) what a build may send$(,) fuzzing$(,) attacks from inside a build)
 	$(PYTEST) tests/security --uploads-table docs/security_uploads.md
@@ -305,7 +310,8 @@ licences: setup ## write the licences of what is shipped to docs/licences.md
 
 sbom: .venv-supply/.done ## write what is shipped, with hashes, as CycloneDX files to build/sbom/
 	mkdir -p build/sbom
-	cat requirements/training.txt requirements/torch.txt | .venv-supply/bin/cyclonedx-py requirements - --output-reproducible -o build/sbom/training-image.json
+	cat requirements/training.txt requirements/torch-cpu.txt | .venv-supply/bin/cyclonedx-py requirements - --output-reproducible -o build/sbom/training-image.json
+	cat requirements/training.txt requirements/torch-cuda.txt | .venv-supply/bin/cyclonedx-py requirements - --output-reproducible -o build/sbom/training-image-cuda.json
 	.venv-supply/bin/cyclonedx-py requirements requirements/inference.txt --output-reproducible -o build/sbom/inference-image.json
 	.venv-supply/bin/cyclonedx-py requirements functions/requirements.txt --output-reproducible -o build/sbom/lambda-functions.json
 
@@ -313,6 +319,7 @@ lock: .venv/bin/uv ## compile every lock file anew from requirements/*.in
 	for name in dev training inference lambda-runtime sam checkers peers peers-fast predict-peers clients notebooks supply; do
 	  $(UV) pip compile -q --upgrade --generate-hashes --python-version 3.11 requirements/$$name.in -o requirements/$$name.txt
 	done
+	$(UV) pip compile -q --upgrade --generate-hashes --python-version 3.11 --python-platform x86_64-manylinux_2_28 -c requirements/training.txt requirements/torch.txt -o requirements/torch-cuda.txt
 	$(UV) pip compile -q --generate-hashes --python-version 3.11 -c requirements/dev.txt requirements/functions.in -o functions/requirements.txt
 	$(UV) pip compile -q --generate-hashes --python-version 3.12 requirements/functions-test.in -o requirements/functions-test.txt
 
@@ -325,4 +332,4 @@ help: ## this list
 
 , := ,
 
-.PHONY: demo local local-down bootstrap preflight deploy smoke sample-builds test lint audit test-fast test-rl test-e2e test-functions-312 test-dashboard test-unity test-peers test-clients test-faults test-security test-notebooks notebooks test-docs bench-envs bench-gpu bench-predict format setup schema openapi cli-docs failures scale licences sbom lock clean help
+.PHONY: demo image local local-down bootstrap preflight deploy smoke sample-builds test lint audit test-fast test-rl test-e2e test-functions-312 test-dashboard test-unity test-peers test-clients test-faults test-image test-image-gpu test-security test-notebooks notebooks test-docs bench-envs bench-gpu bench-predict format setup schema openapi cli-docs failures scale licences sbom lock clean help

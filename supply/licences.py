@@ -8,10 +8,13 @@ from pathlib import Path
 
 SHIPPED = {
     "Lambda functions": ("functions/requirements.txt",),
-    "training image": ("requirements/training.txt", "requirements/torch.txt"),
+    "training image": ("requirements/training.txt", "requirements/torch-cpu.txt"),
     "inference image": ("requirements/inference.txt",),
 }
 """Lock files, from the repository's root, of each thing that leaves it."""
+
+CUDA = "requirements/torch-cuda.txt"
+"""For GPUs, in place of torch-cpu.txt; its packages are not installed here, to be asked for their licences."""
 
 ALLOWED = {
     "0BSD": "asks for nothing",
@@ -118,8 +121,8 @@ def page(root: Path) -> str:
         "by `make licences`; a test compares it with the lock files, and refuses a licence that is not in the first",
         "table. `make sbom` writes the same packages with their hashes as CycloneDX files to build/sbom/.",
         "",
-        "torch is locked without hashes because its index is chosen (TORCH_INDEX). A CUDA build of it brings NVIDIA's",
-        "libraries along, which are not free software and come under NVIDIA's own terms; the CPU build brings none.",
+        "A training image for GPUs (TORCH_BUILD=cuda) has more packages, which are listed at the end. Those named",
+        "nvidia-… are not free software and come under NVIDIA's own terms; the others state MIT or Apache-2.0.",
         "",
         "| licence | why it may be shipped |",
         "|---|---|",
@@ -128,4 +131,15 @@ def page(root: Path) -> str:
     for what, files in SHIPPED.items():
         lines += ["", f"## {what[0].upper()}{what[1:]}", "", "| package | version | licence |", "|---|---|---|"]
         lines += [f"| {one.name} | {one.version} | {one.licence} |" for one in packages(root, files)]
+    lines += ["", "## Training image for GPUs, beside that", "", "| package | version |", "|---|---|"]
+    lines += [f"| {name} | {version} |" for name, version in cuda_packages(root)]
     return "\n".join(lines) + "\n"
+
+
+def cuda_packages(root: Path) -> tuple[tuple[str, str], ...]:
+    """Names and versions of what torch's CUDA build brings into the training image."""
+    texts = ((root / file).read_text(encoding="utf-8") for file in (CUDA, *SHIPPED["training image"]))
+    brought, *others = (dict(locked(text)) for text in texts)
+    return tuple(
+        (name, brought[name]) for name in sorted(brought.keys() - {name for other in others for name in other})
+    )

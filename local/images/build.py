@@ -10,7 +10,7 @@ from pathlib import Path
 from local.errors import ImageError
 from local.images.base import base_image
 from local.images.engine import Engine, find_engine
-from local.images.wheels import fetched_wheels
+from local.images.wheels import fetched_wheels, torch_build
 from local.progress import Progress
 
 TARGETS = ("training", "inference")
@@ -19,7 +19,8 @@ SOURCES = (
     "functions/pipeline/__init__.py",
     "functions/pipeline/contracts",
     "requirements/inference.txt",
-    "requirements/torch.txt",
+    "requirements/torch-cpu.txt",
+    "requirements/torch-cuda.txt",
     "requirements/training.txt",
     "rl_src",
 )
@@ -35,12 +36,13 @@ _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY"
 
 @dataclass(frozen=True)
 class Images:
-    """Names of the two images and their base, and the engine that has them."""
+    """Names of the two images and their base, the engine that has them, and the build of torch in the first."""
 
     engine: Engine
     base: str
     training: str
     inference: str
+    torch: str
 
 
 def build_images(
@@ -57,23 +59,24 @@ def build_images(
         checkout: the repository.
         progress: is told.
         base: another base image than the Dockerfile's; or else `BASE_IMAGE` of the environment.
-        environment: for pip and the engine.
+        environment: for pip and the engine; TORCH_BUILD names the build of torch.
         engine: or else the first that is found.
 
     Raises:
-        ImageError: there is no engine, or a build failed.
+        ImageError: there is no engine, TORCH_BUILD is unknown, or a build failed.
     """
+    torch = torch_build(environment)
     engine = engine or find_engine(environment)
     base = base or environment.get("BASE_IMAGE") or base_image(engine, checkout / "container" / "Dockerfile", progress)
-    key = fingerprint(checkout, base, environment.get("TORCH_INDEX", ""))
+    key = fingerprint(checkout, base, torch)
     names = {target: f"localhost/gamedojo-{target}:{key}" for target in TARGETS}
     missing = [target for target in TARGETS if not engine.has_image(names[target])]
     if missing:
-        wheels = fetched_wheels(checkout, cache_folder(environment), environment, progress)
+        wheels = fetched_wheels(checkout, cache_folder(environment), torch, environment, progress)
         for target in missing:
             with progress.step(f"Building the {target} image with {engine.name.capitalize()}"):
-                build_target(engine, checkout, target, names[target], base, wheels, environment=environment)
-    return Images(engine, base, names["training"], names["inference"])
+                build_target(engine, checkout, target, names[target], base, torch, wheels, environment=environment)
+    return Images(engine, base, names["training"], names["inference"], torch)
 
 
 def build_target(
@@ -82,6 +85,7 @@ def build_target(
     target: str,
     name: str,
     base: str,
+    torch: str,
     wheels: Path,
     *,
     options: Sequence[str] = (),
@@ -92,7 +96,7 @@ def build_target(
     Raises:
         ImageError: the build failed; the message has the end of what it printed.
     """
-    arguments = {"BASE_IMAGE": base, "PIP_NO_INDEX": "1"}
+    arguments = {"BASE_IMAGE": base, "TORCH_BUILD": torch, "PIP_NO_INDEX": "1"}
     arguments |= {proxy: environment[proxy] for proxy in _PROXIES if environment.get(proxy)}
     engine.call(
         "build",
@@ -108,9 +112,9 @@ def build_target(
     )  # fmt: skip
 
 
-def fingerprint(checkout: Path, base: str, torch_index: str) -> str:
+def fingerprint(checkout: Path, base: str, torch: str) -> str:
     """Of all that a build reads."""
-    digest = hashlib.sha256(f"{base}\0{torch_index}\0".encode())
+    digest = hashlib.sha256(f"{base}\0{torch}\0".encode())
     for path in sorted(_files(checkout)):
         mode = path.stat().st_mode & 0o111
         digest.update(f"{path.relative_to(checkout)}\0{mode}\0".encode())

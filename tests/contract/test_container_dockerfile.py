@@ -13,6 +13,7 @@ from packaging.utils import canonicalize_name
 
 from container.job import PLAYER_UID
 from local.images.build import SOURCES, fingerprint
+from local.images.wheels import TORCH_LOCKS
 from tests.fakes import dockerfile
 from tests.fakes.dockerfile import Instruction, Stage, files_with_rights
 
@@ -82,8 +83,7 @@ def test_packages_are_installed_by_hash_and_debian_s_without_more_than_asked_for
     installs = [command for command in commands if "/pip " in command]
     assert len(installs) == 3
     assert all(" install " in command for command in installs)
-    unhashed = [command for command in installs if "--require-hashes" not in command]
-    assert [command.split()[-1] for command in unhashed] == ["requirements/torch.txt"]
+    assert all("--require-hashes" in command for command in installs)
     debian = [command for command in commands if "apt-get install" in command]
     assert all("--no-install-recommends" in command for command in debian)
     assert len(debian) == len([one for one in commands if one.startswith("rm -rf /var/lib/apt/lists/* ")])
@@ -97,14 +97,30 @@ def test_pip_and_what_it_installed_from_stay_out_of_the_image(image: str) -> Non
     assert packages.text.endswith("rm -r /tmp/installer")
 
 
+def locked(name: str) -> dict[str, str]:
+    """Versions by package."""
+    lock = (ROOT / "requirements" / f"{name}.txt").read_text()
+    return {canonicalize_name(found[1]): found[2] for found in re.finditer(r"(?m)^([\w.-]+)==([^\s;]+)", lock)}
+
+
+def test_all_builds_of_torch_are_of_one_version_and_bring_no_other_version_of_what_is_locked() -> None:
+    assert {build: f"requirements/torch-{build}.txt" for build in ("cpu", "cuda")} == TORCH_LOCKS
+    pinned, cpu, cuda, training = map(locked, ("torch", "torch-cpu", "torch-cuda", "training"))
+    assert cpu == {"torch": f"{pinned['torch']}+cpu"}
+    assert cuda["torch"] == pinned["torch"]
+    more = set(cuda) - set(training) - {"torch"}
+    assert {name: cuda[name] for name in cuda.keys() & training} == {
+        name: training[name] for name in cuda.keys() & training
+    }
+    assert {name for name in more if not name.startswith(("nvidia-", "cuda-"))} == {"triton"}
+
+
 def test_what_torch_needs_is_locked_too() -> None:
-    """torch itself is installed without hashes, and would bring the newest of what is not there."""
-    lock = (ROOT / "requirements" / "training.txt").read_text()
-    locked = {canonicalize_name(name) for name in re.findall(r"^([\w.-]+)==", lock, re.MULTILINE)}
+    """The lock of its CPU build has torch alone."""
     needed = [Requirement(text) for text in requires("torch") or []]
     of_any_build = {one.name for one in needed if not one.marker or one.marker.evaluate({"extra": ""})}
     own = {name for name in of_any_build if name.startswith(("nvidia-", "cuda-", "triton"))}
-    assert {canonicalize_name(name) for name in of_any_build - own} <= locked
+    assert {canonicalize_name(name) for name in of_any_build - own} <= locked("training").keys()
 
 
 def test_what_a_build_reads_is_what_its_name_is_made_of() -> None:
@@ -118,15 +134,15 @@ def test_what_a_build_reads_is_what_its_name_is_made_of() -> None:
 
 def test_another_name_is_made_of_other_sources(tmp_path: Path) -> None:
     dockerfile.copy_into(tmp_path, ROOT, tuple(Instruction("COPY", f"{name} {name}") for name in SOURCES))
-    seen = {fingerprint(tmp_path, "base:1", "")}
+    seen = {fingerprint(tmp_path, "base:1", "cpu")}
     (tmp_path / "rl_src" / "__pycache__").mkdir(exist_ok=True)
     (tmp_path / "rl_src" / "__pycache__" / "left.pyc").touch()
-    assert fingerprint(tmp_path, "base:1", "") in seen
-    seen |= {fingerprint(tmp_path, "base:2", ""), fingerprint(tmp_path, "base:1", "index")}
+    assert fingerprint(tmp_path, "base:1", "cpu") in seen
+    seen |= {fingerprint(tmp_path, "base:2", "cpu"), fingerprint(tmp_path, "base:1", "cuda")}
     (tmp_path / "rl_src" / "new.py").touch()
-    seen.add(fingerprint(tmp_path, "base:1", ""))
+    seen.add(fingerprint(tmp_path, "base:1", "cpu"))
     (tmp_path / "container" / "serve").chmod(0o644)
-    seen.add(fingerprint(tmp_path, "base:1", ""))
+    seen.add(fingerprint(tmp_path, "base:1", "cpu"))
     assert len(seen) == 5
 
 

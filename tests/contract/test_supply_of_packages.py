@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 
 from supply import licences
-from supply.licences import SHIPPED, Package
+from supply.licences import CUDA, SHIPPED, Package
 
 ROOT = Path(__file__).parents[2]
 LOCKS = (*sorted((ROOT / "requirements").glob("*.txt")), ROOT / "functions" / "requirements.txt")
-WITHOUT_HASHES = {"torch.txt": "its index is chosen (TORCH_INDEX), and each has other wheels of the same version"}
+WITHOUT_HASHES = {"torch.txt": "the environments' torch, whose index is chosen (TORCH_INDEX): others have other wheels"}
 SBOMS = {
-    "training-image": "training image",
-    "inference-image": "inference image",
-    "lambda-functions": "Lambda functions",
+    "training-image": SHIPPED["training image"],
+    "training-image-cuda": ("requirements/training.txt", CUDA),
+    "inference-image": SHIPPED["inference image"],
+    "lambda-functions": SHIPPED["Lambda functions"],
 }
 
 
@@ -37,8 +38,8 @@ def test_what_has_no_hashes_is_the_one_package_that_is_said_to_have_none() -> No
 
 def test_the_images_and_the_functions_install_nothing_but_what_is_looked_at_here() -> None:
     dockerfile = (ROOT / "container" / "Dockerfile").read_text(encoding="utf-8")
-    copied = set(re.findall(r"requirements/\w+\.txt", dockerfile)) | {"functions/requirements.txt"}
-    assert {file for files in SHIPPED.values() for file in files} == copied
+    copied = set(re.findall(r"requirements/[\w-]+\.txt", dockerfile)) | {"functions/requirements.txt"}
+    assert {file for files in SHIPPED.values() for file in files} | {CUDA} == copied
 
 
 @pytest.mark.parametrize("what", SHIPPED)
@@ -71,7 +72,7 @@ def test_the_page_of_licences_is_of_these_lock_files() -> None:
 @pytest.mark.skipif(not (ROOT / ".venv-supply" / ".done").exists(), reason="make sbom makes the environment for it")
 @pytest.mark.parametrize("name", SBOMS)
 def test_a_bill_of_materials_lists_each_package_with_its_hashes(tmp_path: Path, name: str) -> None:
-    text = "\n".join((ROOT / file).read_text(encoding="utf-8") for file in SHIPPED[SBOMS[name]])
+    text = "\n".join((ROOT / file).read_text(encoding="utf-8") for file in SBOMS[name])
     target = tmp_path / f"{name}.json"
     program = str(ROOT / ".venv-supply" / "bin" / "cyclonedx-py")
     subprocess.run(
@@ -86,4 +87,4 @@ def test_a_bill_of_materials_lists_each_package_with_its_hashes(tmp_path: Path, 
     listed = {(one["name"], one["version"]): one for one in document["components"]}
     assert set(listed) == set(licences.locked(text))
     hashed = {name for (name, _), one in listed.items() if any("hashes" in it for it in one["externalReferences"])}
-    assert hashed == {name for name, _ in listed} - {"torch"}
+    assert hashed == {name for name, _ in listed}

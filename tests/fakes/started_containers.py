@@ -3,6 +3,7 @@
 The test sees a process either way: its output, its exit status, the signals it is sent.
 """
 
+import json
 import os
 import secrets
 import subprocess
@@ -70,6 +71,16 @@ def run(program: str, base: Path, **environment: str) -> subprocess.CompletedPro
     with StartedContainer(program, base, **environment) as container:
         stdout, stderr = container.communicate(timeout=200)
     return subprocess.CompletedProcess(program, container.returncode, stdout, stderr)
+
+
+def job_folder(base: Path, build: Path, **hyperparameters: str) -> Path:
+    """An /opt/ml of a job with that build; in a hyperparameter's name, `__` is a dot."""
+    for folder in ("input/config", "input/data/build", "model", "checkpoints", "output"):
+        (base / folder).mkdir(parents=True)
+    named = {name.replace("__", "."): value for name, value in hyperparameters.items()}
+    (base / "input" / "config" / "hyperparameters.json").write_text(json.dumps(named))
+    (base / "input" / "data" / "build" / "build.zip").write_bytes(build.read_bytes())
+    return base
 
 
 def process_environment(base: Path, **more: str) -> dict[str, str]:

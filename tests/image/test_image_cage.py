@@ -17,7 +17,7 @@ from sample_builds.packer import pack
 from sample_builds.scenes.attacks import GOT
 from tests.fakes.onnx_policies import write_artifact
 from tests.fakes.serving_process import Serving
-from tests.fakes.started_containers import StartedContainer, run
+from tests.fakes.started_containers import StartedContainer, job_folder, run
 from tests.fakes.waiting import wait_for
 
 Measure = Callable[[str, str], None]
@@ -34,15 +34,6 @@ for folder in pathlib.Path("/proc").glob("[0-9]*"):
     found.append([int(folder.name), int(status["Uid"].split()[0]), b" ".join(words).decode(), peak])
 print(json.dumps(found))
 """
-
-
-def job_folder(base: Path, build: Path, **hyperparameters: str) -> Path:
-    for folder in ("input/config", "input/data/build", "model", "checkpoints", "output"):
-        (base / folder).mkdir(parents=True)
-    named = {name.replace("__", "."): value for name, value in hyperparameters.items()}
-    (base / "input" / "config" / "hyperparameters.json").write_text(json.dumps(named))
-    (base / "input" / "data" / "build" / "build.zip").write_bytes(build.read_bytes())
-    return base
 
 
 class Process(NamedTuple):

@@ -109,13 +109,15 @@ def test_a_build_asks_no_index_and_is_given_the_proxy(program: Write, tmp_path: 
         "GAMEDOJO_CACHE": str(tmp_path / "cache"),
         "PIP_NO_INDEX": "1",
         "BASE_IMAGE": "base:2",
+        "TORCH_BUILD": "cuda",
         "http_proxy": "http://proxy:3128",
     }
     images = build_images(checkout(tmp_path), QUIET, environment=environment, engine=Engine(("podman",)))
     (build,) = [call for call in calls(log) if call.startswith("build ")]
     assert f"--target inference --tag {images.inference}" in build
-    assert "--build-arg BASE_IMAGE=base:2 --build-arg PIP_NO_INDEX=1 --build-arg http_proxy=http://proxy:3128" in build
-    assert f"--build-context wheels={tmp_path / 'cache' / 'wheels'}" in build
+    assert "--build-arg BASE_IMAGE=base:2 --build-arg TORCH_BUILD=cuda --build-arg PIP_NO_INDEX=1" in build
+    assert "--build-arg http_proxy=http://proxy:3128" in build
+    assert f"--build-context wheels={tmp_path / 'cache' / 'wheels' / 'cuda'}/" in build
 
 
 def test_packages_that_cannot_be_fetched_are_told_and_leave_no_folder(program: Write, tmp_path: Path) -> None:
@@ -125,7 +127,8 @@ def test_packages_that_cannot_be_fetched_are_told_and_leave_no_folder(program: W
     environment = {"PATH": os.defpath, "GAMEDOJO_CACHE": str(tmp_path / "cache"), "PIP_NO_INDEX": "1"}
     with pytest.raises(ImageError, match="gamedojo-none-such"):
         build_images(root, QUIET, base="base:1", environment=environment, engine=Engine(("podman",)))
-    assert list((tmp_path / "cache" / "wheels").iterdir()) == []
+    (folder,) = (tmp_path / "cache" / "wheels").iterdir()
+    assert list(folder.iterdir()) == []
 
 
 def test_a_build_that_fails_says_how(program: Write, tmp_path: Path) -> None:
