@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,8 @@ VARIABLES = {
     "predict_url": "GAMEDOJO_PREDICT_URL",
     "predict_key": "GAMEDOJO_PREDICT_KEY",
 }
+_KEYS = ("control_key", "predict_key")
+_HEADER_TEXT = re.compile(r"[\x21-\x7e]*")
 _REMEDY = (
     "Start a local cloud with `gamedojo local up`, or set GAMEDOJO_CONTROL_URL and GAMEDOJO_CONTROL_KEY "
     "(for predictions GAMEDOJO_PREDICT_URL and GAMEDOJO_PREDICT_KEY) to a deployed stack's URLs and keys."
@@ -40,6 +43,19 @@ class Connection:
     stack_name: str = ""
     source: str = ""
     """What told: a file's path, or "environment variables"."""
+
+    def __post_init__(self) -> None:
+        """Refuse a key that no header can hold, and before an HTTP library does: that one would print it.
+
+        Raises:
+            ConnectionSettingsError: names the key's field, and not the key.
+        """
+        for name in _KEYS:
+            if not _HEADER_TEXT.fullmatch(getattr(self, name)):
+                raise ConnectionSettingsError(
+                    f"The {name} is no API key: it has a space, a line break or a letter outside ASCII in it.",
+                    "Copy the key anew, and nothing beside it.",
+                )
 
 
 def find_connection(environ: Mapping[str, str] | None = None, start: Path | None = None) -> Connection:

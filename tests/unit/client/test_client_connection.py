@@ -91,5 +91,21 @@ def test_a_named_file_that_is_missing_is_an_error_even_if_another_could_be_found
         find_connection({"GAMEDOJO_CONNECTION": str(tmp_path / "gone.json")}, tmp_path)
 
 
+@pytest.mark.parametrize("name", ["control_key", "predict_key"])
+@pytest.mark.parametrize("key", ["secret\n", "secret key", "sécret", "secret\0"])
+def test_a_key_that_no_header_can_hold_is_refused_and_not_shown(tmp_path: Path, name: str, key: str) -> None:
+    """An HTTP library would print it in its own error."""
+    write(tmp_path, FILE | {name: key})
+    for connect in (lambda: Connection(**{name: key}), lambda: find_connection({}, tmp_path)):
+        with pytest.raises(ConnectionSettingsError, match=f"The {name} is no API key") as caught:
+            connect()
+        assert "cret" not in str(caught.value) + str(caught.value.remedy)
+
+
+def test_spaces_around_a_variable_are_not_part_of_it(tmp_path: Path) -> None:
+    found = find_connection({"GAMEDOJO_CONTROL_URL": "https://control\n", "GAMEDOJO_CONTROL_KEY": " key\n"}, tmp_path)
+    assert (found.control_url, found.control_key) == ("https://control", "key")
+
+
 def test_keys_stay_out_of_representations() -> None:
     assert "secret" not in repr(Connection(control_key="secret", predict_key="secret"))
