@@ -84,8 +84,8 @@ def prepare_build(zip_path: Path, folder: Path, executable: str | None) -> Path:
 def player_user(folder: Path, program: Path) -> PlayerUser | None:
     """The user that the player is dropped to.
 
-    None, said in the log, where we are not root, and where a build that is a script could not reach its interpreter as
-    that user: a virtual environment in root's home, say. The image has neither.
+    None, said in the log, where we are not root, and where a build that is a script asks `env` for an interpreter that
+    the user could not reach: that of a virtual environment in root's home, say. The image has neither.
     """
     if os.geteuid() != 0:
         log.warning("not root: the build runs as the trainer's own user")
@@ -102,14 +102,17 @@ def player_user(folder: Path, program: Path) -> PlayerUser | None:
 
 
 def _closed_to_others(program: Path) -> Path | None:
-    """The first folder on the way to a script's interpreter that other users may not pass."""
+    """The first folder on the way to a script's interpreter that other users may not pass.
+
+    Only of one that `PATH` names: a build must not stay root by a path of its choice (`#!/proc/1/fd/3`, say).
+    """
     with program.open("rb") as file:
         first_line = file.readline(4096)
     if not first_line.startswith(b"#!"):
         return None
     words = first_line[2:].decode("utf-8", errors="replace").split() or [""]
     name = words[1] if words[0].endswith("/env") and len(words) > 1 else words[0]
-    interpreter = shutil.which(name)
+    interpreter = shutil.which(name) if "/" not in name else None
     if interpreter is None:
         return None
     ways = [Path(interpreter), Path(interpreter).resolve()]

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rl_src.envs.lookout import NETWORK, READS, WRITES
+from rl_src.envs.lookout import NETWORK, READS, RIGHTS, WRITES
 
 FILE_SUFFIX = ".seen"
 """Beside a player's log: what it reached for, a JSON document a line."""
@@ -68,6 +68,11 @@ _FINDINGS = {
         "BuildUsesNetwork",
         "reached for the network",
         "Jobs have none. Turn off analytics, crash reports and online services in the build.",
+    ),
+    RIGHTS: _Finding(
+        "BuildSeeksRights",
+        "tried what is for whoever keeps the machine",
+        "It was refused. No game needs it: find out who wrote the part of the build that tries it.",
     ),
 }
 FINDING_CODES = frozenset(finding.code for finding in (_CREDENTIALS_SOUGHT, *_FINDINGS.values()))

@@ -14,7 +14,8 @@ player takes of the machine, and ends it when that is too much. A log that becom
 Standard output begins with `player <pid>`, which lets the trainer clean up after a supervisor that was killed itself,
 and ends with how the player ended: `exited <code>`, `signalled <number>`, `refused <errno>`, `exceeded processes`,
 `exceeded disk`, `exceeded output` or `abandoned`. Between the two, `saw <kind> <what>` tells what it reached for
-(`lookout`); `blind` comes instead where the system cannot tell.
+(`lookout`); `blind` comes instead where the system cannot tell. Only with `--limits`: what else is kept here (Ray) has
+players of its own below it, and the kernel tells of each process on one descriptor.
 """
 
 import _socket  # what socket is made of: quick to import
@@ -173,7 +174,7 @@ def _become_player(
         devnull = os.open(os.devnull, os.O_RDONLY)
         os.dup2(devnull, 0)
         os.dup2(2, STATUS_FD)
-        listener = lookout.begin()
+        listener = lookout.begin() if limits is not None else None
         if listener is not None:
             passed = struct.pack("i", listener)
             eyes.sendmsg([b"\0"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, passed)])
@@ -299,7 +300,8 @@ def main(arguments: list[str]) -> int:
     os.close(error_write)
     players_eyes.close()
     _tell(f"player {player}")
-    _look_out(eyes, uid, gid)
+    if limits is not None:
+        _look_out(eyes, uid, gid)
     refused = os.read(error_read, 16).decode()
     watch = _Watch(limits, uid, os.environ.get("HOME", "/nowhere")) if limits is not None else None
     status = _wait(player, int(parent), watch)

@@ -5,8 +5,10 @@ of its log. Those that take without end go on until they are stopped.
 """
 
 import contextlib
+import ctypes
 import http.client
 import os
+import signal
 import socket
 import sys
 import time
@@ -27,6 +29,7 @@ _PATIENCE_SECONDS = 2.0
 _SECRETS = ("AWS_", "SM_", "SAGEMAKER_", "GAMEDOJO_", "TRAINING_JOB")
 _PLACES = ("/opt/ml/model", "/opt/ml/checkpoints", "/etc", "/usr/bin", "/root", "/var/spool/cron", "/proc/1")
 _BLOCK_BYTES = 1024 * 1024
+_SEIZE, _URING_SETUP = 0x4206, 425  # ptrace(2), io_uring_setup(2) on x86-64
 
 Log = Callable[[str], None]
 
@@ -66,6 +69,19 @@ def reach_network(log: Log) -> NoReturn:
     _end(log, "reach-network")
 
 
+def take_over(log: Log) -> NoReturn:
+    """Reach into the processes that hold it, and become root."""
+    parent, libc = os.getppid(), ctypes.CDLL(None, use_errno=True)
+    _attempt(log, "its parent, by a signal", lambda: os.kill(parent, signal.SIGCONT))
+    _attempt(log, "its parent's memory", lambda: Path(f"/proc/{parent}/mem").open("r+b").close())
+    _attempt(log, "its parent, by ptrace", lambda: _call(libc.ptrace, _SEIZE, parent, None, None))
+    _attempt(log, "its parent's descriptors", lambda: list(Path(f"/proc/{parent}/fd").iterdir()))
+    _attempt(log, "root", lambda: os.setresuid(0, 0, 0))
+    _attempt(log, "io_uring", lambda: _call(libc.syscall, _URING_SETUP, 8, bytes(120)))
+    _attempt(log, "a second name for /etc/shadow", lambda: os.link("/etc/shadow", Path.home() / "shadow"))
+    _end(log, "take-over")
+
+
 def fill_disk(log: Log) -> NoReturn:
     """Write without end, one file after the other."""
     log("filling the disk")
@@ -103,6 +119,7 @@ ATTACKS: dict[str, Callable[[Log], NoReturn]] = {
     "read-credentials": read_credentials,
     "write-outside": write_outside,
     "reach-network": reach_network,
+    "take-over": take_over,
     "fill-disk": fill_disk,
     "fork-without-end": fork_without_end,
     "flood-output": flood_output,
@@ -122,6 +139,11 @@ def _attempt(log: Log, what: str, attempt: Callable[[], object]) -> None:
     except (OSError, http.client.HTTPException):
         return
     log(f"{GOT} {what}")
+
+
+def _call(function: Callable[..., int], *arguments: object) -> None:
+    if function(*arguments) < 0:
+        raise OSError(ctypes.get_errno(), "refused")
 
 
 def _write_into(folder: Path) -> None:

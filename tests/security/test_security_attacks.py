@@ -94,6 +94,7 @@ TOLD = {
     "read-credentials": ("BuildSeeksCredentials", "/environ"),
     "write-outside": ("BuildWritesForbidden", "/gamedojo-attack-"),
     "reach-network": ("BuildUsesNetwork", "192.0.2.1:443"),
+    "take-over": ("BuildSeeksRights", "kill of process"),
 }
 TAKEN = {
     "fill-disk": "it wrote more than 48 MB to the disk",

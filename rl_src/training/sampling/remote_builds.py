@@ -28,6 +28,7 @@ from rl_src.envs.batches import Actions, BehaviorStep
 from rl_src.envs.errors import BuildProcessError, UnityEnvironmentError
 from rl_src.envs.group import BuildClient, Parameters
 from rl_src.envs.side_channels import Sampler
+from rl_src.envs.sightings import FILE_SUFFIX, Sighting, keep, kept
 from rl_src.envs.specs import BehaviorSpec
 from rl_src.training.sampling.host_build import HostBuild
 from rl_src.training.sampling.scenes import Scenes, start_client
@@ -85,12 +86,13 @@ class BuildActor:
         _, port = cast(tuple[str, int], listener.address)
         return address, port
 
-    def close(self) -> None:
-        """Wait until the build has ended, which it does when the connection has."""
+    def close(self) -> list[Sighting]:
+        """Wait until the build has ended, as it does when the connection has; what builds of this host reached for."""
         if self._thread is not None:
             self._thread.join()
         if self._client is not None:
             self._client.close()
+        return kept(HostBuild.from_environment().work_dir)
 
 
 def _serve(listener: Listener, client: BuildClient) -> None:
@@ -133,14 +135,16 @@ class RemoteBuild:
         config: of the training.
         index: of the build.
         generation: how often it has been restarted.
+        work_dir: scratch, on this host; what the build reached for is kept there, as of builds here.
 
     Raises:
         BuildHostLostError: the host is gone.
         UnityEnvironmentError: the build did not come up there.
     """
 
-    def __init__(self, node: str, config: TrainingConfig, index: int, generation: int) -> None:
+    def __init__(self, node: str, config: TrainingConfig, index: int, generation: int, work_dir: Path) -> None:
         self._index = index
+        self._seen = work_dir / f"host-of-{index}-{generation}{FILE_SUFFIX}"
         self._seconds = config.environment.step_timeout_seconds + _LATE_SECONDS
         self._specs: dict[str, BehaviorSpec] = {}
         self._parameters: dict[str, float | Sampler] = {}
@@ -231,7 +235,7 @@ class RemoteBuild:
             connection.close()  # on which the build ends
         with suppress(Exception):
             if not self._lost:
-                ray.get(self._actor.close.remote(), timeout=_CLOSE_SECONDS)
+                keep(ray.get(self._actor.close.remote(), timeout=_CLOSE_SECONDS), self._seen)
         with suppress(Exception):
             ray.kill(self._actor)  # the player's supervisor ends the player then
 
@@ -325,7 +329,7 @@ class RemoteBuilds:
             address = self._emptiest(index)
         while address != self._host_address:
             try:
-                build = RemoteBuild(self._node(address), self._config, index, generation)
+                build = RemoteBuild(self._node(address), self._config, index, generation, self._work_dir)
             except BuildHostLostError as error:
                 log.warning("No more builds are started on %s: %s", address, error.cause)
                 with self._lock:

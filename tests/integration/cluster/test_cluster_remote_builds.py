@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 from container.ray_node import RayNode, token_variables
+from local.ports import free_port
 os.environ.update(token_variables("token-of-this-test"))
 from rl_src.envs.batches import Actions
 from rl_src.training.settings.config import EnvironmentSettings, TrainingConfig
@@ -28,13 +29,11 @@ from rl_src.training.sampling.host_build import HostBuild
 from rl_src.training.sampling.scenes import start_client
 
 work, program = Path(sys.argv[1]), Path(sys.argv[2])
+head = work / "head"
+head.mkdir()
 config = TrainingConfig(program, environment=EnvironmentSettings(arguments=tuple(sys.argv[3:])))
 
-def free():
-    with socket.create_server(("127.0.0.2", 0)) as found:
-        return found.getsockname()[1]
-
-arguments = ["--head", f"--port={(port := free())}", f"--ray-client-server-port={free()}", "--num-cpus=1"]
+arguments = ["--head", f"--port={(port := free_port())}", f"--ray-client-server-port={free_port()}", "--num-cpus=1"]
 arguments += ["--object-store-memory=100000000", "--include-dashboard=false"]
 host = HostBuild(program, work)
 node = RayNode(arguments, "127.0.0.2", "token-of-this-test", host.variables())
@@ -71,7 +70,7 @@ def played(build, number):
 
 def expected(kind):
     try:
-        played(RemoteBuild(ID, config, 0, 0), 500)
+        played(RemoteBuild(ID, config, 0, 0, head), 500)
     except kind as error:
         print("failed as expected:", error)
     else:
@@ -85,7 +84,7 @@ print("whole")
 """
 
 SAME = """
-build = RemoteBuild(ID, config, 0, 0)
+build = RemoteBuild(ID, config, 0, 0, head)
 ours = start_client(config, work, 0, 0)
 assert played(build, 200) == played(ours, 200)
 assert dict(build.specs) == dict(ours.specs)
@@ -103,7 +102,7 @@ assert not [item for item in players if item.is_running()]
 """
 
 REFUSED = """
-build = RemoteBuild(ID, config, 0, 0)
+build = RemoteBuild(ID, config, 0, 0, head)
 build.send_reset()
 build.receive()
 build.send_step({"nobody": Actions(np.zeros((1, 0), np.float32), np.zeros((1, 1), np.int32))})
@@ -116,7 +115,7 @@ else:
 """
 
 LOST = """
-build = RemoteBuild(ID, config, 0, 0)
+build = RemoteBuild(ID, config, 0, 0, head)
 build.send_reset()
 build.receive()
 below = psutil.Process(node.process.pid).children(recursive=True)
@@ -135,7 +134,7 @@ else:
 assert build.descriptors() == []
 build.close()
 
-told = RemoteBuild(ID, config, 1, 0)
+told = RemoteBuild(ID, config, 1, 0, head)
 told.send_reset()
 told.lose()
 assert told.has_answer()
@@ -147,11 +146,28 @@ else:
     raise AssertionError
 
 try:
-    RemoteBuild("ab" * 28, config, 2, 0)
+    RemoteBuild("ab" * 28, config, 2, 0, head)
 except BuildHostLostError as error:
     pass
 else:
     raise AssertionError
+"""
+
+SEEN = """
+from rl_src.envs.sightings import kept
+real = program.rename(program.with_name("real"))
+program.write_text(f'''#!{sys.executable}
+import contextlib, os, socket, sys
+with contextlib.suppress(OSError):
+    socket.socket(type=socket.SOCK_DGRAM).connect(("192.0.2.1", 9))
+os.execv({str(real)!r}, [{str(real)!r}, *sys.argv[1:]])
+''')
+program.chmod(0o755)
+build = RemoteBuild(ID, config, 0, 0, head)
+played(build, 3)
+assert kept(head) == []
+build.close()
+assert [(one.kind, one.what) for one in kept(head)] == [("network", "192.0.2.1:9")]
 """
 
 
@@ -195,3 +211,7 @@ def test_actions_that_do_not_fit_are_refused(run):
 
 def test_a_host_that_is_gone_is_told_as_such(run):
     run("Basic", LOST)
+
+
+def test_what_a_build_on_another_host_reaches_for_is_told_here(run):
+    run("Basic", SEEN)

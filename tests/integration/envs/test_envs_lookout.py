@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from rl_src.envs import supervisor
 from rl_src.envs.client import UnityClient
-from rl_src.envs.lookout import MOST_OF_A_KIND, NETWORK, READS, WRITES, elsewhere
+from rl_src.envs.lookout import MOST_OF_A_KIND, NETWORK, READS, RIGHTS, WRITES, elsewhere
 from rl_src.envs.player import Player, PlayerUser
 from rl_src.envs.sightings import FILE_SUFFIX, Sighting, findings, keep, kept, seen
 
@@ -81,6 +82,11 @@ def tries(call: str) -> str:
     return f"try: {call}\nexcept OSError as error: assert error.errno in (1, 13, 101, 111), error"
 
 
+def calls(function: str) -> str:
+    """Of the C library, and refused."""
+    return f"import ctypes\npart = (ctypes.c_size_t * 2)(1, 1)\nassert ctypes.CDLL(None).{function} == -1"
+
+
 @as_root
 @pytest.mark.parametrize(
     ("code", "kind", "what"),
@@ -93,6 +99,22 @@ def tries(call: str) -> str:
         (tries("open('/etc/cron.d/mine', 'w')"), WRITES, "/etc/cron.d/mine"),
         (tries("open('/etc/passwd', 'r+')"), WRITES, "/etc/passwd"),
         (tries("open('/etc/new\\nline', 'w')"), WRITES, "/etc/new\\nline"),
+        (tries("os.rename('/etc/hostname', '/tmp/mine')"), WRITES, "/etc/hostname"),
+        (tries("os.rename(open(os.environ['HOME'] + '/mine', 'w').name, '/etc/mine')"), WRITES, "/etc/mine"),
+        (tries("os.link('/etc/hostname', '/usr/bin/mine')"), WRITES, "/usr/bin/mine"),
+        (tries("os.symlink('/', '/etc/mine')"), WRITES, "/etc/mine"),
+        (tries("os.mkdir('mine', dir_fd=os.open('/etc', os.O_PATH))"), WRITES, "/etc/mine"),
+        (tries("os.remove('/etc/passwd')"), WRITES, "/etc/passwd"),
+        (tries("os.rmdir('/etc/cron.d')"), WRITES, "/etc/cron.d"),
+        (tries("os.chmod('/etc/passwd', 0o777)"), WRITES, "/etc/passwd"),
+        (tries("os.truncate('/etc/passwd', 0)"), WRITES, "/etc/passwd"),
+        (tries("os.kill(1, 9)"), RIGHTS, "kill of process 1"),
+        (tries("os.setuid(0)"), RIGHTS, "to be user 0"),
+        (tries("os.setresuid(-1, 0, -1)"), RIGHTS, "to be user 0"),
+        (tries("os.chroot('/')"), RIGHTS, "chroot"),
+        (calls("ptrace(16, 1, 0, 0)"), RIGHTS, "ptrace of process 1"),
+        (calls("process_vm_writev(1, part, 1, part, 1, 0)"), RIGHTS, "process_vm_writev of process 1"),
+        (calls("mount(b'a', b'/', b'tmpfs', 0, None)"), RIGHTS, "mount"),
     ],
 )
 def test_files_of_others_are_told(tmp_path: Path, code: str, kind: str, what: str) -> None:
@@ -111,6 +133,22 @@ try: open('/dev/mem')
 except OSError: pass
 try: open('/etc/is-not-there')
 except OSError: pass
+os.chdir(os.environ['HOME'])
+os.makedirs('a/b', exist_ok=True)
+os.rename('save', 'a/save')
+os.link('a/save', 'a/hard')
+os.symlink('/etc/shadow', 'a/soft')
+os.chmod('a/save', 0o600)
+os.truncate('a/save', 0)
+for name in ('save', 'hard', 'soft'): os.remove('a/' + name)
+os.removedirs('a/b')
+for refused in (lambda: os.mkdir('/etc'), lambda: os.mkdir('/etc/cron.d'), lambda: os.remove('/etc/is-not-there')):
+    try: refused()
+    except OSError as error: assert error.errno in (2, 17), error
+os.setuid(os.getuid())
+os.kill(os.getpid(), 0)
+os.kill(os.getppid(), 0) if os.getuid() == 0 else None
+os.spawnl(os.P_WAIT, '/bin/true', 'true')
 """
     assert list(played(tmp_path, code, nobody(tmp_path)).sightings()) == []
 
@@ -157,6 +195,43 @@ def test_addresses_are_told_apart(family: socket.AddressFamily, host: str, told:
     address += packed if family == socket.AF_INET else bytes(4) + packed
     assert elsewhere(address) == told
     assert elsewhere(address[:7]) is None
+
+
+@as_root
+def test_a_program_that_would_run_as_another_user_is_told_and_does_not(tmp_path: Path) -> None:
+    user = nobody(tmp_path)
+    program = tmp_path / "become-root"
+    shutil.copy("/usr/bin/id", program)
+    program.chmod(0o4755)
+    code = f"import subprocess\nassert subprocess.check_output([{str(program)!r}, '-u']) == b'{NOBODY}\\n'"
+    assert list(played(tmp_path, code, user).sightings()) == [Sighting(RIGHTS, f"to be user 0, by {program}")]
+
+
+@pytest.mark.parametrize(
+    "call", ["425, 8, 0", "0x40000000 | 257, -100, b'/etc/hostname', 0"], ids=["io_uring", "a number of x32's"]
+)
+def test_ways_to_act_unseen_do_not_exist(tmp_path: Path, call: str) -> None:
+    code = f"""
+import ctypes, errno
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.syscall({call}) == -1
+assert ctypes.get_errno() == errno.ENOSYS
+"""
+    assert list(played(tmp_path, code).sightings()) == []
+
+
+@as_root
+def test_a_player_below_another_supervised_program_is_seen_too(tmp_path: Path) -> None:
+    """As on the other hosts of a job, where Ray starts it."""
+    nobody(tmp_path)
+    program = build(tmp_path, tries("open('/etc/shadow')"))
+    supervised = [sys.executable, "-I", "-S", supervisor.__file__, str(os.getpid()), "-", "-", "-"]
+    command = [sys.executable, "-c", AS_NOBODY, str(program), str(tmp_path / "player.log"), str(NOBODY)]
+    with subprocess.Popen([*supervised, *command], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.wait(60) == 0
+        assert process.stderr is not None
+        told = process.stderr.read()
+    assert str(Sighting(READS, "/etc/shadow")) in told
 
 
 def test_where_the_kernel_cannot_tell_the_player_plays_all_the_same(tmp_path: Path) -> None:
