@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
+from local.ports import free_port
 from tests.fakes.started_containers import PORT_VARIABLE, StartedContainer
 
 
@@ -33,9 +34,7 @@ class Serving:
     def __init__(self, model: Path, base: Path, **environment: str) -> None:
         base.mkdir(exist_ok=True)
         (base / "model").symlink_to(model)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.process = StartedContainer("serve", base, **{PORT_VARIABLE: str(self.port), **environment})
 
     def __enter__(self) -> "Serving":

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from local.ports import free_port
 from tests.fakes.running_processes import is_there
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -122,8 +122,7 @@ class Host:
 @pytest.fixture
 def start(tmp_path):
     """Start a host of a job: start("algo-2", of=3)."""
-    with socket.create_server(("127.0.0.2", 0)) as found:
-        port = found.getsockname()[1]
+    port = free_port()
     running: list[Host] = []
 
     def _start(

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from local.ports import free_port
 from sample_builds.packer import pack
 from tests.fakes.running_processes import is_there
 
@@ -38,9 +38,7 @@ class Job:
     def __init__(self, folder: Path, hyperparameters: dict[str, str], build: str, number: int = 2) -> None:
         packed = pack(build, folder / "builds")
         names = [f"algo-{item}" for item in range(1, number + 1)]
-        with socket.create_server(("127.0.0.2", 0)) as found:
-            port = found.getsockname()[1]
-        told = {"addresses": {name: f"127.0.0.{2 + item}" for item, name in enumerate(names)}, "port": port}
+        told = {"addresses": {name: f"127.0.0.{2 + item}" for item, name in enumerate(names)}, "port": free_port()}
         self.bases = [folder / name for name in names]
         self.descendants: list[set[psutil.Process]] = [set() for _ in names]
         self.processes = []

@@ -4,7 +4,6 @@ import hashlib
 import json
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tarfile
@@ -16,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from local.ports import free_port
 from pipeline.contracts.evaluation import EvaluationReport, ParityRecord
 from pipeline.contracts.policy import ArtifactManifest, PolicySpec, TrainingSummary
 from sample_builds.packer import pack
@@ -211,9 +211,7 @@ def test_sigterm_leaves_a_checkpoint_and_training_goes_on_from_it(tmp_path: Path
 @pytest.fixture
 def endpoint(trained: Path, tmp_path: Path) -> Iterator[tuple[str, StartedContainer]]:
     (tmp_path / "model").symlink_to(trained / "model")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with StartedContainer("serve", tmp_path, SAGEMAKER_BIND_TO_PORT=str(port)) as process:
         yield f"http://127.0.0.1:{port}", process
         process.kill()

@@ -193,8 +193,10 @@ def test_what_a_finished_job_left_running_is_ended_with_it(cloud: Cloud):
 
 
 def test_a_job_beyond_its_time_is_stopped(cloud: Cloud):
-    words = {"on_term": "save", "until": "/never"}
-    cloud.train("too-long", words, StoppingCondition={"MaxRuntimeInSeconds": 1})
+    words = {"on_term": "save", "until": "/never", "print": "begun"}
+    cloud.train("too-long", words, StoppingCondition={"MaxRuntimeInSeconds": 3600})
+    wait_for(lambda: "begun" in cloud.log_lines(GROUP, "too-long/"), "it can be stopped in order")
+    cloud.admin("POST", "clock", {"advance_seconds": 3600})
     described = cloud.ended("too-long")
     assert (described["TrainingJobStatus"], described["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
     assert cloud.artifact("too-long")["stopped.txt"] == b"stopped in order"

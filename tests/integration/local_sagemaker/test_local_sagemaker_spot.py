@@ -49,7 +49,7 @@ def test_sigterm_comes_first_and_an_end_in_order_is_no_end_of_the_job(cloud: Clo
     wait_for(lambda: "Interrupted" in cloud.phases(name), "it gets there")
     cloud.in_phase(name, "Training")
     # Lines are shipped in the background, and flushed only when a job has ended
-    wait_for(lambda: "got SIGTERM" in cloud.log_lines("/aws/sagemaker/TrainingJobs", name), "its first run's log is there")
+    wait_for(lambda: "got SIGTERM" in cloud.log_lines("/aws/sagemaker/TrainingJobs", name), "its first log is there")
     cloud.sagemaker.stop_training_job(TrainingJobName=name)
     assert cloud.ended(name)["TrainingJobStatus"] == "Stopped"
 

@@ -10,6 +10,7 @@ from container import control
 from container.cluster import Hosts
 from container.control import ControlServer, Link, LinkLostError
 from container.failures import ContainerError
+from local.ports import free_port
 
 WELCOME = {"address": "127.0.0.2:6379", "token": "secret"}
 ADDRESSES = {"algo-2": "127.0.0.3", "algo-3": "127.0.0.4"}
@@ -22,8 +23,7 @@ def lost():
 
 @pytest.fixture
 def server(lost):
-    with socket.create_server(("127.0.0.2", 0)) as found:
-        port = found.getsockname()[1]
+    port = free_port()
     server = ControlServer(
         "127.0.0.2",
         port,
