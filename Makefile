@@ -183,9 +183,9 @@ test-image: setup ## build both images with Docker or Podman, and start the cont
 	$(call say,The images)
 	$(PYTEST) --images tests/image tests/integration/container tests/integration/serving/test_serving_lifecycle.py
 
-test-image-gpu: setup ## build the training image for GPUs, and what of it can be tested without one; 3 GB are fetched
+test-image-gpu: setup ## build the training image for GPUs, and test what shows without one; 3 GB to fetch, 15 GB of disk
 	$(call say,The training image for GPUs)
-	TORCH_BUILD=cuda $(PYTEST) --images tests/image/test_image_cuda.py tests/image/test_image_cage.py
+	TORCH_BUILD=cuda $(PYTEST) --images tests/image/test_image_cuda.py tests/image/test_image_contents.py tests/image/test_image_cage.py
 
 test-security: setup ## hostile uploads, fuzzing, attacks from inside a build: the table is docs/security_uploads.md
 	$(call say,Hostile uploads$(,) what a build may send$(,) fuzzing$(,) attacks from inside a build)
