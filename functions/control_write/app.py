@@ -81,6 +81,12 @@ def mirror_environment() -> Response[str]:
     return answer(environments.connect(_settings().bucket_name).add(read_body(app, MirrorRequest)))
 
 
+@app.delete("/registry/<environment>")
+def delete_environment(environment: str) -> Response[str]:
+    """Forget an environment of a registry."""
+    return answer(environments.connect(_settings().bucket_name).delete(environment))
+
+
 @app.post("/policies/<policy>/rollback")
 def rollback(policy: str) -> Response[str]:
     """Bring an earlier version into service again."""

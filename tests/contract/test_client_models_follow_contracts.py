@@ -185,6 +185,7 @@ PAIRS = [
         ),
     ),
     (models.DeletedBuild, api.DeletedBuild(build_id=BUILD_ID)),
+    (models.DeletedEnvironment, environments.DeletedEnvironment(environment="3DBall")),
     (models.DeletedPolicy, api.DeletedPolicy(policy="p", versions=("p-1", "p-2"))),
     (models.Health, api.Health(api="predict", version="1", stage="dev")),
     (

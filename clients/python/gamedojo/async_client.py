@@ -18,6 +18,7 @@ from gamedojo.models import (
     BuildUpload,
     CreatedRun,
     DeletedBuild,
+    DeletedEnvironment,
     DeletedPolicy,
     EvaluationReport,
     Health,
@@ -219,6 +220,10 @@ class AsyncGamedojoClient:
             environment, key, sha256, source, arguments, expected_return, description, replace
         )
         return await self._send(call)
+
+    async def delete_environment(self, environment: str) -> DeletedEnvironment:
+        """Forget a mirrored environment, with its zips; runs keep copies of their own."""
+        return await self._send(calls.delete_environment(environment))
 
     # Policies
 

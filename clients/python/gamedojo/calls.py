@@ -13,6 +13,7 @@ from gamedojo.models import (
     BuildUpload,
     CreatedRun,
     DeletedBuild,
+    DeletedEnvironment,
     DeletedPolicy,
     EvaluationReport,
     Health,
@@ -162,6 +163,11 @@ def mirror_environment(
         "replace": replacing,
     }
     return Call("POST", "/registry", _environment, body=request)
+
+
+def delete_environment(environment: str) -> Call[DeletedEnvironment]:
+    """Forget a mirrored environment."""
+    return Call("DELETE", f"/registry/{_segment(environment)}", _reader(DeletedEnvironment))
 
 
 def list_policies() -> Call[tuple[Policy, ...]]:

@@ -17,6 +17,7 @@ from gamedojo.models import (
     BuildUpload,
     CreatedRun,
     DeletedBuild,
+    DeletedEnvironment,
     DeletedPolicy,
     EvaluationReport,
     Health,
@@ -264,6 +265,10 @@ class GamedojoClient:
             environment, key, sha256, source, arguments, expected_return, description, replace
         )
         return self._send(call)
+
+    def delete_environment(self, environment: str) -> DeletedEnvironment:
+        """Forget a mirrored environment, with its zips; runs keep copies of their own."""
+        return self._send(calls.delete_environment(environment))
 
     # Policies
 

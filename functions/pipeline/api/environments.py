@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from pipeline.aws import clients
 from pipeline.aws.environments import EnvironmentMirror
 from pipeline.aws.objects import ObjectStore
-from pipeline.contracts.environments import MirrorRequest, RegistryEntry, RegistryListing
+from pipeline.contracts.environments import DeletedEnvironment, MirrorRequest, RegistryEntry, RegistryListing
 from pipeline.errors import ConflictError, EnvironmentNotMirroredError
-from pipeline.rules.environments import PREFIX, build_key
+from pipeline.rules.environments import PREFIX, build_folder, build_key, entry_key
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,17 @@ class Environments:
             mirrored_at=datetime.now(UTC),
         )
         return _same(self.mirror.keep(entry, replace=request.replace), request)
+
+    def delete(self, environment: str) -> DeletedEnvironment:
+        """Forget an environment, with the zips that were mirrored under its id. Runs keep copies of their own.
+
+        Raises:
+            EnvironmentNotMirroredError: it is not there; the message names those that are.
+        """
+        found = self.get(environment)
+        self.objects.delete(entry_key(found.environment))  # first: what is listed has its zip
+        self.objects.delete_all(build_folder(found.environment))
+        return DeletedEnvironment(environment=found.environment)
 
 
 def connect(bucket: str) -> Environments:

@@ -32,6 +32,7 @@ _PATH_PARAMETERS: dict[str, tuple[str, str]] = {
     "run_id": ("a run's id, as the answer to its start has it", "mygame-3f9c0a1b2c3d"),
     "policy": ("a policy's name", "mygame"),
     "build_id": ("a build's id, as the answer to its upload has it", "4f1c2d3e4f5061728394a5b6c7d8e9f0"),
+    "environment": ("a mirrored environment's id", "3DBall"),
 }
 _IDEMPOTENCY_KEY: Document = {
     "name": "Idempotency-Key",

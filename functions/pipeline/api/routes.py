@@ -42,7 +42,7 @@ from pipeline.contracts.api import (
     UploadRequest,
     UploadTicket,
 )
-from pipeline.contracts.environments import MirrorRequest, RegistryEntry, RegistryListing
+from pipeline.contracts.environments import DeletedEnvironment, MirrorRequest, RegistryEntry, RegistryListing
 from pipeline.contracts.evaluation import EvaluationReport
 from pipeline.contracts.predict import PredictRequest, PredictResponse
 from pipeline.contracts.request import TrainingRequest
@@ -210,6 +210,11 @@ CONTROL: tuple[Route, ...] = (
             "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
             "source": "https://registry.example/linux/MyGame.zip",
         },
+    ),
+    Route(
+        "DELETE", "/registry/{environment}", "deleteEnvironment",
+        "Forget an environment, with the zips that were mirrored under its id. Runs keep copies of their own.",
+        "control_write", {OK: (DeletedEnvironment,)}, (errors.EnvironmentNotMirroredError,),
     ),
     Route(
         "GET", "/policies", "listPolicies", "What is in service.", "control_read", {OK: (PolicyList,)},

@@ -45,6 +45,12 @@ class RegistryEntry(Contract):
     mirrored_at: datetime
 
 
+class DeletedEnvironment(Contract):
+    """The answer of `DELETE /registry/{environment}`."""
+
+    environment: EnvironmentId
+
+
 class RegistryListing(Contract):
     """The answer of `GET /registry`."""
 

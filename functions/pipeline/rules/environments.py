@@ -17,7 +17,12 @@ def entry_key(environment: str) -> str:
 
 def build_key(environment: str, sha256: str) -> str:
     """Its zip; another zip has another key."""
-    return f"{PREFIX}{environment}/{sha256}.zip"
+    return f"{build_folder(environment)}{sha256}.zip"
+
+
+def build_folder(environment: str) -> str:
+    """Of its zips: that of now, and those that it took the place of."""
+    return f"{PREFIX}{environment}/"
 
 
 def located(request: TrainingRequest, entry: RegistryEntry) -> TrainingRequest:

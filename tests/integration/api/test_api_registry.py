@@ -2,12 +2,13 @@
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from pipeline.api import environments
 from pipeline.contracts.api import AcceptedRun
-from pipeline.contracts.environments import RegistryEntry, RegistryListing
+from pipeline.contracts.environments import DeletedEnvironment, RegistryEntry, RegistryListing
 from pipeline.contracts.run import RunRecord
 from tests.fakes.control_calls import call, document, problem
 from tests.fakes.control_stack import BUCKET, Stack, control_stack
@@ -77,6 +78,35 @@ def test_another_zip_is_refused_unless_it_is_to_replace_the_first(stack):
     replaced = document(mirror(sha256=OTHER, replace=True), RegistryEntry)
     assert document(call("GET", "/registry"), RegistryListing).environments == (replaced,)
     assert f"registry/3DBall/{SHA256}.zip" in keys(stack), "runs that began with it go on"
+
+
+def test_one_that_is_deleted_is_gone_with_all_its_zips_and_no_other_is(stack):
+    kept = document(mirror("3DBallHard"), RegistryEntry)
+    mirror()
+    mirror(sha256=OTHER, replace=True)
+    assert document(call("DELETE", "/registry/3DBall"), DeletedEnvironment).environment == "3DBall"
+    assert document(call("GET", "/registry"), RegistryListing).environments == (kept,)
+    assert keys(stack) == ["registry/3DBallHard.json", kept.key]
+    assert problem(start({"registry": "3DBall"}), 404).code == "EnvironmentNotMirrored"
+    assert document(mirror(), RegistryEntry).sha256 == SHA256, "and it may be mirrored anew, by another zip too"
+
+
+@pytest.mark.parametrize("environment", ["3DBall", "..", "3DBallHard.json", "a b", "x" * 900])
+def test_what_is_not_mirrored_cannot_be_deleted(stack, environment):
+    mirror("3DBallHard")
+    before = keys(stack)
+    answer = call("DELETE", f"/registry/{quote(environment)}")
+    assert answer["statusCode"] == 404, answer["body"]
+    assert keys(stack) == before
+
+
+def test_a_run_that_began_goes_on_without_its_environment(stack):
+    entry = document(mirror(), RegistryEntry)
+    run = document(start({"registry": "3DBall"}, seed=1), AcceptedRun, 202)
+    call("DELETE", "/registry/3DBall")
+    told = stored(stack, run.run_id)["build"]
+    again = stack.s3.get_object(Bucket=BUCKET, Key=entry.key, VersionId=told["version_id"])["Body"].read()
+    assert again == b"the zip", "AdmitRun copies the very version that the request names"
 
 
 @pytest.mark.parametrize(("theirs", "status"), [(SHA256, 200), (OTHER, 409)])

@@ -22,7 +22,7 @@ def test_the_page_is_what_the_commands_say() -> None:
 
 def test_every_command_says_what_it_does_and_can_print_json() -> None:
     found = dict(commands(app))
-    assert len(found) == 26
+    assert len(found) == 27
     for name, callback in found.items():
         assert callback.__doc__, name
         assert f"## {name}\n" in page()

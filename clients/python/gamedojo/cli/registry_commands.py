@@ -1,11 +1,11 @@
-"""Commands about a registry's environments: registry list, mirror."""
+"""Commands about a registry's environments: registry list, mirror, delete."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gamedojo.cli.arguments import AsJson, open_client
+from gamedojo.cli.arguments import AsJson, Yes, open_client
 from gamedojo.cli.output import err, out, print_json, say
 from gamedojo.errors import InputError
 from gamedojo.texts import return_text, size_text
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gamedojo.models import RegistryEntry
     from gamedojo.registries import Listed, Registry
 
-registry = typer.Typer(help="Environments of ML-Agents' registry: list, mirror.", no_args_is_help=True)
+registry = typer.Typer(help="Environments of ML-Agents' registry: list, mirror, delete.", no_args_is_help=True)
 Manifest = Annotated[
     str, typer.Option(metavar="URL", help="Another registry's YAML file; left out: that of ML-Agents 1.1.0.")
 ]
@@ -77,6 +77,23 @@ def mirror(
                 say(f"{entry.environment}  {size_text(entry.size_bytes)}  sha256 {entry.sha256}")
     if as_json:
         print_json(done)
+
+
+@registry.command()
+def delete(
+    environment: Annotated[str, typer.Argument(metavar="ID", help="As `registry list` has it.")],
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Forget a mirrored environment, with its zips. Runs keep copies of their own."""
+    if not yes:
+        typer.confirm(f"Remove the environment {environment}?", abort=True, err=True)
+    with open_client() as client:
+        deleted = client.delete_environment(environment)
+    if as_json:
+        print_json(deleted)
+    else:
+        say(f"{deleted.environment} is removed.")
 
 
 def _registry_of(manifest: str, folder: Path | None) -> "Registry":

@@ -80,6 +80,13 @@ class DeletedBuild:
 
 
 @dataclass(frozen=True)
+class DeletedEnvironment:
+    """The mirrored environment that is gone."""
+
+    environment: str
+
+
+@dataclass(frozen=True)
 class RegistryEntry:
     """An environment of a registry that was mirrored; a run may name it by its id. `sha256` is its zip's."""
 
