@@ -8,9 +8,9 @@ within 256 characters). A nested field becomes a dotted name, a value its JSON t
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, TypeAdapter
+from pydantic import Discriminator, Field, Tag, TypeAdapter
 
 from pipeline.contracts.base import Contract
 from pipeline.contracts.parameters import EnvironmentParameter
@@ -24,8 +24,13 @@ Schedule = Literal["linear", "constant"]
 """Linear: falls until the limit on env_steps, to a tenth (the clip range: to half); without a limit it is constant."""
 
 
-Nothing = Literal["none"]
-"""Of what a preset may have: without it."""
+Settings = TypeVar("Settings", bound=Contract)
+
+OrNothing = Annotated[
+    Annotated[Settings, Tag("form:settings")] | Annotated[Literal["none"], Tag("form:none")],
+    Discriminator(lambda value: "form:none" if isinstance(value, str) else "form:settings"),
+]
+"""Settings of what a preset may have, or "none": without it."""
 
 
 class Memory(Contract):
@@ -90,7 +95,7 @@ class Network(Contract):
     image_encoder: Literal["simple", "nature_cnn", "resnet", "match3"] | None = Field(
         default=None, description="by ML-Agents' vis_encode_type; left out, by the size of the image"
     )
-    memory: Memory | Nothing | None = Field(
+    memory: OrNothing[Memory] | None = Field(
         default=None, description="left out: as a preset says, or none: the policy remembers nothing"
     )
 
@@ -148,7 +153,7 @@ class BehaviorSettings(Contract):
     hyperparameters: Hyperparameters = Hyperparameters()
     network: Network = Network()
     stop: StopRule | None = None
-    self_play: SelfPlay | Nothing | None = None
+    self_play: OrNothing[SelfPlay] | None = None
     curiosity: Curiosity | None = None
     behavioral_cloning: BehavioralCloning | None = None
 
@@ -186,7 +191,7 @@ class TrainingJobConfig(Contract):
     hyperparameters: Hyperparameters = Hyperparameters()
     network: Network = Network()
     stop: StopRule | None = Field(default=None, description="left out: the default rule of the preset")
-    self_play: SelfPlay | Nothing | None = Field(
+    self_play: OrNothing[SelfPlay] | None = Field(
         default=None, description="left out: all teams learn, unless a preset says otherwise; none: they do"
     )
     curiosity: Curiosity | None = None

@@ -5,7 +5,7 @@ The form is that of `environment_parameters` in ML-Agents' trainer file (`mlagen
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from pipeline.contracts.base import Contract
 
@@ -64,7 +64,20 @@ class MultiRangeSampler(Contract):
     sampler_parameters: MultiRangeParameters
 
 
-Sampler = Annotated[UniformSampler | GaussianSampler | MultiRangeSampler, Field(discriminator="sampler_type")]
+def _sampler(value: object) -> str:
+    return f"form:{value.get('sampler_type') if isinstance(value, dict) else getattr(value, 'sampler_type', None)}"
+
+
+Sampler = Annotated[
+    Annotated[UniformSampler, Tag("form:uniform")]
+    | Annotated[GaussianSampler, Tag("form:gaussian")]
+    | Annotated[MultiRangeSampler, Tag("form:multirangeuniform")],
+    Discriminator(
+        _sampler,
+        custom_error_type="unknown_sampler",
+        custom_error_message="sampler_type should be 'uniform', 'gaussian' or 'multirangeuniform'",
+    ),
+]
 
 
 class CompletionCriteria(Contract):
@@ -84,11 +97,23 @@ class CompletionCriteria(Contract):
         return self
 
 
+def _form(value: object) -> str:
+    if isinstance(value, Curriculum) or (isinstance(value, dict) and "sampler_type" not in value):
+        return "form:curriculum"
+    return "form:sampler" if isinstance(value, dict | Contract) else "form:number"
+
+
+NumberOrSampler = Annotated[
+    Annotated[float, Tag("form:number")] | Annotated[Sampler, Tag("form:sampler")],
+    Discriminator(lambda value: "form:sampler" if isinstance(value, dict | Contract) else "form:number"),
+]
+
+
 class Lesson(Contract):
     """A stretch of the training with one value."""
 
     name: str
-    value: float | Sampler
+    value: NumberOrSampler
     completion_criteria: CompletionCriteria | None = None
 
 
@@ -105,4 +130,9 @@ class Curriculum(Contract):
         return self
 
 
-EnvironmentParameter = float | Sampler | Curriculum
+EnvironmentParameter = Annotated[
+    Annotated[float, Tag("form:number")]
+    | Annotated[Sampler, Tag("form:sampler")]
+    | Annotated[Curriculum, Tag("form:curriculum")],
+    Discriminator(_form),
+]

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
 from pipeline.contracts.base import Contract, PolicyName, RunId
 from pipeline.contracts.environments import EnvironmentId, Sha256
@@ -147,10 +147,16 @@ class EndpointRequest(Contract):
         return self
 
 
+TrainerFile = Annotated[
+    Annotated[str, Tag("form:text")] | Annotated[dict[str, Any], Tag("form:object")],
+    Discriminator(lambda value: "form:object" if isinstance(value, dict) else "form:text"),
+]
+
+
 class RunOptions(TrainingJobConfig):
     """Every choice of a run but its policy and build. What `gamedojo.json` inside a zip may say."""
 
-    mlagents: str | dict[str, Any] | None = Field(
+    mlagents: TrainerFile | None = Field(
         default=None,
         description="an ML-Agents trainer file, as its YAML text or as an object; what else is set here wins over it",
     )

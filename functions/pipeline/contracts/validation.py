@@ -6,7 +6,8 @@ from difflib import get_close_matches
 from itertools import accumulate, islice
 from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from pipeline.contracts.problem import FieldProblem
@@ -18,7 +19,8 @@ MOST_PROBLEMS = 20
 
 _MOST_LOOKED_AT = 100
 _LONGEST_FIELD, _LONGEST_MESSAGE, _LONGEST_SENTENCE = 200, 2000, 800
-_FORMS = ("list[", "dict[", "form:")
+_TAG = "form:"
+_FORMS = ("list[", "dict[", "literal[", "constrained-", _TAG)
 """How names of a form begin that pydantic, or a contract's own tags, put into the path of a field of several forms."""
 
 _NAMES_ELSEWHERE = {
@@ -116,14 +118,13 @@ def _problem(model: type[BaseModel], detail: ErrorDetails) -> FieldProblem:
     location = tuple(part for part in detail["loc"] if not str(part).startswith(_FORMS))
     field = ".".join(str(part) for part in location)
     if detail["type"] == "extra_forbidden":
-        return _unknown_field(model, location, field)
+        return _unknown_field(_field_names(model, detail["loc"][:-1]), location, field)
     if detail["type"] == "json_invalid":
         return FieldProblem(field="", message=f"not JSON: {detail['ctx']['error']}")
     return FieldProblem(field=field, message=detail["msg"])
 
 
-def _unknown_field(model: type[BaseModel], location: tuple[int | str, ...], field: str) -> FieldProblem:
-    known = _field_names(model, location[:-1])
+def _unknown_field(known: list[str], location: tuple[int | str, ...], field: str) -> FieldProblem:
     name = str(location[-1])
     meant = _NAMES_ELSEWHERE.get(name)
     nearest = [meant] if meant in known else get_close_matches(name, known, n=1, cutoff=0.5)
@@ -134,13 +135,27 @@ def _unknown_field(model: type[BaseModel], location: tuple[int | str, ...], fiel
 def _field_names(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
     """The names that the object at `path` may have.
 
-    Steps of a path that name no field (list indices, the tags of a union) are passed over.
+    A contract's own tag chooses a form; other steps of a path that name no field (list indices, say) are passed over.
     """
-    current = model
+    current: object = model
     for step in path:
-        field = current.model_fields.get(str(step))
-        current = _model_in(field.annotation) or current if field else current
-    return list(current.model_fields)
+        if str(step).startswith(_TAG):
+            current = _form_in(current, Tag(str(step))) or current
+        elif (field := _fields_in(current).get(str(step))) and _model_in(field.annotation):
+            current = field.annotation
+    return list(_fields_in(current))
+
+
+def _fields_in(annotation: object) -> Mapping[str, FieldInfo]:
+    found = _model_in(annotation)
+    return found.model_fields if found else {}
+
+
+def _form_in(annotation: object, tag: Tag) -> object | None:
+    """The form of this tag inside a union."""
+    if tag in getattr(annotation, "__metadata__", ()):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _form_in(part, tag))), None)
 
 
 def _model_in(annotation: object) -> type[BaseModel] | None:

@@ -74,6 +74,46 @@ def test_a_wrong_type_or_value_names_the_field(document: object, field: str) -> 
     assert set(refusal(document)) == {field}
 
 
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        (
+            {"network": {"memory": {"memory_size": 64}}},
+            "network.memory.memory_size: unknown field; did you mean 'size'?",
+        ),
+        ({"network": {"memory": "off"}}, "network.memory: Input should be 'none'"),
+        ({"network": {"memory": 5}}, "network.memory: Input should be an object"),
+        (
+            {"behaviors": {"Ball": {"self_play": {"windw": 9}}}},
+            "behaviors.Ball.self_play.windw: unknown field; did you mean 'window'?",
+        ),
+        ({"environment": {"parameters": {"g": "high"}}}, "environment.parameters.g: Input should be a valid number"),
+        (
+            {"environment": {"parameters": {"g": {"sampler_type": "uniform", "sampler_parameters": {"min": 1}}}}},
+            "environment.parameters.g.sampler_parameters.min: unknown field; did you mean 'min_value'?",
+        ),
+        (
+            {"environment": {"parameters": {"g": {"sampler_type": "normal"}}}},
+            "environment.parameters.g: sampler_type should be 'uniform', 'gaussian' or 'multirangeuniform'",
+        ),
+        (
+            {"environment": {"parameters": {"g": {"curriculum": [{"name": "one", "value": 1, "criteria": {}}]}}}},
+            "environment.parameters.g.curriculum.0.criteria: unknown field; did you mean 'completion_criteria'?",
+        ),
+        ({"mlagents": 5}, "mlagents: Input should be a valid string"),
+        (
+            {"endpoint": {"idle_ttl_hours": 0}},
+            "endpoint.idle_ttl_hours: Input should be greater than or equal to 1; "
+            "endpoint.idle_ttl_hours: Input should be 'never'",
+        ),
+    ],
+)
+def test_of_a_field_of_several_forms_only_the_one_that_was_meant_is_spoken_of(document: object, said: str) -> None:
+    with pytest.raises(InvalidDocumentError) as caught:
+        read_document(RunOptions, json.dumps(document))
+    assert str(caught.value) == said
+
+
 def test_every_wrong_field_is_reported_at_once() -> None:
     problems = refusal({"build": BUILD, "hyperparameters": {"lr": "x", "gama": 1}, "sed": 3})
     assert set(problems) == {"hyperparameters.lr", "hyperparameters.gama", "sed"}
