@@ -116,7 +116,7 @@ def test_an_unknown_path_is_a_problem(stack, path):
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        (method, path.format(run_id="basic-0000", policy="basic", build_id="0" * 32))
+        (method, path.format(run_id="basic-0000", policy="basic", build_id="0" * 32, environment="3DBall"))
         for path, methods in methods_by_path(CONTROL).items()
         for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
         if method not in methods
