@@ -9,8 +9,10 @@ os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "gamedojo")
 os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "gamedojo")
 
 # Tests run side by side: torch with a thread for each core in every one of them would have them wait for each other.
-# Training chooses its number of threads itself.
+# Training chooses its number of threads itself. That threads sleep while they wait it says too (rl_src/training), but
+# tests may load torch before.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 # How long one example takes says more of the machine's other work than of the code.
 settings.register_profile("gamedojo", deadline=None)

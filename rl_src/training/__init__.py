@@ -13,3 +13,9 @@ Where to look, in the order of the data:
 - `trainer`: the loop, `train()`
 - `errors`: everything that can end a training, with its remedy
 """
+
+import os
+
+# A thread of torch's that has nothing to do sleeps. OpenMP's own way is to spin for milliseconds, which takes the core
+# from builds, from whoever plays and from other trainings on the machine. It is read once, as torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
