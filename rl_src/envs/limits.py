@@ -6,6 +6,7 @@ so large messages are walked through, and refused, before protobuf makes objects
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -31,6 +32,9 @@ MAX_ACTIONS: Final = 10_000
 
 MAX_NAME_CHARACTERS: Final = 200
 """Of a behavior or sensor, as it stands in a file's name (255 bytes on every common file system)."""
+
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""Control characters, line ends, what turns a text round: names are shown in terminals, reports and mails."""
 
 _TRUSTED_BYTES: Final = 1024**2
 _MAX_FIELDS: Final = 10_000
@@ -206,6 +210,10 @@ def _require_name(what: str, name: str) -> None:
         raise WireLimitError(
             f"The name of a {what} is too long: {name[:40]!r}… has {len(name):,} characters (letters other than a to z "
             f"count more than once; {MAX_NAME_CHARACTERS} is the most)."
+        )
+    if _UNSEEN.search(name):
+        raise ProtocolError(
+            f"The name of a {what} has characters in it that nobody sees: {name!a}.", "Rename it in Unity."
         )
 
 

@@ -120,10 +120,14 @@ def kept(folder: Path) -> list[Sighting]:
 
 def _own_text(path: Path) -> str:
     """Empty where somebody else made the file."""
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "r", encoding="ascii") as file:
+    try:
+        found = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    with os.fdopen(found, "r", encoding="ascii") as file:
         status = os.fstat(file.fileno())
         ours = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and status.st_nlink == 1
-        return file.read() if ours and not path.is_symlink() else ""
+        return file.read() if ours else ""
 
 
 def _sorted(sightings: Iterable[Sighting]) -> list[tuple[_Finding, list[str]]]:

@@ -145,6 +145,8 @@ def camera(side: int, picture: bytes) -> Change:
         (sensors(257), WireLimitError, "257 sensors; at most 256"),
         (sensor_name("n" * 201), WireLimitError, "name of a sensor is too long"),
         (sensor_name("游" * 30), WireLimitError, "name of a sensor is too long"),
+        (sensor_name("a\x1b[2Jb"), ProtocolError, r"nobody sees: 'a\x1b[2Jb'"),
+        (sensor_name("a\nb"), ProtocolError, "nobody sees"),
         (branches(10_001), WireLimitError, "10,001 actions; at most 10,000"),
         (branches(*[1] * 10_001), WireLimitError, "10,001 actions"),
         (branches(3, 0), ProtocolError, "cannot be less than 1"),
@@ -169,6 +171,13 @@ def test_what_is_just_within_the_limits_is_played(change: Change) -> None:
 def test_a_behaviors_name_fits_into_a_files_name() -> None:
     play(exchange(name="n" * 200 + "?team=0"))
     assert "name of a behavior is too long" in refused(exchange(name="n" * 201)).cause
+
+
+@pytest.mark.parametrize("name", ["a\x1b]52;c;eA==\x07", "a\u202eb", "a\u2028b", "\x9b2J", "\0"])
+def test_a_behaviors_name_does_nothing_to_a_terminal(name: str) -> None:
+    cause = refused(exchange(name=f"{name}?team=0")).cause
+    assert "name of a behavior" in cause
+    assert cause.isprintable()
 
 
 def test_behaviors_without_number() -> None:

@@ -24,12 +24,15 @@ _SECRETS = (
 # What is left of a private key where a page of lines begins or ends within it (RFC 7468: 64 characters a line).
 _KEY_LINE = re.compile(r"(?m)^(?![0-9a-f]+$)[A-Za-z0-9+/]{64}$")
 _KEY_END = re.compile(r"(?m)(?:^[A-Za-z0-9+/=]{1,64}\n){0,120}-----END [A-Z ]*PRIVATE KEY-----")
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What a terminal obeys, line ends but "\\n", what turns a text round, halves of characters."""
+
 _MAX_LINE_CHARACTERS = 2000
 
 
 def redact(text: str) -> str:
-    """The text with what looks like a secret made unreadable."""
+    """The text with what looks like a secret made unreadable, and nothing that a terminal obeys: it may quote a build."""
+    text = _UNPRINTABLE.sub("\ufffd", text.replace("\r\n", "\n"))
     for pattern in _SECRETS:
         text = pattern.sub(_hidden, text)
     return text

@@ -96,3 +96,14 @@ def test_any_lines_are_as_many_afterwards_in_utf_8(lines):
     shown = redact_lines(lines)
     assert len(shown) == len(lines)
     "".join(shown).encode()
+
+
+@pytest.mark.parametrize("bad", ["\x1b]52;c;eA==\x07", "\x1b[2J", "\x9b2J", "\0", "\r", "\u202e", "\u2028", "\ud800"])
+def test_a_cause_that_quotes_a_builds_log_does_nothing_to_a_terminal(bad):
+    told = classify(
+        "CheckTraining", "TrainingFailedError", json.dumps({"errorMessage": f"a {bad} b\n\tc Remedy: d{bad}"})
+    )
+    assert told.cause.replace("\n", "").replace("\t", "").isprintable()
+    assert told.cause.startswith("a \ufffd")
+    assert told.cause.endswith(" b\n\tc"), "lines stay lines"
+    assert told.remedy.startswith("d\ufffd")
