@@ -31,7 +31,7 @@ _MAX_LINE_CHARACTERS = 2000
 
 
 def redact(text: str) -> str:
-    """The text with what looks like a secret made unreadable, and nothing that a terminal obeys: it may quote a build."""
+    """The text without what looks like a secret, and without what a terminal obeys: it may quote a build."""
     text = _UNPRINTABLE.sub("\ufffd", text.replace("\r\n", "\n"))
     for pattern in _SECRETS:
         text = pattern.sub(_hidden, text)
