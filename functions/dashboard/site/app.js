@@ -5,6 +5,7 @@ import { announce, field, h } from "./dom.js";
 import { problemCard } from "./notices.js";
 import { controlKey, forget } from "./session.js";
 import { comparePage } from "./compare.js";
+import { environmentsPage } from "./environments.js";
 import { newRunPage } from "./new_run.js";
 import { policiesPage } from "./policies.js";
 import { policyPage } from "./policy.js";
@@ -18,6 +19,7 @@ const ROUTES = [
   [/^\/new$/, newRunPage],
   [/^\/policies$/, policiesPage],
   [/^\/policies\/([^/]+)$/, policyPage],
+  [/^\/environments$/, environmentsPage],
   [/^\/compare$/, comparePage],
 ];
 

@@ -9,15 +9,21 @@ import { upload } from "./upload.js";
 
 export async function newRunPage(place, _, query) {
   const from = query.get("from");
-  const [page, record] = await Promise.all([
+  const [page, mirrored, record] = await Promise.all([
     control("GET", "/builds?limit=100"),
+    control("GET", "/registry"),
     from ? control("GET", `/training-runs/${encodeURIComponent(from)}`) : null,
   ]);
-  const request = record ? requestOf(record) : {};
+  const named = query.get("registry");
+  const request = record ? requestOf(record) : named ? { build: { key: REGISTRY + named } } : {};
+  const environments = mirrored.environments.map((one) => REGISTRY + one.environment);
   place.replaceChildren(
     h("h1", {}, from ? `Train again: ${from}` : "New run"),
-    new NewRun(page.builds.filter((build) => build.status === "READY"), request).form);
+    new NewRun([...environments, ...page.builds.filter((one) => one.status === "READY").map((one) => one.key)], request).form);
 }
+
+/** Before an environment's id, where a build's key would stand. */
+const REGISTRY = "registry:";
 
 class NewRun {
   constructor(builds, { build, policy, seed, stop, ...others }) {
@@ -46,9 +52,9 @@ class NewRun {
     this.progress = h("progress", { max: 1, value: 0, hidden: true, "aria-label": "Upload" });
     this.button = h("button", { class: "primary", type: "submit" }, "Start training");
     this.form = h("form", { class: "card wide", onsubmit: (event) => this.submit(event) },
-      this.drop, field("Build", this.key, "One that was uploaded before needs no second upload."),
+      this.drop, field("Build", this.key, "One that was uploaded before, or an environment that was mirrored, needs no upload."),
       h("div", { class: "fields" },
-        field("Policy", this.policy, "Left empty: made from the file's name."),
+        field("Policy", this.policy, "Left empty: made from the file's or environment's name."),
         field("Decisions to train", this.steps, "Left empty: as many as the defaults say."),
         field("Seed", this.seed)),
       field("Other settings", this.others, 'JSON, for example {"algorithm": "SAC", "max_cost_usd": 5}; docs/requests.md has every setting.'),
@@ -89,7 +95,8 @@ class NewRun {
     return act(this.button, this.problems, async () => {
       const request = this.request();
       const key = this.key.value || await this.uploaded();
-      const accepted = await control("POST", "/training-runs", { ...request, build: { key } },
+      const build = key.startsWith(REGISTRY) ? { registry: key.slice(REGISTRY.length) } : { key };
+      const accepted = await control("POST", "/training-runs", { ...request, build },
         { "idempotency-key": crypto.randomUUID() });
       location.hash = `#/runs/${accepted.run_id}`;
     });
@@ -113,4 +120,4 @@ class NewRun {
 
 const refused = (detail, remedy) => new ApiError({ title: "Not sent", code: "Form", detail, remedy });
 
-const buildKeys = (builds, chosen) => [...new Set([...(chosen ? [chosen] : []), ...builds.map((one) => one.key)])];
+const buildKeys = (builds, chosen) => [...new Set([...(chosen ? [chosen] : []), ...builds])];
