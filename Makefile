@@ -86,14 +86,19 @@ bench-predict: setup .venv-predict-peers/.done ## our inference server against o
 	$(VENV)/python -m benchmarks.predict
 
 lint: setup .venv-checkers/.done ## format, lint, types, import borders, templates, Dockerfiles, workflows
+	@$(MAKE) --jobs=$(WORKERS) --output-sync=target lint-code lint-templates
+
+lint-code: setup
 	$(call say,Format and lint)
 	$(VENV)/ruff format --check .
 	$(VENV)/ruff check .
 	$(call say,Types)
 	$(VENV)/mypy functions/pipeline rl_src container local deploy sample_builds demo supply benchmarks clients/python/gamedojo
-	for app in functions/*/app.py; do $(VENV)/mypy "$$app"; done
+	$(VENV)/mypy functions/*/app.py
 	$(call say,Import borders)
 	$(VENV)/lint-imports --no-cache
+
+lint-templates: setup .venv-checkers/.done
 	$(call say,Templates)
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam validate --lint
 	mkdir -p build && $(VENV)/python -m tests.fakes.expanded_template > build/template.expanded.json
@@ -199,6 +204,8 @@ format: setup ## rewrite the code in the project's format
 
 setup: .venv/.done .venv-lambda/.done .venv-sam/.done ## install the three environments (minutes, once)
 
+environments: setup .venv-checkers/.done .venv-supply/.done .venv-functions-312/.done ## all that `make test` needs
+
 .venv/bin/uv:
 	$(call say,[1/5] Making the development environment .venv)
 	if ! command -v $(PYTHON) >/dev/null; then
@@ -220,19 +227,19 @@ setup: .venv/.done .venv-lambda/.done .venv-sam/.done ## install the three envir
 
 .venv-lambda/.done: .venv/bin/uv requirements/lambda-runtime.txt
 	$(call say,[4/5] Making the Lambda runtime of the local cloud)
-	$(PYTHON) -m venv .venv-lambda
+	$(PYTHON) -m venv --without-pip .venv-lambda
 	$(UV) pip install -q --python .venv-lambda/bin/python --require-hashes -r requirements/lambda-runtime.txt
 	touch $@
 
 .venv-sam/.done: .venv/bin/uv requirements/sam.txt
 	$(call say,[5/5] Making the environment of the SAM command line)
-	$(PYTHON) -m venv .venv-sam
+	$(PYTHON) -m venv --without-pip .venv-sam
 	$(UV) pip install -q --python .venv-sam/bin/python --require-hashes -r requirements/sam.txt
 	touch $@
 
 .venv-checkers/.done: .venv/bin/uv requirements/checkers.txt
 	$(call say,Making the environment of the templates'$(,) Dockerfiles' and workflows' checkers)
-	$(PYTHON) -m venv --clear .venv-checkers
+	$(PYTHON) -m venv --clear --without-pip .venv-checkers
 	$(UV) pip install -q --python .venv-checkers/bin/python --require-hashes -r requirements/checkers.txt
 	touch $@
 
@@ -240,7 +247,7 @@ setup: .venv/.done .venv-lambda/.done .venv-sam/.done ## install the three envir
 	mkdir -p .venv-functions-312
 	for python in "$(PYTHON312)" python3.12 "$$HOME"/.pyenv/versions/3.12.*/bin/python3.12; do
 	  "$$python" -c '' 2>/dev/null || continue
-	  "$$python" -m venv --clear .venv-functions-312
+	  "$$python" -m venv --clear --without-pip .venv-functions-312
 	  $(UV) pip install -q --python .venv-functions-312/bin/python --require-hashes -r requirements/functions-test.txt
 	  touch $@
 	  break
@@ -248,13 +255,13 @@ setup: .venv/.done .venv-lambda/.done .venv-sam/.done ## install the three envir
 
 .venv-clients/.done: .venv/bin/uv requirements/clients.txt
 	$(call say,Making the environment of the aws command line and the SageMaker SDK)
-	$(PYTHON) -m venv --clear .venv-clients
+	$(PYTHON) -m venv --clear --without-pip .venv-clients
 	$(UV) pip install -q --python .venv-clients/bin/python --require-hashes -r requirements/clients.txt
 	touch $@
 
 .venv-notebooks/.done: .venv/bin/uv requirements/notebooks.txt clients/python/pyproject.toml
 	$(call say,Making the environment of the notebooks)
-	$(PYTHON) -m venv --clear .venv-notebooks
+	$(PYTHON) -m venv --clear --without-pip .venv-notebooks
 	$(UV) pip install -q --python .venv-notebooks/bin/python --require-hashes -r requirements/notebooks.txt
 	$(UV) pip install -q --python .venv-notebooks/bin/python --no-deps --no-build-isolation -e clients/python
 	touch $@
@@ -285,7 +292,7 @@ setup: .venv/.done .venv-lambda/.done .venv-sam/.done ## install the three envir
 
 .venv-supply/.done: .venv/bin/uv requirements/supply.txt
 	$(call say,Making the environment that lists what is shipped)
-	$(PYTHON) -m venv --clear .venv-supply
+	$(PYTHON) -m venv --clear --without-pip .venv-supply
 	$(UV) pip install -q --python .venv-supply/bin/python --require-hashes -r requirements/supply.txt
 	touch $@
 
@@ -332,4 +339,4 @@ help: ## this list
 
 , := ,
 
-.PHONY: demo image local local-down bootstrap preflight deploy smoke sample-builds test lint audit test-fast test-rl test-e2e test-functions-312 test-dashboard test-unity test-peers test-clients test-faults test-image test-image-gpu test-security test-notebooks notebooks test-docs bench-envs bench-gpu bench-predict format setup schema openapi cli-docs failures scale licences sbom lock clean help
+.PHONY: demo image local local-down bootstrap preflight deploy smoke sample-builds test lint lint-code lint-templates audit test-fast test-rl test-e2e test-functions-312 test-dashboard test-unity test-peers test-clients test-faults test-image test-image-gpu test-security test-notebooks notebooks test-docs bench-envs bench-gpu bench-predict format setup environments schema openapi cli-docs failures scale licences sbom lock clean help
