@@ -6,6 +6,7 @@ import psutil
 import pytest
 
 from local.processes import survivors
+from tests.fakes.running_processes import environment_of, words_of
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,4 @@ def test_a_failed_run_does_not_make_a_policy(cloud, dropped):
 
 
 def _words(process: psutil.Process) -> str:
-    try:
-        return " ".join([*process.cmdline(), *process.environ().values()])
-    except psutil.Error:
-        return ""
+    return " ".join([*words_of(process), *environment_of(process).values()])

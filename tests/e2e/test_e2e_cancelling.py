@@ -1,11 +1,12 @@
 """A run that learns is cancelled from the command line: its execution, its job and its processes end."""
 
 from local.processes import JOB_FOLDER_VARIABLE, survivors
+from tests.fakes.running_processes import environment_of
 
 
 def jobs_of(cloud, run_id):
     """The environments of the processes of the run's jobs."""
-    environments = [process.environ() for process in survivors(cloud.state_dir)]
+    environments = [environment_of(process) for process in survivors(cloud.state_dir)]
     return [one for one in environments if JOB_FOLDER_VARIABLE in one and run_id in str(one)]
 
 

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from local.processes import JOB_FOLDER_VARIABLE, survivors
-from tests.fakes.running_processes import is_there
+from tests.fakes.running_processes import environment_of, is_there
 
 SCRATCH = ("TMPDIR", "HOME", JOB_FOLDER_VARIABLE)
 """Variables that name folders which are made for a process and go with it."""
@@ -18,7 +18,7 @@ def test_down_in_the_middle_of_a_job_leaves_nothing(cloud, dropped, basic_zip):
     run_id = cloud.control("POST", "/training-runs", json=request).json()["run_id"]
     cloud.eventually(lambda: cloud.run(run_id)["progress"].get("env_steps"), "the job to learn", seconds=120)
     running = survivors(cloud.state_dir)
-    environments = [process.environ() for process in running]
+    environments = [environment_of(process) for process in running]
     assert [environment for environment in environments if JOB_FOLDER_VARIABLE in environment], "the job's processes"
     scratch = {Path(environment[name]) for environment in environments for name in SCRATCH if name in environment}
 

@@ -10,6 +10,7 @@ import psutil
 
 from local.processes import JOB_FOLDER_VARIABLE, survivors
 from tests.fakes.running_cloud import Cloud
+from tests.fakes.running_processes import environment_of, words_of
 
 EMULATOR, SERVICE = "emulator", "SageMaker service"
 _RULE_OF_SCHEDULE = "ScheduleExpression"
@@ -76,17 +77,11 @@ def _watches(process: psutil.Process) -> bool:
 
 
 def _says(process: psutil.Process, words: str) -> bool:
-    try:
-        return words in " ".join(process.cmdline())
-    except psutil.Error:  # it ended between the two
-        return False
+    return words in " ".join(words_of(process))
 
 
 def _job_of(process: psutil.Process) -> str | None:
-    try:
-        environment = process.environ()
-    except psutil.Error:
-        return None
+    environment = environment_of(process)
     return environment.get("TRAINING_JOB_NAME") if JOB_FOLDER_VARIABLE in environment else None
 
 

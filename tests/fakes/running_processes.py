@@ -9,3 +9,19 @@ def is_there(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:  # it ended between the two
         return False
+
+
+def environment_of(process: psutil.Process) -> dict[str, str]:
+    """Empty once it has ended."""
+    try:
+        return process.environ()
+    except psutil.Error:
+        return {}
+
+
+def words_of(process: psutil.Process) -> list[str]:
+    """Of its command line; none once it has ended."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []

@@ -21,14 +21,14 @@ from rl_src.training.settings.config import BehaviorSettings, Hyperparameters, S
 from rl_src.training.settings.presets import resolve
 from rl_src.training.trainer import train_on
 from tests.fakes.group_scenes import DragonScene
-from tests.fakes.running_processes import is_there
+from tests.fakes.running_processes import is_there, words_of
 from tests.fakes.unity_scenes import BasicScene, CombinedScene, MatchScene, RecallScene, TargetScene
 
 SMALL = Hyperparameters(train_batch_size=128, minibatch_size=32)
 
 
 def children() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if is_there(child) and "serve(" in " ".join(child.cmdline())]
+    return [child for child in psutil.Process().children() if "serve(" in " ".join(words_of(child))]
 
 
 def play(place: Path, scene: Any, lines: list[dict[str, Any]], **settings: Any) -> TrainingResult:

@@ -11,6 +11,7 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.fakes.running_processes import words_of
 from tests.fakes.sagemaker_cloud import BUCKET, Cloud, config_document
 from tests.fakes.waiting import wait_for
 
@@ -81,7 +82,7 @@ def busy(service: Process) -> list[Path]:
     service.cloud.settled("served")
 
     def sleeping() -> bool:
-        return any(DAEMON in process.cmdline() for process in service.containers())
+        return any(DAEMON in words_of(process) for process in service.containers())
 
     wait_for(sleeping, "the job has started its daemon")
     folders = service.temporary_folders()
@@ -114,7 +115,7 @@ def test_killed_it_leaves_nothing_either(start: Callable[..., Process]):
 def test_killed_with_its_supervisors_the_next_one_clears_up(start: Callable[..., Process]):
     service = start()
     folders = busy(service)
-    supervisors = [each for each in service.containers() if any("supervisor.py" in word for word in each.cmdline())]
+    supervisors = [each for each in service.containers() if any("supervisor.py" in word for word in words_of(each))]
     assert len(supervisors) == 2
     for process in (*supervisors, psutil.Process(service.process.pid)):
         process.suspend()  # so that none of them sees the others go
@@ -131,14 +132,14 @@ def test_killed_with_its_supervisors_the_next_one_clears_up(start: Callable[...,
 def test_a_killed_supervisor_ends_its_job(start: Callable[..., Process]):
     service = start()
     busy(service)
-    command_lines = {process: process.cmdline() for process in service.containers()}
+    command_lines = {process: words_of(process) for process in service.containers()}
     for process, words in command_lines.items():
         if "supervisor.py" in " ".join(words) and words[-1] == "train":
             process.kill()
     described = service.cloud.ended("job")
     assert described["TrainingJobStatus"] == "Failed"
     assert described["FailureReason"].endswith("exit code: 137")
-    assert not [process for process in service.containers() if DAEMON in process.cmdline()]
+    assert not [process for process in service.containers() if DAEMON in words_of(process)]
 
 
 def test_started_again_it_remembers_fails_what_ran_and_serves_what_served(start: Callable[..., Process]):
