@@ -209,6 +209,7 @@ def test_the_largest_answer_fits_into_what_a_lambda_may_answer():
     most = MAX_ANSWER_BYTES // bytes_of_two
     largest = next(answer for count in range(most, 0, -1) if (answer := ask(count))["statusCode"] == 200)
     assert MAX_ANSWER_BYTES - 2000 < len(json.dumps(largest)) <= LAMBDA_ANSWER_BYTES
+    assert ask(most + most // 50)["statusCode"] == 400
 
 
 def test_three_mebibytes_of_message_pack_are_taken_and_one_byte_more_is_not():

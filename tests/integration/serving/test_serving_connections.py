@@ -1,7 +1,7 @@
 """Connections of the inference server in this process: time limits by a clock of the test's own, late answers."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from rl_src.serving.http_connection import (
 from rl_src.serving.metrics import Metrics
 from rl_src.serving.model import Model
 from rl_src.serving.problems import problem
+from rl_src.serving.service import QUIET_SECONDS, InferenceService
 from tests.fakes.onnx_policies import write_artifact
 
 GET = b"GET /%d HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -232,3 +233,32 @@ async def test_a_model_that_fails_is_an_answer(tmp_path: Path, is_heavy: bool, m
         await asyncio.sleep(0.001)
     assert responses[0].status == 500
     assert b"the endpoint's log tells why" in responses[0].body
+
+
+def no_number() -> bool:
+    return False
+
+
+def raising() -> bool:
+    raise RuntimeError("out of memory")
+
+
+@pytest.mark.parametrize("broken", [no_number, raising])
+async def test_ping_says_no_while_the_model_answers_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: Callable[[], bool]
+) -> None:
+    served = load_artifact(write_artifact(tmp_path, np.eye(3, dtype=np.float32)))
+    service = InferenceService()
+    service.model = Model(served, is_heavy=False, cores=1, metrics=Metrics(lambda: 0.0))
+
+    def ping() -> Response:
+        responses: list[Response] = []
+        service.answer(Request(b"GET", b"/ping", "", "", b""), responses.append)
+        return responses[0]
+
+    with monkeypatch.context() as fault:
+        fault.setattr(served.behaviors["Game"].policy, "answers", broken)
+        assert ping().status == 200, "it has answered a moment ago"
+        service.model.last_answer -= QUIET_SECONDS + 1
+        assert (ping().status, b'"ModelBroken"' in ping().body) == (503, True)
+    assert ping().status == 200
