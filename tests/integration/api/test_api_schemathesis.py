@@ -26,6 +26,7 @@ from control_write.app import handler as write_handler
 from pipeline.api.routes import CONTROL, PREDICT, Route
 from pipeline.aws.policies_table import PoliciesTable
 from pipeline.aws.runs_table import RunsTable
+from pipeline.contracts.environments import RegistryEntry
 from pipeline.contracts.policy import (
     ActionSpec,
     BehaviorSpec,
@@ -45,8 +46,9 @@ from tests.fakes.served_endpoint import serve_artifact
 from tests.integration.api.test_api_control import REPORT
 
 RUN, POLICY, BUILD = "mygame-3f9c0a1b2c3d", "mygame", "4f1c2d3e4f5061728394a5b6c7d8e9f0"
+ENVIRONMENT = "3DBall"
 SENSOR = "BasicSensor"
-KNOWN = {"run_id": RUN, "policy": POLICY, "build_id": BUILD}
+KNOWN = {"run_id": RUN, "policy": POLICY, "build_id": BUILD, "environment": ENVIRONMENT}
 """The documents' own examples."""
 
 CONTROL_API = Gateway("ControlApi", {"ControlReadFunction": read_handler, "ControlWriteFunction": write_handler})
@@ -78,7 +80,7 @@ def stack(tmp_path_factory):
 
 
 def seed(stack: Stack) -> None:
-    """A run that has failed, with all that it made; a policy in service, by two versions; a build."""
+    """A run that has failed, with all that it made; a policy in service, by two versions; a build; an environment."""
     at = datetime(2026, 1, 1, tzinfo=UTC)
     record = RunRecord(
         run_id=RUN,
@@ -104,6 +106,10 @@ def seed(stack: Stack) -> None:
         stack.put(path, b"zip")
     for path in ("serving/model.tar.gz", "evaluation/parity.json"):
         stack.put(f"runs/{RUN}/{path}", b"file")
+    mirrored = RegistryEntry(
+        environment=ENVIRONMENT, key="registry/x", sha256="0" * 64, size_bytes=3, source="elsewhere", mirrored_at=at
+    )
+    stack.put_document(f"registry/{ENVIRONMENT}.json", mirrored)
     stack.put("runs/progress", b'{"behavior": "Game", "iteration": 1, "env_steps": 64, "mean_return": 0.5}\n')
     stack.put_document("runs/report", REPORT)
     stack.put_document(key, spec())
