@@ -118,8 +118,8 @@ CONTROL: tuple[Route, ...] = (
         body=TrainingRequest,
         takes_idempotency_key=True,
         details="Without an Idempotency-Key, the same request is the same run, or its next attempt once that has "
-        "failed or was cancelled. With one, the same key and request are the same run whatever has come of it, for a "
-        "week at least, and another key is another run.",
+        "failed or was cancelled. With one, the same key and request are the same run whatever has come of it, for "
+        "30 days, and another key is another run.",
         example={
             "build": {"key": "uploads/4f1c2d3e4f5061728394a5b6c7d8e9f0/MyGame.zip"},
             "policy": "mygame",

@@ -148,7 +148,8 @@ def _too_dear(cost: CostEstimate, limit: float) -> str:
     an_hour = (training.usd_per_hour or 0.0) * training.instance_count
     seconds = int(left / an_hour * 3600) if an_hour else 0
     if seconds < OVERHEAD_SECONDS:
-        return f"{words}; raise max_cost_usd, or lower evaluation.max_runtime_seconds too"
+        limits = "instances.max_runtime_seconds and evaluation.max_runtime_seconds"
+        return f"{words}; raise max_cost_usd, or lower {limits}"
     return (
         f"{words}; raise it, or set instances.max_runtime_seconds to at most {seconds} "
         f"or stop.budget_usd to at most {left:.2f}"
