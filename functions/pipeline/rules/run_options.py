@@ -117,9 +117,8 @@ def _check_size(options: RunOptions) -> None:
     entries = {**to_hyperparameters(options.training_job()), "environment.executable": ""}  # which is added later
     if len(entries) <= MAX_HYPERPARAMETERS:
         return
-    large = max(
-        ("behaviors", "environment.parameters"), key=lambda name: sum(entry.startswith(name) for entry in entries)
-    )
+    several = ("behaviors", "environment.parameters", "environment.arguments")
+    large = max(several, key=lambda name: sum(entry.startswith(name) for entry in entries))
     message = f"too much for a training job: SageMaker takes {MAX_HYPERPARAMETERS} hyperparameters, and these are"
     raise InvalidDocumentError([FieldProblem(field=large, message=f"{message} {len(entries)}; leave some out")])
 

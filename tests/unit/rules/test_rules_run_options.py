@@ -204,3 +204,18 @@ def test_a_recording_that_is_missing_or_there_twice_is_refused(recordings, words
     with pytest.raises(InvalidRequestError) as caught:
         settle_with_build(asked(behavioral_cloning={"demo": "a.demo"}), manifest(recordings=recordings))
     assert words in caught.value.cause
+
+
+@pytest.mark.parametrize(
+    ("field", "document"),
+    [
+        ("environment.arguments", {"environment": {"arguments": ["x" * 2000] * 100}}),
+        ("environment.parameters", {"environment": {"parameters": {f"p{number}": 1.0 for number in range(120)}}}),
+        ("behaviors", {"behaviors": {f"B{number}": {"hyperparameters": {"lr": 0.1}} for number in range(2000)}}),
+    ],
+)
+def test_what_is_too_much_for_a_job_is_named_by_its_largest_part(field, document):
+    with pytest.raises(InvalidDocumentError) as caught:
+        read_request(RunOptions, json.dumps(document))
+    assert [problem.field for problem in caught.value.problems] == [field]
+    assert "SageMaker takes 100 hyperparameters" in str(caught.value)
