@@ -112,7 +112,7 @@ def plain(value: Any, path: str, depth: int = 0) -> Any:
         return value
     if hasattr(value, "tolist"):
         if depth >= 0 and getattr(value, "size", 0) >= BINARY_FROM_VALUES and _number_kind(value) in _AS:
-            return Tensor.of(value)
+            return _tensor(value, path)
         value = value.tolist()
     if isinstance(value, Mapping):
         return {str(name): plain(entry, f"{path}.{name}".lstrip("."), depth - 1) for name, entry in value.items()}
@@ -123,6 +123,13 @@ def plain(value: Any, path: str, depth: int = 0) -> Any:
     if value is not None and not isinstance(value, str | int | float):
         raise InputError(f"{path or 'The request'} is {type(value).__name__}.", "Send numbers, lists or arrays.")
     return value
+
+
+def _tensor(array: Any, path: str) -> Tensor:
+    try:
+        return Tensor.of(array)
+    except InputError as error:
+        raise InputError(f"{path}: {error.message}", error.remedy) from error
 
 
 def _number_kind(array: Any) -> str:

@@ -118,3 +118,12 @@ def test_a_state_is_sent_only_if_it_is_given() -> None:
 def test_what_is_no_number_is_named_with_its_place(value: Any) -> None:
     with pytest.raises(InputError, match=r"observations\.Sensor\[1\] is "):
         predict_request({"Sensor": [1.0, value]})
+
+
+def test_of_a_large_array_that_cannot_be_sent_the_sensor_is_named() -> None:
+    frame = np.full(BINARY_FROM_VALUES, np.nan, np.float32)
+    with pytest.raises(InputError, match=r"^observations\.Camera: An array has a value that is NaN") as caught:
+        predict_request({"Vector": [0.0], "Camera": frame})
+    assert caught.value.remedy
+    with pytest.raises(InputError, match=r"^observations\[1\]: "):
+        predict_request([[0.0], frame])
