@@ -33,7 +33,7 @@ from rl_src.training.result import BehaviorResult, TrainingResult
 from rl_src.training.sampling.scenes import Scenes
 from rl_src.training.settings.config import ResolvedBehavior, ResolvedConfig, TrainingConfig
 from rl_src.training.settings.curriculum import Curriculum
-from rl_src.training.settings.machine import most_builds, number_of_builds
+from rl_src.training.settings.machine import most_builds, number_of_builds, why_gpu_is_idle
 from rl_src.training.settings.presets import resolve, self_play_of
 from rl_src.training.starting import imports_left_alone, start_learning, start_scenes
 
@@ -207,6 +207,8 @@ class _Run:
             demonstrations = demonstrations_for(behavior, recording, resolved.behavioral_cloning.pairing)
             log.info("%s imitates %d recorded decisions at first", name, len(demonstrations))
         log.info("%s is learned on %s", name, resolved.hyperparameters.device)
+        if self._config.hyperparameters.device != "cpu" and (why := why_gpu_is_idle()):
+            log.warning("%s is learned on the CPU, although this machine has a GPU: %s", name, why)
         training = BehaviorTraining(resolved, behavior, self._learning.executor, demonstrations, self._learning.process)
         self._behaviors[name] = training
         self._teller.meet(name, behavior.actions, training.config.stop.mean_return, resolved.hyperparameters.device)

@@ -1,5 +1,6 @@
 """What is chosen by the machine that a training runs on: its cores, and whether it has a GPU."""
 
+from pathlib import Path
 from typing import Literal
 
 from rl_src.cores import usable_cores
@@ -14,6 +15,9 @@ CORES_A_BUILD = 2
 
 MOST_BUILDS = 16
 """That are chosen; who wants more says so. One process decides for all of them."""
+
+_GPU = Path("/dev/nvidia0")
+"""The first GPU, as NVIDIA's driver and its container runtime show it."""
 
 
 def number_of_builds(config: TrainingConfig) -> int:
@@ -59,3 +63,16 @@ def learning_device(asked: DeviceChoice | None = None) -> Device:
             "torch is built for CUDA, or hyperparameters.device auto or cpu.",
         )
     return "cpu"
+
+
+def why_gpu_is_idle() -> str:
+    """Why torch finds no GPU on a machine that has one; empty where it finds it, or where there is none."""
+    if not _GPU.exists():
+        return ""
+    import torch  # takes seconds
+
+    if torch.cuda.is_available():
+        return ""
+    if torch.version.cuda is None:
+        return f"torch {torch.__version__} is built for CPUs; TORCH_BUILD=cuda makes an image for GPUs"
+    return f"torch {torch.__version__} is built for CUDA {torch.version.cuda}, which may want a later driver"

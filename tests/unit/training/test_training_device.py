@@ -21,6 +21,7 @@ from rl_src.training.algorithms.remote_learner import RemoteLearner
 from rl_src.training.errors import InvalidTrainingConfigError, TrainingDivergedError
 from rl_src.training.networks.rl_module import ACTION_MASK, MEMORY
 from rl_src.training.sampling.groups import GROUP, GroupStretch
+from rl_src.training.settings import machine
 from rl_src.training.settings.config import (
     CuriositySettings,
     Hyperparameters,
@@ -120,6 +121,26 @@ def test_learning_is_on_the_gpu_where_there_is_one(monkeypatch):
         assert learning_device("cpu") == "cpu"
         asked = TrainingConfig(None, network=Network(hidden_sizes=(16,)), stop=StopRule(env_steps=1))  # type: ignore[arg-type]
         assert resolve(asked, SEER, 1).hyperparameters.device == found
+
+
+@pytest.mark.parametrize(
+    ("device", "found", "cuda", "said"),
+    [
+        (False, False, "13.0", ""),
+        (True, True, "13.0", ""),
+        (True, False, None, "built for CPUs"),
+        (True, False, "13.0", "built for CUDA 13.0, which may want a later driver"),
+    ],
+)
+def test_a_gpu_that_is_there_and_not_used_is_told_of_with_its_reason(monkeypatch, tmp_path, device, found, cuda, said):
+    if device:
+        (tmp_path / "nvidia0").touch()
+    monkeypatch.setattr(machine, "_GPU", tmp_path / "nvidia0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: found)
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    why = machine.why_gpu_is_idle()
+    assert said in why
+    assert bool(why) == bool(said)
 
 
 def test_a_gpu_that_is_not_there_is_refused_before_a_build_starts(monkeypatch, tmp_path):
