@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _RECORD_TYPE = "run"
 _RUN_ID = re.compile(RUN_ID_PATTERN)
 _ATTEMPTS = 5
+_FILTERED_PAGE = 100
+"""Looked through by one query where a filter chooses: DynamoDB's limit counts what is looked at, not what is found."""
 _INDEXES = {"record_type": "by_created", "policy": "by_policy", "build_sha256": "by_build"}
 """By the attribute that they are partitioned by."""
 
@@ -121,13 +123,19 @@ class RunsTable:
         found: list[RunRecord] = []
         position = _decode_token(next_token, partition, value)
         while True:
-            page = query | {"Limit": limit - len(found)} | ({"ExclusiveStartKey": position} if position else {})
+            wanted = limit - len(found)
+            page = query | {"Limit": max(wanted, _FILTERED_PAGE) if filters else wanted}
+            if position:
+                page["ExclusiveStartKey"] = position
             try:
                 answer = self._client.query(**page)
             except (ClientError, BotoCoreError) as error:
                 raise translate("DynamoDB", error) from error
-            found += [RunRecord.model_validate_json(item["document"]["S"]) for item in answer["Items"]]
+            items = answer["Items"]
+            found += [RunRecord.model_validate_json(item["document"]["S"]) for item in items[:wanted]]
             position = answer.get("LastEvaluatedKey")
+            if len(items) > wanted:  # the next page begins behind what this one shows
+                position = {name: items[wanted - 1][name] for name in ("run_id", partition, "created_at")}
             if not position or len(found) >= limit:
                 return RunPage(runs=tuple(found), next_token=_encode_token(position) if position else None)
 

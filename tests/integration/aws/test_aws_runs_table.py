@@ -9,6 +9,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
+from pipeline.aws import runs_table
 from pipeline.aws.runs_table import RunsTable
 from pipeline.contracts.request import RunOptions
 from pipeline.contracts.run import HistoryEntry, Progress, RunRecord, RunStatus
@@ -19,7 +20,7 @@ from pipeline.errors import (
     ServiceUnavailableError,
     ThrottledError,
 )
-from tests.fakes.control_stack import REGION
+from tests.fakes.control_stack import REGION, moto_client
 
 BEGIN = datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -102,7 +103,7 @@ def test_no_change_is_no_write(runs: RunsTable, stack: Any) -> None:
     runs.admit(record())
 
     def revision() -> str:
-        table = boto3.client("dynamodb", region_name=REGION)
+        table = moto_client("dynamodb")
         item = table.get_item(TableName=stack.environment["RUNS_TABLE"], Key={"run_id": {"S": "basic-1"}})["Item"]
         return str(item["revision"]["N"])
 
@@ -130,9 +131,11 @@ def test_runs_are_listed_newest_first_by_policy_and_status(runs: RunsTable) -> N
 
 @pytest.mark.parametrize("query", [{}, {"policy": "basic"}, {"status": RunStatus.RUNNING}])
 @pytest.mark.parametrize("limit", [1, 2, 3, 7])
+@pytest.mark.parametrize("looked_at", [1, 3, 100])
 def test_pages_make_up_the_whole_and_the_last_one_has_no_token(
-    runs: RunsTable, query: dict[str, Any], limit: int
+    runs: RunsTable, monkeypatch: pytest.MonkeyPatch, query: dict[str, Any], limit: int, looked_at: int
 ) -> None:
+    monkeypatch.setattr(runs_table, "_FILTERED_PAGE", looked_at)
     for number in range(7):
         # every second run has another status: a filtered page must be filled up all the same
         runs.admit(record(number, status=RunStatus.KEPT if number % 2 else RunStatus.RUNNING))
@@ -147,6 +150,20 @@ def test_pages_make_up_the_whole_and_the_last_one_has_no_token(
         assert len(page.runs) == limit, "only the last page may be short"
         assert pages < 20
     assert found == [f"basic-{n}" for n in reversed(range(7)) if "status" not in query or n % 2 == 0]
+
+
+@pytest.mark.parametrize("limit", [1, 20])
+def test_the_one_that_is_looked_for_among_very_many_takes_few_queries(
+    runs: RunsTable, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    for number in range(60):
+        runs.admit(record(number, status=RunStatus.FAILED if number == 0 else RunStatus.SUCCEEDED))
+    monkeypatch.setattr(runs_table, "_FILTERED_PAGE", 25)
+    queries: list[str] = []
+    runs._client.meta.events.register("before-call.dynamodb.Query", lambda **_: queries.append("Query"))
+    page = runs.list(policy="basic", status=RunStatus.FAILED, limit=limit)
+    assert [one.run_id for one in page.runs] == ["basic-0"]
+    assert len(queries) == 3, "60 runs, 25 by a query"
 
 
 def token(document: Any) -> str:
