@@ -68,8 +68,10 @@ def _container_failure(endpoint_name: str, response: dict[str, Any]) -> Pipeline
     status = int(response.get("OriginalStatusCode") or 500)
     code, said = _said(str(response.get("OriginalMessage") or ""))
     if 400 <= status < 500:
-        refusal = StaleStateError if code == "StaleState" else InvalidObservationError
-        return refusal(f"The endpoint {endpoint_name!r} refused the request: {said}")
+        cause = f"The endpoint {endpoint_name!r} refused the request: {said}"
+        if code == "StaleState":
+            return StaleStateError(cause)
+        return InvalidObservationError(cause, "Mend what the endpoint names, and send the request again.")
     return ModelError(
         f"The model behind {endpoint_name!r} failed with status {status}: {said}",
         f"Its log tells why: /aws/sagemaker/Endpoints/{endpoint_name}.",

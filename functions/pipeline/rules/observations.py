@@ -189,11 +189,15 @@ def _check_masks(behavior: Behavior, masks: Values | None, batch_size: int | Non
         return
     width = sum(behavior.branches)
     if not width:
-        raise InvalidObservationError(f"Behavior {behavior.name!r} has no discrete actions to mask.")
+        raise InvalidObservationError(
+            f"Behavior {behavior.name!r} has no discrete actions to mask.", "Leave `action_masks` out."
+        )
     listed = to_rows("action_masks", masks) if isinstance(masks, Tensor) else masks
     rows = [listed] if batch_size is None else listed
     if batch_size is not None and len(rows) != batch_size:
-        raise InvalidObservationError(f"{batch_size} observations need as many action masks, {len(rows)} given.")
+        raise InvalidObservationError(
+            f"{batch_size} observations need as many action masks, {len(rows)} given.", "Send one mask for each agent."
+        )
     for row in rows:
         _check_mask(behavior, row, width)
 
@@ -201,14 +205,17 @@ def _check_masks(behavior: Behavior, masks: Values | None, batch_size: int | Non
 def _check_mask(behavior: Behavior, row: object, width: int) -> None:
     if not isinstance(row, list) or len(row) != width:
         raise InvalidObservationError(
-            f"An action mask has {width} entries, one for each choice; {_given_shape(row)} given."
+            f"An action mask has {width} entries, one for each choice; {_given_shape(row)} given.",
+            f"Send the entries of one branch after the other; they have {', '.join(map(str, behavior.branches))}.",
         )
     if not all(isinstance(entry, int | float) and entry in (0, 1) for entry in row):
-        raise InvalidObservationError("An action mask holds 1 (allowed) and 0 (not allowed) only.")
+        raise InvalidObservationError("An action mask holds 1 (allowed) and 0 (not allowed) only.", "Send 1 or 0.")
     bounds = accumulate(behavior.branches, initial=0)
     for branch, (start, end) in enumerate(pairwise(bounds)):
         if not any(row[start:end]):
-            raise InvalidObservationError(f"The action mask allows no choice in branch {branch}.")
+            raise InvalidObservationError(
+                f"The action mask allows no choice in branch {branch}.", "Allow one choice at least in every branch."
+            )
 
 
 def _check_state(behavior: Behavior, question: Question, batch_size: int | None) -> None:
@@ -223,6 +230,9 @@ def _check_state(behavior: Behavior, question: Question, batch_size: int | None)
         )
     tokens = [state] if isinstance(state, str) else state
     if batch_size is not None and len(tokens) != batch_size:
-        raise InvalidObservationError(f"{batch_size} observations need as many states, {len(tokens)} given.")
+        raise InvalidObservationError(
+            f"{batch_size} observations need as many states, {len(tokens)} given.",
+            "Send one token, or null, for each agent.",
+        )
     if not behavior.memory_size and any(token is not None for token in tokens):
         raise InvalidObservationError(f"Behavior {behavior.name!r} has no memory.", "Leave `state` out, or send null.")

@@ -154,6 +154,22 @@ def test_masks_follow_the_batch_and_leave_every_branch_a_choice():
     assert "no discrete actions" in refusal(make_spec((1,)), [[0]], action_masks=[1])
 
 
+@pytest.mark.parametrize(
+    ("more", "remedy"),
+    [
+        ({"action_masks": [[1] * 5]}, "Send one mask for each agent."),
+        ({"action_masks": [[1] * 4] * 2}, "Send the entries of one branch after the other; they have 3, 2."),
+        ({"action_masks": [[2] * 5] * 2}, "Send 1 or 0."),
+        ({"action_masks": [[0] * 5] * 2}, "Allow one choice at least in every branch."),
+        ({"state": [None]}, "Send one token, or null, for each agent."),
+    ],
+)
+def test_masks_and_states_have_remedies_of_their_own(more, remedy):
+    with pytest.raises(InvalidObservationError) as refused:
+        ask(make_spec((1,), branches=(3, 2)), [[[0], [0]]], **more)
+    assert refused.value.remedy == remedy
+
+
 @given(st.recursive(numbers | st.none() | st.booleans() | st.text(), lambda inner: st.lists(inner, max_size=3)))
 def test_nothing_that_is_json_makes_the_check_itself_fail(value):
     spec = make_spec((2, 2), branches=(2,))
