@@ -4,11 +4,13 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import boto3
+from botocore.loaders import Loader, create_loader
 from moto import mock_aws
 
 from pipeline.aws import clients
@@ -24,6 +26,12 @@ SAID_OF_ITSELF = {"STAGE": "test", "ALLOWED_ORIGIN": "none"}
 PASSING_TIME = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 60, "End": True}}}
 
 
+@cache
+def moto_client(service: Any) -> Any:
+    """moto answers it in every stack of the process, and to make one takes longer than most of what a test asks."""
+    return boto3.client(service, region_name=REGION)
+
+
 @dataclass
 class LambdaContext:
     """What Powertools reads of the real one."""
@@ -37,8 +45,8 @@ class LambdaContext:
 @dataclass
 class Stack:
     environment: dict[str, str]
-    s3: Any = field(default_factory=lambda: boto3.client("s3", region_name=REGION))
-    sfn: Any = field(default_factory=lambda: boto3.client("stepfunctions", region_name=REGION))
+    s3: Any = field(default_factory=lambda: moto_client("s3"))
+    sfn: Any = field(default_factory=lambda: moto_client("stepfunctions"))
 
     def put(self, key: str, body: bytes) -> str:
         answer = self.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
@@ -77,13 +85,13 @@ def control_stack() -> Iterator[Stack]:
 
 
 def _bucket() -> None:
-    s3 = boto3.client("s3", region_name=REGION)
+    s3 = moto_client("s3")
     s3.create_bucket(Bucket=BUCKET)
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
 
 
 def _tables() -> dict[str, str]:
-    dynamodb = boto3.client("dynamodb", region_name=REGION)
+    dynamodb = moto_client("dynamodb")
     properties = {"AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode"}
     for name, table in resources("AWS::DynamoDB::Table").items():
         dynamodb.create_table(TableName=name, **{key: table[key] for key in properties & set(table)})
@@ -91,7 +99,7 @@ def _tables() -> dict[str, str]:
 
 
 def _machine() -> str:
-    sfn = boto3.client("stepfunctions", region_name=REGION)
+    sfn = moto_client("stepfunctions")
     answer = sfn.create_state_machine(name="train", definition=json.dumps(PASSING_TIME), roleArn=MACHINE_ROLE)
     return str(answer["stateMachineArn"])
 
@@ -100,7 +108,14 @@ def _forget_clients() -> None:
     for one in vars(clients).values():
         if hasattr(one, "cache_clear"):
             one.cache_clear()
+    clients._session().register_component("data_loader", _described())
     forget_handlers()
+
+
+@cache
+def _described() -> Loader:
+    """What botocore's files say of the services: megabytes of JSON, read once and not for each stack."""
+    return create_loader()
 
 
 def forget_handlers() -> None:

@@ -18,7 +18,6 @@ from functools import cache
 from typing import Any
 from unittest.mock import patch
 
-import boto3
 from moto import mock_aws
 from moto.awslambda_simple.models import LambdaSimpleBackend
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
@@ -42,6 +41,7 @@ from tests.fakes.control_stack import (
     REGION,
     LambdaContext,
     forget_handlers,
+    moto_client,
     sample_event,
 )
 from tests.fakes.expanded_template import STATE_MACHINE, resources
@@ -244,8 +244,8 @@ def pipeline_stack() -> Iterator[PipelineStack]:
         _bucket_and_tables()
         sagemaker = SageMakerDouble()
         runtime = RuntimeDouble(sagemaker)
-        s3, dynamodb, sns, sfn, sqs = map(_client, ("s3", "dynamodb", "sns", "stepfunctions", "sqs"))
-        logs, cloudwatch, autoscaling = map(_client, ("logs", "cloudwatch", "application-autoscaling"))
+        s3, dynamodb, sns, sfn, sqs = map(moto_client, ("s3", "dynamodb", "sns", "stepfunctions", "sqs"))
+        logs, cloudwatch, autoscaling = map(moto_client, ("logs", "cloudwatch", "application-autoscaling"))
         made = {
             "sagemaker": sagemaker,
             "cloudwatch": cloudwatch,
@@ -316,7 +316,7 @@ def _interpreter(stack: PipelineStack) -> list[Any]:
         patch.object(AmazonStateLanguageParser, "parse", _PARSED),
         patch.object(WaitFunction, "_wait_interval", lambda wait, env, wait_seconds: pause(wait_seconds)),
         patch.object(retrier_decl, "time", Clock),
-        patch.object(lambda_eval_utils, "boto_client_for", lambda service, **_: _client(service)),
+        patch.object(lambda_eval_utils, "boto_client_for", lambda service, **_: moto_client(service)),
         patch.object(BoundedExecutor, "EXECUTOR_CLS", stack.faults.executor),
     ]
 
@@ -345,12 +345,6 @@ def _environment(topic_arn: str) -> dict[str, str]:
     }
 
 
-@cache
-def _client(service: Any) -> Any:
-    """moto answers it in every stack of the process, and to make one takes longer than a state of a run."""
-    return boto3.client(service)
-
-
 def _interpreter_of(arn: str) -> StepFunctionsParserBackend:
     """moto's own state: to ask for it by the API, again and again, takes longer than the run that is waited for."""
     _, _, _, region, account, *_ = arn.split(":")
@@ -358,7 +352,7 @@ def _interpreter_of(arn: str) -> StepFunctionsParserBackend:
 
 
 def _topic() -> tuple[str, str]:
-    sns, sqs = _client("sns"), _client("sqs")
+    sns, sqs = moto_client("sns"), moto_client("sqs")
     topic_arn = sns.create_topic(Name="outcomes")["TopicArn"]
     queue_url = sqs.create_queue(QueueName="outcomes")["QueueUrl"]
     queue_arn = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -367,7 +361,7 @@ def _topic() -> tuple[str, str]:
 
 
 def _bucket_and_tables() -> None:
-    s3, dynamodb = _client("s3"), _client("dynamodb")
+    s3, dynamodb = moto_client("s3"), moto_client("dynamodb")
     s3.create_bucket(Bucket=BUCKET)
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
     for name, table in resources("AWS::DynamoDB::Table").items():

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import boto3
 import pytest
 
 from pipeline.aws.objects import ObjectStore
@@ -15,7 +14,7 @@ from pipeline.steps.admission import Admission, admit
 from pipeline.steps.building import inspect_build
 from rl_src.envs.build import unpack_build
 from rl_src.envs.errors import BuildError
-from tests.fakes.control_stack import BUCKET, REGION, Stack, control_stack
+from tests.fakes.control_stack import BUCKET, Stack, control_stack, moto_client
 from tests.fakes.hostile_uploads import UPLOADS, Upload
 from tests.fakes.upload_page import Refused
 
@@ -41,7 +40,7 @@ class Pipeline:
 @pytest.fixture(scope="module")
 def pipeline() -> Iterator[Pipeline]:
     with control_stack() as stack:
-        runs = RunsTable(boto3.client("dynamodb", region_name=REGION), stack.environment["RUNS_TABLE"])
+        runs = RunsTable(moto_client("dynamodb"), stack.environment["RUNS_TABLE"])
         yield Pipeline(stack, ObjectStore(stack.s3, BUCKET), runs)
 
 

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
-import boto3
 import pytest
 
 from control_read.app import handler as read_handler
@@ -27,10 +26,10 @@ from pipeline.contracts.states import ApiEvent
 from tests.fakes.control_calls import call, document, problem
 from tests.fakes.control_stack import (
     BUCKET,
-    REGION,
     LambdaContext,
     control_stack,
     forget_handlers,
+    moto_client,
     sample_event,
     sample_events,
 )
@@ -77,7 +76,7 @@ def record(stack, number=0, policy="basic", status=RunStatus.RUNNING, **more) ->
 
 
 def runs_table(stack) -> RunsTable:
-    return RunsTable(boto3.client("dynamodb", region_name=REGION), stack.environment["RUNS_TABLE"])
+    return RunsTable(moto_client("dynamodb"), stack.environment["RUNS_TABLE"])
 
 
 # ── starting a run ──
@@ -291,7 +290,7 @@ def serve(stack, policy="basic") -> CurrentPolicy:
 
 def serve_twice(stack, asleep: bool) -> None:
     """A history of two versions, with what is needed to serve them again."""
-    policies = PoliciesTable(boto3.client("dynamodb", region_name=REGION), stack.environment["POLICIES_TABLE"])
+    policies = PoliciesTable(moto_client("dynamodb"), stack.environment["POLICIES_TABLE"])
     for number in (1, 2):
         made = record(stack, number, status=RunStatus.SUCCEEDED, notified=True)
         for path in ("serving/model.tar.gz", "evaluation/parity.json"):

@@ -1,6 +1,5 @@
 """POST /training-runs with an Idempotency-Key: one key and request is one run, whatever happens in between."""
 
-import boto3
 import pytest
 
 from pipeline.aws import executions
@@ -10,7 +9,7 @@ from pipeline.contracts.api import AcceptedRun
 from pipeline.contracts.run import RunPage, RunStatus
 from pipeline.errors import IdempotencyKeyReusedError, ServiceUnavailableError
 from tests.fakes.control_calls import call, document, problem
-from tests.fakes.control_stack import REGION, control_stack
+from tests.fakes.control_stack import control_stack, moto_client
 
 BUILD_KEY = "uploads/4f1c/Basic.zip"
 REQUEST = {"build": {"key": BUILD_KEY}}
@@ -34,7 +33,7 @@ def run_id(answer) -> str:
 
 
 def table(stack) -> RunsTable:
-    return RunsTable(boto3.client("dynamodb", region_name=REGION), stack.environment["RUNS_TABLE"])
+    return RunsTable(moto_client("dynamodb"), stack.environment["RUNS_TABLE"])
 
 
 def test_the_same_key_and_request_are_one_run_in_any_case_of_the_header(stack):
@@ -88,7 +87,7 @@ def test_a_call_whose_start_was_lost_is_made_up_for(stack, monkeypatch):
 
 
 def test_of_two_at_once_the_quicker_one_counts_for_both(stack):
-    known = KnownRequests(boto3.client("dynamodb", region_name=REGION), stack.environment["RUNS_TABLE"])
+    known = KnownRequests(moto_client("dynamodb"), stack.environment["RUNS_TABLE"])
     mine = KeyedRequest.of("a-key", b"request")
     assert known.find(mine) is None
     assert known.keep(mine, "basic-1", 0) == "basic-1"
@@ -100,7 +99,7 @@ def test_of_two_at_once_the_quicker_one_counts_for_both(stack):
 def test_keys_are_no_runs_are_not_kept_in_plain_words_and_expire(stack):
     start("a-secret-of-mine")
     assert document(call("GET", "/training-runs"), RunPage).runs == ()
-    dynamodb = boto3.client("dynamodb", region_name=REGION)
+    dynamodb = moto_client("dynamodb")
     (item,) = dynamodb.scan(TableName=stack.environment["RUNS_TABLE"])["Items"]
     assert "a-secret-of-mine" not in str(item)
     assert int(item["expires_at"]["N"]) > KEPT_SECONDS

@@ -6,7 +6,6 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import boto3
 import pytest
 from botocore.stub import Stubber
 
@@ -17,7 +16,7 @@ from pipeline.aws.runs_table import RunsTable
 from pipeline.contracts.api import LogPage, LogQuery
 from pipeline.contracts.run import JobRecord, RunStatus
 from tests.fakes.control_calls import call, document, problem
-from tests.fakes.control_stack import REGION, control_stack
+from tests.fakes.control_stack import control_stack, moto_client
 from tests.fakes.run_records import training_run
 
 RUN = "basic-0001"
@@ -40,12 +39,12 @@ def record(stack, *jobs: str, status: RunStatus = RunStatus.RUNNING, run_id: str
         training_job=JobRecord(name=TRAINING, status="InProgress") if TRAINING in jobs else None,
         evaluation_job=JobRecord(name=EVALUATION, status="InProgress") if EVALUATION in jobs else None,
     )
-    table = RunsTable(boto3.client("dynamodb", region_name=REGION), stack.environment["RUNS_TABLE"])
+    table = RunsTable(moto_client("dynamodb"), stack.environment["RUNS_TABLE"])
     assert table.admit(made)
 
 
 def log(*lines: str, job: str = TRAINING, stream: str = STREAM, at: datetime = NOW) -> None:
-    logs = boto3.client("logs", region_name=REGION)
+    logs = moto_client("logs")
     for create in (
         lambda: logs.create_log_group(logGroupName=GROUP),
         lambda: logs.create_log_stream(logGroupName=GROUP, logStreamName=f"{job}/{stream}"),
@@ -171,7 +170,7 @@ def read_with(stack, *answers: tuple[str, Any]) -> LogPage:
     """What is answered where CloudWatch Logs answers so to what comes after a token."""
     from control_read import app
 
-    logs = boto3.client("logs", region_name=REGION)
+    logs = moto_client("logs")
     with Stubber(logs) as stub:
         for operation, answer in answers:
             if isinstance(answer, str):

@@ -4,7 +4,6 @@ import json
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
-import boto3
 import pytest
 
 from pipeline.aws.runs_table import RunsTable
@@ -12,7 +11,7 @@ from pipeline.contracts.api import MetricsSeries
 from pipeline.contracts.evaluation import EvaluationReport
 from pipeline.contracts.run import JobRecord, Progress
 from tests.fakes.control_calls import call, document, problem
-from tests.fakes.control_stack import REGION, control_stack
+from tests.fakes.control_stack import control_stack, moto_client
 from tests.fakes.run_records import training_run
 
 RUN = "basic-0001"
@@ -29,7 +28,7 @@ def stack():
 
 def record(stack, **more) -> None:
     made = training_run(RUN, NOW, progress=Progress(env_steps=900, iteration=9), **more)
-    table = RunsTable(boto3.client("dynamodb", region_name=REGION), stack.environment["RUNS_TABLE"])
+    table = RunsTable(moto_client("dynamodb"), stack.environment["RUNS_TABLE"])
     assert table.admit(made)
 
 
@@ -41,7 +40,7 @@ def lines(*iterations: int, behavior: str = "Basic") -> str:
 
 
 def log(text: str, at: datetime, stream: str = "algo-1-1700000000") -> None:
-    logs = boto3.client("logs", region_name=REGION)
+    logs = moto_client("logs")
     for create in (
         lambda: logs.create_log_group(logGroupName=GROUP),
         lambda: logs.create_log_stream(logGroupName=GROUP, logStreamName=f"{JOB}/{stream}"),

@@ -6,7 +6,6 @@ No answer is a 5xx, and none is another than the document says: its status, its 
 from datetime import UTC, datetime
 from typing import Any
 
-import boto3
 import numpy as np
 import pytest
 import schemathesis
@@ -38,7 +37,7 @@ from pipeline.contracts.policy import (
 from pipeline.contracts.request import RunOptions
 from pipeline.contracts.run import JobRecord, RunRecord, RunStatus
 from predict.app import handler as predict_handler
-from tests.fakes.control_stack import REGION, Stack, control_stack
+from tests.fakes.control_stack import Stack, control_stack, moto_client
 from tests.fakes.gateway import KEY, Gateway
 from tests.fakes.onnx_policies import write_linear_policy, write_manifest
 from tests.fakes.runtime_endpoint import runtime_endpoint
@@ -98,7 +97,7 @@ def seed(stack: Stack) -> None:
         training_job=JobRecord(name="gamedojo-test-train", status="Completed"),
         artifacts={"evaluation_report.json": "runs/report", "progress.jsonl": "runs/progress"},
     )
-    dynamodb = boto3.client("dynamodb", region_name=REGION)
+    dynamodb = moto_client("dynamodb")
     dynamodb.delete_item(TableName=stack.environment["RUNS_TABLE"], Key={"run_id": {"S": RUN}})
     RunsTable(dynamodb, stack.environment["RUNS_TABLE"]).admit(record)
     key = f"policies/{POLICY}/{RUN}/policy_spec.json"

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import boto3
 import pytest
 from botocore.stub import ANY, Stubber
 
@@ -13,7 +12,7 @@ from pipeline.contracts.api import PolicyTraffic, TrafficQuery
 from pipeline.contracts.policy import CurrentPolicy
 from pipeline.errors import PipelineError
 from tests.fakes.control_calls import call, document, problem
-from tests.fakes.control_stack import BUCKET, REGION, control_stack
+from tests.fakes.control_stack import BUCKET, control_stack, moto_client
 
 ENDPOINT = "gamedojo-test-basic"
 
@@ -39,7 +38,7 @@ def measured(*values: tuple[str, float], ago: timedelta = timedelta(), endpoint:
         {"MetricName": name, "Dimensions": dimensions, "Timestamp": datetime.now(UTC) - ago, "Value": value}
         for name, value in values
     ]
-    boto3.client("cloudwatch", region_name=REGION).put_metric_data(Namespace="AWS/SageMaker", MetricData=data)
+    moto_client("cloudwatch").put_metric_data(Namespace="AWS/SageMaker", MetricData=data)
 
 
 def ask(**query: str) -> PolicyTraffic:
@@ -86,7 +85,7 @@ def test_of_an_unknown_policy_nothing_is_told(stack):
 
 
 def test_what_is_asked_for_is_this_endpoints_alone_and_parts_of_an_answer_are_joined(stack):
-    cloudwatch = boto3.client("cloudwatch", region_name=REGION)
+    cloudwatch = moto_client("cloudwatch")
     now = datetime.now(UTC).replace(second=0, microsecond=0)
     request = {"MetricDataQueries": ANY, "StartTime": ANY, "EndTime": ANY, "ScanBy": "TimestampAscending"}
     with Stubber(cloudwatch) as stub:
@@ -110,7 +109,7 @@ def test_what_is_asked_for_is_this_endpoints_alone_and_parts_of_an_answer_are_jo
     ("code", "status", "error"), [("Throttling", 400, "Throttled"), ("InternalServiceFault", 500, "ServiceUnavailable")]
 )
 def test_what_cloudwatch_refuses_may_be_asked_again(stack, code, status, error):
-    cloudwatch = boto3.client("cloudwatch", region_name=REGION)
+    cloudwatch = moto_client("cloudwatch")
     with Stubber(cloudwatch) as stub:
         stub.add_client_error("get_metric_data", code, http_status_code=status)
         with pytest.raises(PipelineError) as raised:

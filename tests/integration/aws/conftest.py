@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 
-import boto3
 import pytest
 
 from pipeline.aws.objects import ObjectStore
 from pipeline.aws.policies_table import PoliciesTable
 from pipeline.aws.runs_table import RunsTable
-from tests.fakes.control_stack import BUCKET, REGION, Stack, control_stack
+from tests.fakes.control_stack import BUCKET, Stack, control_stack, moto_client
 
 
 @pytest.fixture
@@ -19,12 +18,12 @@ def stack() -> Iterator[Stack]:
 
 @pytest.fixture
 def runs(stack: Stack) -> RunsTable:
-    return RunsTable(boto3.client("dynamodb", region_name=REGION), stack.environment["RUNS_TABLE"])
+    return RunsTable(moto_client("dynamodb"), stack.environment["RUNS_TABLE"])
 
 
 @pytest.fixture
 def policies(stack: Stack) -> PoliciesTable:
-    return PoliciesTable(boto3.client("dynamodb", region_name=REGION), stack.environment["POLICIES_TABLE"])
+    return PoliciesTable(moto_client("dynamodb"), stack.environment["POLICIES_TABLE"])
 
 
 @pytest.fixture

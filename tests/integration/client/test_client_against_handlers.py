@@ -14,7 +14,6 @@ from typing import Any
 from urllib.parse import parse_qs
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
-import boto3
 import numpy as np
 import pytest
 
@@ -35,7 +34,7 @@ from pipeline.aws.policies_table import PoliciesTable
 from pipeline.contracts.policy import CurrentPolicy, ServedVersion
 from pipeline.contracts.run import JobRecord, RunStatus
 from predict.app import handler as predict_handler
-from tests.fakes.control_stack import BUCKET, REGION, Stack, control_stack
+from tests.fakes.control_stack import BUCKET, Stack, control_stack, moto_client
 from tests.fakes.gateway import KEY, Gateway
 from tests.fakes.runtime_endpoint import runtime_endpoint
 from tests.integration.api.test_api_control import REPORT, record
@@ -260,7 +259,7 @@ def test_what_a_runs_job_prints_and_how_a_policy_is_asked(site: Site, client: Ga
 def serve(site: Site, endpoint: Any, folder: Path) -> None:
     """The policy game, by two versions of which the second is in service."""
     deploy(site.stack, endpoint, folder, "game-2")
-    policies = PoliciesTable(boto3.client("dynamodb", region_name=REGION), site.stack.environment["POLICIES_TABLE"])
+    policies = PoliciesTable(moto_client("dynamodb"), site.stack.environment["POLICIES_TABLE"])
     for day in (1, 2):
         served = {"version": f"game-{day}", "run_id": f"game-{day}", "config_name": f"c-{day}"}
         at = datetime(2026, 1, day, tzinfo=UTC)

@@ -6,7 +6,6 @@ import zipfile
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
 
 from pipeline.aws.objects import ObjectStore
@@ -17,7 +16,7 @@ from pipeline.settings import PriceSettings
 from pipeline.steps.admission import Admission, admit
 from pipeline.steps.building import inspect_build
 from sample_builds.packer import pack
-from tests.fakes.control_stack import BUCKET, REGION, Stack, control_stack
+from tests.fakes.control_stack import BUCKET, Stack, control_stack, moto_client
 
 
 @pytest.fixture
@@ -41,7 +40,7 @@ def with_options(build: bytes, options: dict[str, Any]) -> bytes:
 def inspected(stack: Stack, key: str, body: bytes, requested: RunOptions | None, times: int = 1) -> RunOptions:
     """The options in the record after InspectBuild; the record lies in a table in between, as in a run."""
     objects = ObjectStore(stack.s3, BUCKET)
-    runs = RunsTable(boto3.client("dynamodb", region_name=REGION), stack.environment["RUNS_TABLE"])
+    runs = RunsTable(moto_client("dynamodb"), stack.environment["RUNS_TABLE"])
     version_id = stack.put(key, body)
     admission = Admission(run_id="basic-1", policy="basic", source_key=key, version_id=version_id, options=requested)
     run: RunReference = admit("arn:execution", admission, objects, runs)
@@ -76,7 +75,7 @@ def test_what_is_to_be_said_of_the_build_is_noted_once_in_the_record(stack: Stac
     with zipfile.ZipFile(buffer, "a") as archive:
         archive.writestr("GameAssembly.so", b"")
     inspected(stack, "builds/Basic.zip", buffer.getvalue(), None, times)
-    runs = RunsTable(boto3.client("dynamodb", region_name=REGION), stack.environment["RUNS_TABLE"])
+    runs = RunsTable(moto_client("dynamodb"), stack.environment["RUNS_TABLE"])
     notes = runs.get("basic-1").notes
     assert [note.setting for note in notes] == ["build"]
     assert "IL2CPP" in notes[0].note
