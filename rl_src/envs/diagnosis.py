@@ -181,7 +181,10 @@ def _exceeded(player: Player, what: str, phase: Phase) -> BuildLimitError:
     disk_megabytes, log_megabytes = limits.disk_bytes // 1024**2, limits.log_bytes // 1024**2
     did, setting = {
         "processes": (f"it ran more than {limits.processes} processes", "GAMEDOJO_PLAYER_PROCESSES"),
-        "disk": (f"it wrote more than {disk_megabytes:,} MB to the disk", "GAMEDOJO_PLAYER_DISK_MB"),
+        "disk": (
+            f"it wrote more than {disk_megabytes:,} MB to the disk, or files without number",
+            "GAMEDOJO_PLAYER_DISK_MB",
+        ),
         "output": (f"it logged more than {log_megabytes:,} MB a second", "GAMEDOJO_PLAYER_LOG_MB"),
     }[what]
     return BuildLimitError(

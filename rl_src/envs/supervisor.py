@@ -22,6 +22,7 @@ import _socket  # what socket is made of: quick to import
 import _thread
 import contextlib
 import ctypes
+import errno
 import os
 import resource
 import select
@@ -128,21 +129,32 @@ class _Watch:
         return volume.f_bavail * volume.f_frsize
 
     def _written(self) -> int:
-        """Bytes on disk in the player's home; of a user of its own, also where everybody may write."""
-        folders = [self._home] if self._uid is None else [self._home, *_SHARED_FOLDERS]
-        written, seen, entries = 0, set(), 0
+        """Bytes on disk in the player's home; of a user of its own, also where everybody may write.
+
+        The home first. So many entries of the player's, or folders so deep that they cannot be looked into, are too
+        much by themselves: neither others' files nor its own are to hide what it has written.
+        """
+        folders = [self._home] if self._uid is None else [*_SHARED_FOLDERS, self._home]
+        written, seen, own, others = 0, set(), 0, 0
         while folders:
-            with contextlib.suppress(OSError), os.scandir(folders.pop()) as found:
-                for entry in found:
-                    entries += 1
-                    if entries > _MOST_ENTRIES or written > self._limits.disk_bytes:
-                        return written
-                    status = entry.stat(follow_symlinks=False)
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.path)
-                    elif self._uid in (None, status.st_uid) and (status.st_dev, status.st_ino) not in seen:
-                        seen.add((status.st_dev, status.st_ino))
-                        written += status.st_blocks * _BLOCK_BYTES
+            try:
+                with os.scandir(folders.pop()) as found:
+                    for entry in found:
+                        status = entry.stat(follow_symlinks=False)
+                        is_own = self._uid in (None, status.st_uid)
+                        own, others = own + is_own, others + (not is_own)
+                        if own > _MOST_ENTRIES:
+                            return self._limits.disk_bytes + 1
+                        if others > _MOST_ENTRIES or written > self._limits.disk_bytes:
+                            return written
+                        if entry.is_dir(follow_symlinks=False):
+                            folders.append(entry.path)
+                        elif is_own and (status.st_dev, status.st_ino) not in seen:
+                            seen.add((status.st_dev, status.st_ino))
+                            written += status.st_blocks * _BLOCK_BYTES
+            except OSError as error:
+                if error.errno == errno.ENAMETOOLONG:
+                    return self._limits.disk_bytes + 1
         return written
 
 
