@@ -138,7 +138,7 @@ test-rl: setup ## tests that learn
 
 test-e2e: setup ## the whole local cloud
 	$(call say,End to end on the local cloud)
-	$(PYTEST) tests/e2e
+	$(PYTEST) tests/e2e -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-functions-312: .venv-functions-312/.done ## the Lambda code under Python 3.12
 	$(call say,Lambda code under Python 3.12)

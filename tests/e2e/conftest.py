@@ -1,4 +1,4 @@
-"""One local cloud for the whole session: brought up by the real command line, shared by all tests, ended with a check.
+"""One local cloud for each worker: brought up by the real command line, shared by its files, ended with a check.
 
 Training takes most of the time, so every run is started at once, when the first test asks for any of them; the tests
 then wait for the run they are about.
