@@ -140,7 +140,10 @@ class _Watch:
             try:
                 with os.scandir(folders.pop()) as found:
                     for entry in found:
-                        status = entry.stat(follow_symlinks=False)
+                        try:
+                            status = entry.stat(follow_symlinks=False)
+                        except FileNotFoundError:
+                            continue  # gone since the folder was read: what stands behind it counts all the same
                         is_own = self._uid in (None, status.st_uid)
                         own, others = own + is_own, others + (not is_own)
                         if own > _MOST_ENTRIES:

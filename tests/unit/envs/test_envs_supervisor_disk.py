@@ -1,5 +1,6 @@
 """What a player has written is found, whatever else lies about."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -77,4 +78,20 @@ def test_folders_too_deep_to_look_into_are_too_much(home: Path) -> None:
         os.close(here)
         here = deeper
     os.close(here)
+    assert exceeds(home, "-")
+
+
+@pytest.mark.usefixtures("shared")
+def test_files_that_come_and_go_do_not_hide_those_that_stay(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    passing, large = home / "passing", home / "large"
+    written(passing)
+    written(large, 2 * LIMIT)
+    read = os.scandir
+
+    def scandir(folder: str) -> contextlib.AbstractContextManager[list[os.DirEntry[str]]]:
+        found = sorted(read(folder), key=lambda entry: entry.name != passing.name)
+        passing.unlink(missing_ok=True)
+        return contextlib.nullcontext(found)
+
+    monkeypatch.setattr(os, "scandir", scandir)
     assert exceeds(home, "-")
