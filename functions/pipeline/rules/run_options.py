@@ -15,6 +15,7 @@ from pipeline.contracts.problem import FieldProblem
 from pipeline.contracts.request import RunOptions
 from pipeline.contracts.validation import InvalidDocumentError, Model, read_document
 from pipeline.errors import InvalidRequestError
+from pipeline.rules.algorithms import check_algorithm
 from pipeline.rules.mlagents_settings import read_trainer_file
 from pipeline.rules.recordings import with_recordings
 from pipeline.rules.sagemaker_rl import PREFIX, expand
@@ -34,13 +35,17 @@ def read_request(model: type[Model], text: str | bytes) -> Model:
     """Read options in which hyperparameters may have SageMaker RL's names and `mlagents` holds a trainer file.
 
     Raises:
-        InvalidDocumentError: the text breaks its contract, or its trainer file cannot be taken over.
+        InvalidDocumentError: the text breaks its contract, its trainer file cannot be taken over, or a setting is
+            another algorithm's.
     """
     named = PREFIX in text if isinstance(text, str) else PREFIX.encode() in text
     document = _parsed(text) if named else None
     request = read_document(model, text if document is None else expand(document))
     if isinstance(request, RunOptions):
-        _check_size(settle(request)[0])
+        options, _ = settle(request)
+        _check_size(options)
+        if request.model_fields_set & {"algorithm", _FIELD}:  # else a trainer file in the zip may choose it
+            check_algorithm(options)
     return request
 
 
@@ -77,12 +82,14 @@ def settle_with_build(asked: RunOptions, build: BuildManifest) -> tuple[RunOptio
     """The same, with the build known: its trainer file serves where the request has none, its recordings are found.
 
     Raises:
-        InvalidRequestError: the trainer file cannot be taken over, or a recording is not in the zip.
+        InvalidRequestError: the trainer file cannot be taken over, a setting is another algorithm's, or a recording is
+            not in the zip.
     """
     found = build.trainer_file
     try:
         options, notes = _of_file(found, asked) if found and asked.mlagents is None else settle(asked)
         _check_size(options)
+        check_algorithm(options)
     except InvalidDocumentError as error:
         raise InvalidRequestError(f"{found.path} in the zip: {error}" if found else str(error)) from error
     return with_recordings(options, build.recordings), notes
