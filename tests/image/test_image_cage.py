@@ -88,7 +88,7 @@ def listens(images: Images, container: StartedContainer) -> bool:
     return "python" in status["Name"] and bool(listens_to >> (signal.SIGTERM - 1) & 1)
 
 
-@pytest.mark.parametrize("attack", ["read-credentials", "write-outside", "reach-network"])
+@pytest.mark.parametrize("attack", ["read-credentials", "write-outside", "reach-network", "take-over"])
 def test_a_build_gets_nothing_that_is_not_its_own(images: Images, tmp_path: Path, attack: str) -> None:
     arguments = json.dumps(["--fault", attack, "--after", "2"])
     base = job_folder(tmp_path / "ml", pack("Faulty", tmp_path), environment__arguments=arguments)
