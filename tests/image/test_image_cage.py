@@ -69,6 +69,8 @@ def test_the_trainer_is_root_and_its_build_another_user(images: Images, tmp_path
 def test_sigterm_is_heard_before_all_is_imported(images: Images, tmp_path: Path, program: str) -> None:
     """The kernel keeps from process 1 what it does not listen to: SIGKILL would have to end it."""
     base = job_folder(tmp_path / "ml", pack("Basic", tmp_path), stop__env_steps="100000000")
+    if program == "serve":
+        write_artifact(base / "model", np.eye(3, dtype=np.float32))  # without one it would end by itself
     with StartedContainer(program, base) as container:
         wait_for(lambda: listens(images, container), "it listens", 60)
         container.send_signal(signal.SIGTERM)
