@@ -127,7 +127,7 @@ def released(template: Mapping[str, Any], release: Release, version: str) -> dic
             "AutoPublishAliasAllProperties": True,
         }
         if release.traffic:
-            resources[f"{name}ReleaseFails"] = _alarm(name)
+            resources[f"{name}ReleaseFails"] = _alarm_of_function(name)
             properties["DeploymentPreference"] = {
                 "Type": release.traffic,
                 "Alarms": [{"Ref": f"{name}ReleaseFails"}],
@@ -208,36 +208,36 @@ def _start_by_alias(starter: dict[str, Any]) -> None:
 
 def _alarm_of_runs() -> dict[str, Any]:
     """Of failures that only operators can mend (operations.yaml counts them): a bad build fails an execution, too."""
-    return {
-        "Type": "AWS::CloudWatch::Alarm",
-        "Properties": {
-            "AlarmName": {"Fn::Sub": f"gamedojo/${{Stage}}/release-{MACHINE}"},
-            "AlarmDescription": "Runs fail while a new version of the machine comes into service; it goes back.",
-            "Namespace": {"Fn::Sub": "gamedojo/${Stage}"},
-            "MetricName": "RunsFailedForOperators",
-            "Statistic": "Sum",
-            "Period": 60,
-            "EvaluationPeriods": 1,
-            "Threshold": 1,
-            "ComparisonOperator": "GreaterThanOrEqualToThreshold",
-            "TreatMissingData": "notBreaching",
-        },
-    }
+    return _alarm(
+        MACHINE,
+        "Runs fail while a new version of the machine comes into service; it goes back.",
+        Namespace={"Fn::Sub": "gamedojo/${Stage}"},
+        MetricName="RunsFailedForOperators",
+    )
 
 
-def _alarm(function: str) -> dict[str, Any]:
+def _alarm_of_function(name: str) -> dict[str, Any]:
     """Of the alias: both versions' errors, so that an old one's end a release too."""
+    return _alarm(
+        name,
+        "A new version fails while it comes into service; CodeDeploy goes back.",
+        Namespace="AWS/Lambda",
+        MetricName="Errors",
+        Dimensions=[
+            {"Name": "FunctionName", "Value": {"Ref": name}},
+            {"Name": "Resource", "Value": {"Fn::Sub": f"${{{name}}}:{ALIAS}"}},
+        ],
+    )
+
+
+def _alarm(released: str, description: str, **metric: Any) -> dict[str, Any]:
+    """Rings at the first one within a minute."""
     return {
         "Type": "AWS::CloudWatch::Alarm",
         "Properties": {
-            "AlarmName": {"Fn::Sub": f"gamedojo/${{Stage}}/release-{function}"},
-            "AlarmDescription": "A new version fails while it comes into service; CodeDeploy goes back.",
-            "Namespace": "AWS/Lambda",
-            "MetricName": "Errors",
-            "Dimensions": [
-                {"Name": "FunctionName", "Value": {"Ref": function}},
-                {"Name": "Resource", "Value": {"Fn::Sub": f"${{{function}}}:{ALIAS}"}},
-            ],
+            "AlarmName": {"Fn::Sub": f"gamedojo/${{Stage}}/release-{released}"},
+            "AlarmDescription": description,
+            **metric,
             "Statistic": "Sum",
             "Period": 60,
             "EvaluationPeriods": 1,

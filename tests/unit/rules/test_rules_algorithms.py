@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
-from pipeline.contracts.build import BuildManifest, TrainerFile
+from pipeline.contracts.build import BuildManifest
 from pipeline.contracts.job import TrainingJobConfig
 from pipeline.contracts.request import RunOptions, TrainingRequest
 from pipeline.contracts.validation import InvalidDocumentError, read_document
 from pipeline.errors import InvalidRequestError
 from pipeline.rules.algorithms import check_algorithm
 from pipeline.rules.run_options import read_request, settle_with_build
+from tests.fakes.inspected_builds import manifest
 
 
 def fields(document: dict[str, Any]) -> list[str]:
@@ -68,20 +69,12 @@ def test_the_remedy_is_in_the_message() -> None:
         check_algorithm(read_document(TrainingJobConfig, {"hyperparameters": {"tau": 0.01}}))
 
 
+def build_with(trainer_type: str) -> BuildManifest:
+    return manifest({"behaviors": {"B": {"trainer_type": trainer_type}}})
+
+
 def request(**fields: Any) -> str:
     return json.dumps({"build": {"key": "builds/game.zip"}, **fields})
-
-
-def build(trainer_type: str | None = None) -> BuildManifest:
-    document = {"behaviors": {"B": {"trainer_type": trainer_type}}}
-    return BuildManifest(
-        build_key="k",
-        size_bytes=1,
-        unpacked_size_bytes=1,
-        file_count=1,
-        executable="Game.x86_64",
-        trainer_file=TrainerFile(path="game.yaml", document=document) if trainer_type else None,
-    )
 
 
 @pytest.mark.parametrize("chosen", [{"algorithm": "PPO"}, {"mlagents": {"behaviors": {"B": {"trainer_type": "ppo"}}}}])
@@ -92,13 +85,13 @@ def test_a_request_that_chooses_its_algorithm_is_refused_at_once(chosen: dict[st
 
 def test_a_request_that_does_not_is_judged_with_the_trainer_file_in_the_zip() -> None:
     asked = read_request(TrainingRequest, request(hyperparameters={"tau": 0.01}))
-    options, _ = settle_with_build(asked, build("sac"))
+    options, _ = settle_with_build(asked, build_with("sac"))
     assert options.algorithm == "SAC"
-    for other in (build("ppo"), build()):
+    for other in (build_with("ppo"), manifest()):
         with pytest.raises(InvalidRequestError, match=r"hyperparameters\.tau"):
             settle_with_build(asked, other)
 
 
 def test_what_the_zip_says_of_itself_is_judged_too() -> None:
     with pytest.raises(InvalidRequestError, match=r"stop.* is empty"):
-        settle_with_build(read_request(RunOptions, json.dumps({"stop": {}})), build())
+        settle_with_build(read_request(RunOptions, json.dumps({"stop": {}})), manifest())

@@ -8,11 +8,10 @@ import pytest
 
 from pipeline.contracts.build import BuildManifest
 from pipeline.contracts.request import RunOptions
-from pipeline.errors import BuildRejectedError, InvalidRequestError
+from pipeline.errors import InvalidRequestError
 from pipeline.rules import zip_entries
-from pipeline.rules.inspection import inspect
-from pipeline.rules.zip_directory import opened
 from sample_builds.packer import UNITY_VERSION, pack
+from tests.fakes.inspected_builds import look, rejected
 from tests.fakes.unity_zips import (
     ARM64,
     DEVICE,
@@ -36,18 +35,6 @@ from tests.fakes.unity_zips import (
 
 DEFLATE64 = 9
 DATA = ("Game_Data/boot.config", b"")
-
-
-def look(body: bytes, named: str | None = None) -> BuildManifest:
-    with opened(io.BytesIO(body), len(body)) as archive:
-        return inspect(archive, "runs/r/build.zip", len(body), named)
-
-
-def rejected(body: bytes, named: str | None = None) -> BuildRejectedError:
-    with pytest.raises(BuildRejectedError) as caught:
-        look(body, named)
-    assert caught.value.remedy
-    return caught.value
 
 
 def test_a_sample_build_is_admitted_with_all_that_its_files_tell(tmp_path):

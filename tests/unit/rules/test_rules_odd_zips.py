@@ -1,27 +1,10 @@
 """Zips that look hostile and are not, and refusals that have much to name."""
 
-import io
 import struct
 import zlib
 
-import pytest
-
-from pipeline.contracts.build import BuildManifest
-from pipeline.errors import BuildRejectedError
-from pipeline.rules.inspection import inspect
-from pipeline.rules.zip_directory import opened
+from tests.fakes.inspected_builds import look, rejected
 from tests.fakes.unity_zips import SCRIPT, build, with_extra, zipped
-
-
-def look(body: bytes, named: str | None = None) -> BuildManifest:
-    with opened(io.BytesIO(body), len(body)) as archive:
-        return inspect(archive, "runs/r/build.zip", len(body), named)
-
-
-def rejected(body: bytes, named: str | None = None) -> BuildRejectedError:
-    with pytest.raises(BuildRejectedError) as caught:
-        look(body, named)
-    return caught.value
 
 
 def test_a_second_name_that_is_the_same_is_fine() -> None:

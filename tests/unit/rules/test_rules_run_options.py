@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.contracts.build import BuildManifest, TrainerFile
 from pipeline.contracts.request import RunOptions, TrainingRequest
 from pipeline.contracts.validation import InvalidDocumentError
 from pipeline.errors import InvalidRequestError
 from pipeline.rules.run_options import as_asked, read_request, settle, settle_with_build
+from tests.fakes.inspected_builds import manifest
 
 ONE = "behaviors:\n  Ball:\n    max_steps: 1000\n    summary_freq: 10\n    network_settings: {hidden_units: 32}\n"
 TWO = {"behaviors": {"A": {"max_steps": 1}, "B": {"self_play": {"window": 5}}}}
@@ -17,18 +17,6 @@ TWO = {"behaviors": {"A": {"max_steps": 1}, "B": {"self_play": {"window": 5}}}}
 
 def asked(**fields: Any) -> RunOptions:
     return read_request(RunOptions, json.dumps(fields))
-
-
-def manifest(document: dict[str, Any] | None = None, recordings: tuple[str, ...] = ()) -> BuildManifest:
-    return BuildManifest(
-        build_key="k",
-        size_bytes=1,
-        unpacked_size_bytes=1,
-        file_count=1,
-        executable="Game.x86_64",
-        trainer_file=TrainerFile(path="ball.yaml", document=document) if document else None,
-        recordings=recordings,
-    )
 
 
 def test_without_a_trainer_file_the_request_is_taken_as_it_is():
